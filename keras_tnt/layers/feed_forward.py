@@ -1,0 +1,109 @@
+"""The two-layer perceptron of a transformer block."""
+
+import keras
+from keras import ops
+
+from keras_tnt.layers.initializers import normal_initializer
+
+
+@keras.saving.register_keras_serializable(package="keras_tnt")
+def gelu(x):
+    """Exact GELU, ``x · (1 + erf(x / sqrt(2))) / 2``.
+
+    `keras.activations.gelu(approximate=False)` computes the same through the
+    complementary error function, an operator that ONNX lacks.
+
+    Args:
+        x: floating-point tensor of any shape.
+
+    Returns:
+        A tensor of the same shape and dtype.
+
+    Example:
+        >>> from keras_tnt.layers import gelu
+        >>> round(float(gelu(1.0)), 4)
+        0.8413
+    """
+    x = ops.convert_to_tensor(x)
+    return 0.5 * x * (1.0 + ops.erf(x * 0.7071067811865476))
+
+
+@keras.saving.register_keras_serializable(package="keras_tnt")
+class FeedForward(keras.layers.Layer):
+    """Dense, exact GELU, Dense, applied to each token (paper, section 2.1).
+
+    Shapes: ``(batch, tokens, dim)`` to ``(batch, tokens, dim)``; ``tokens`` and
+    ``dim`` are static.
+
+    Args:
+        mlp_ratio: width of the hidden layer as a multiple of ``dim``; 4 in all
+            published models.
+        dropout_rate: dropout after either Dense, 0 to 1.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: floating-point tensor ``(batch, tokens, dim)``.
+        training: whether dropout is active.
+
+    Raises:
+        ValueError: if the hidden layer would have no unit.
+
+    Example:
+        >>> import keras
+        >>> from keras_tnt.layers import FeedForward
+        >>> FeedForward()(keras.ops.ones((2, 17, 48))).shape
+        TensorShape([2, 17, 48])
+    """
+
+    def __init__(self, mlp_ratio=4.0, dropout_rate=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.mlp_ratio = mlp_ratio
+        self.dropout_rate = dropout_rate
+        self.intermediate_dropout = keras.layers.Dropout(
+            dropout_rate, name="intermediate_dropout", dtype=self.dtype_policy
+        )
+        self.output_dropout = keras.layers.Dropout(
+            dropout_rate, name="output_dropout", dtype=self.dtype_policy
+        )
+
+    def build(self, input_shape):
+        """Creates the two Dense sublayers for ``(batch, tokens, dim)`` inputs."""
+        dim = input_shape[-1]
+        units = int(dim * self.mlp_ratio)
+        if units < 1:
+            raise ValueError(
+                f"{self.name}: mlp_ratio must give at least one hidden unit, got "
+                f"mlp_ratio={self.mlp_ratio} for width {dim}."
+            )
+        self.intermediate_dense = keras.layers.Dense(
+            units,
+            activation=gelu,
+            kernel_initializer=normal_initializer(),
+            name="intermediate_dense",
+            dtype=self.dtype_policy,
+        )
+        self.intermediate_dense.build((None, dim))
+        self.output_dense = keras.layers.Dense(
+            dim,
+            kernel_initializer=normal_initializer(),
+            name="output_dense",
+            dtype=self.dtype_policy,
+        )
+        self.output_dense.build((None, units))
+
+    def call(self, inputs, training=None):
+        """Applies the perceptron; see the class for shapes."""
+        _, tokens, dim = inputs.shape
+        rows = self.intermediate_dense(ops.reshape(inputs, (-1, dim)))
+        rows = self.intermediate_dropout(rows, training=training)
+        rows = self.output_dense(rows)
+        rows = self.output_dropout(rows, training=training)
+        return ops.reshape(rows, (-1, tokens, dim))
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "mlp_ratio": self.mlp_ratio,
+            "dropout_rate": self.dropout_rate,
+        }

@@ -1,0 +1,98 @@
+"""From the pixels of the patches to one token for each patch."""
+
+import keras
+from keras import ops
+
+from keras_tnt.layers.initializers import normal_initializer
+
+
+@keras.saving.register_keras_serializable(package="keras_tnt")
+class PatchEmbedding(keras.layers.Layer):
+    """Projects the pixels of each patch to a token, adds class token and positions.
+
+    ``LN(Dense(LN(flatten(pixels))))`` for each patch; the class token is put in
+    front, the learned patch positions are added (paper, section 2.2, equation 7),
+    and dropout follows. The published checkpoints start the patch tokens this way,
+    where the paper's text starts them at zero.
+
+    Shapes: ``(batch, patches, pixels, inner_dim)`` to ``(batch, 1 + patches, dim)``.
+    All but the batch is static.
+
+    Args:
+        dim: width of a patch token.
+        dropout_rate: dropout of the tokens, 0 to 1.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        pixels: floating-point tensor ``(batch, patches, pixels, inner_dim)``.
+        training: whether dropout is active.
+
+    Example:
+        >>> import keras
+        >>> from keras_tnt.layers import PatchEmbedding
+        >>> PatchEmbedding(dim=384)(keras.ops.ones((2, 8, 16, 24))).shape
+        TensorShape([2, 9, 384])
+    """
+
+    def __init__(self, dim, dropout_rate=0.0, **kwargs):
+        super().__init__(**kwargs)
+        if dim < 1:
+            raise ValueError(f"dim must be at least 1, got {dim}.")
+        self.dim = dim
+        self.dropout_rate = dropout_rate
+        self.input_norm = keras.layers.LayerNormalization(
+            epsilon=1e-5, name="input_norm", dtype=self.dtype_policy
+        )
+        self.projection = keras.layers.Dense(
+            dim,
+            kernel_initializer=normal_initializer(),
+            name="projection",
+            dtype=self.dtype_policy,
+        )
+        self.output_norm = keras.layers.LayerNormalization(
+            epsilon=1e-5, name="output_norm", dtype=self.dtype_policy
+        )
+        self.dropout = keras.layers.Dropout(
+            dropout_rate, name="dropout", dtype=self.dtype_policy
+        )
+
+    def build(self, pixels_shape):
+        """Creates the weights for pixels ``(batch, patches, pixels, inner_dim)``."""
+        _, patches, pixels, inner_dim = pixels_shape
+        self.input_norm.build((None, pixels * inner_dim))
+        self.projection.build((None, pixels * inner_dim))
+        self.output_norm.build((None, self.dim))
+        self.class_token = self.add_weight(
+            shape=(1, 1, self.dim), initializer=normal_initializer(), name="class_token"
+        )
+        self.position_embedding = self.add_weight(
+            shape=(1, 1 + patches, self.dim),
+            initializer=normal_initializer(),
+            name="position_embedding",
+        )
+
+    def call(self, pixels, training=None):
+        """Embeds the patches; see the class for shapes."""
+        _, patches, per_patch, inner_dim = pixels.shape
+        rows = self.input_norm(ops.reshape(pixels, (-1, per_patch * inner_dim)))
+        rows = self.output_norm(self.projection(rows))
+        tokens = ops.reshape(rows, (-1, patches, self.dim))
+        class_token = ops.broadcast_to(
+            ops.cast(self.class_token, tokens.dtype),
+            (ops.shape(tokens)[0], 1, self.dim),
+        )
+        tokens = ops.concatenate([class_token, tokens], axis=1)
+        tokens = tokens + ops.cast(self.position_embedding, tokens.dtype)
+        return self.dropout(tokens, training=training)
+
+    def compute_output_shape(self, pixels_shape):
+        """Returns ``(batch, 1 + patches, dim)``."""
+        return (pixels_shape[0], 1 + pixels_shape[1], self.dim)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "dim": self.dim,
+            "dropout_rate": self.dropout_rate,
+        }

@@ -1,0 +1,123 @@
+"""From an image to the pixels ("visual words") of each of its patches."""
+
+import keras
+from keras import ops
+
+from keras_tnt.layers.initializers import normal_initializer
+
+KERNEL_SIZE = 7
+
+
+@keras.saving.register_keras_serializable(package="keras_tnt")
+class PixelEmbedding(keras.layers.Layer):
+    """Cuts an image into patches and embeds the pixels inside each (section 2.2).
+
+    Every patch goes through one 7x7 convolution by itself, zero-padded by 3 on all
+    sides, so that no patch sees its neighbours; then the learned position of the
+    pixel inside the patch is added (equation 8).
+
+    Shapes: ``(batch, height, width, channels)`` to
+    ``(batch, patches, pixels, dim)`` with ``patches = (height / patch_size) ·
+    (width / patch_size)`` and ``pixels = ceil(patch_size / stride)²``, both in
+    row-major order. All but the batch is static.
+
+    Args:
+        dim: width of a pixel's embedding.
+        patch_size: side of a square patch in image pixels.
+        stride: distance between embedded pixels in image pixels.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: floating-point images, channels last, already scaled to about ±1.
+
+    Raises:
+        ValueError: if the image's size is not static or not a multiple of
+            ``patch_size``.
+
+    Example:
+        >>> import keras
+        >>> from keras_tnt.layers import PixelEmbedding
+        >>> PixelEmbedding(dim=24)(keras.ops.ones((2, 64, 32, 3))).shape
+        TensorShape([2, 8, 16, 24])
+    """
+
+    def __init__(self, dim, patch_size=16, stride=4, **kwargs):
+        super().__init__(**kwargs)
+        if min(dim, patch_size, stride) < 1:
+            raise ValueError(
+                "dim, patch_size and stride must be at least 1, got "
+                f"dim={dim}, patch_size={patch_size}, stride={stride}."
+            )
+        self.dim = dim
+        self.patch_size = patch_size
+        self.stride = stride
+
+    def build(self, input_shape):
+        """Creates convolution and positions for images of the given shape."""
+        channels = input_shape[-1]
+        self.compute_output_shape(input_shape)
+        # What PyTorch gives a convolution that nobody initialises.
+        limit = (KERNEL_SIZE**2 * channels) ** -0.5
+        self.projection = keras.layers.Conv2D(
+            self.dim,
+            KERNEL_SIZE,
+            strides=self.stride,
+            padding="valid",
+            data_format="channels_last",
+            kernel_initializer=keras.initializers.RandomUniform(-limit, limit),
+            bias_initializer=keras.initializers.RandomUniform(-limit, limit),
+            name="projection",
+            dtype=self.dtype_policy,
+        )
+        padded = self.patch_size + 2 * (KERNEL_SIZE // 2)
+        self.projection.build((None, padded, padded, channels))
+        self.position_embedding = self.add_weight(
+            shape=(1, self._pixels, self.dim),
+            initializer=normal_initializer(),
+            name="position_embedding",
+        )
+
+    @property
+    def _pixels(self):
+        return (-(-self.patch_size // self.stride)) ** 2
+
+    def compute_output_shape(self, input_shape):
+        """Returns ``(batch, patches, pixels, dim)``."""
+        if len(input_shape) != 4 or None in input_shape[1:]:
+            raise ValueError(
+                f"{self.name}: expected images (batch, height, width, channels) of "
+                f"static size, got shape {tuple(input_shape)}. Give the input a fixed "
+                "height, width and number of channels."
+            )
+        batch, height, width, _ = input_shape
+        patch = self.patch_size
+        if not height or not width or height % patch or width % patch:
+            raise ValueError(
+                f"{self.name}: height and width must be multiples of "
+                f"patch_size={patch}, got {height}x{width}. Resize or pad the images, "
+                "or choose another patch_size."
+            )
+        return (batch, (height // patch) * (width // patch), self._pixels, self.dim)
+
+    def call(self, inputs):
+        """Embeds the pixels; see the class for shapes."""
+        _, height, width, channels = inputs.shape
+        patch = self.patch_size
+        rows, columns = height // patch, width // patch
+        x = ops.reshape(inputs, (-1, rows, patch, columns, patch, channels))
+        x = ops.reshape(
+            ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, patch, patch, channels)
+        )
+        margin = (KERNEL_SIZE // 2, KERNEL_SIZE // 2)
+        x = self.projection(ops.pad(x, ((0, 0), margin, margin, (0, 0))))
+        x = ops.reshape(x, (-1, rows * columns, self._pixels, self.dim))
+        return x + ops.cast(self.position_embedding, x.dtype)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "dim": self.dim,
+            "patch_size": self.patch_size,
+            "stride": self.stride,
+        }

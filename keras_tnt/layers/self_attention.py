@@ -1,0 +1,103 @@
+"""Multi-head self-attention with one fused query/key/value projection."""
+
+import keras
+from keras import ops
+
+from keras_tnt.layers.initializers import normal_initializer
+
+
+@keras.saving.register_keras_serializable(package="keras_tnt")
+class SelfAttention(keras.layers.Layer):
+    """Multi-head self-attention (paper, section 2.1, equation 2).
+
+    ``softmax(q kᵀ / sqrt(head_dim)) v`` for each head, the heads concatenated and
+    projected. Query, key and value come from one `Dense` sublayer, ``qkv``, whose
+    columns are all queries, then all keys, then all values, each head by head. The
+    output projection, ``projection``, always has a bias.
+
+    Shapes: ``(batch, tokens, dim)`` to ``(batch, tokens, dim)``; ``tokens`` and
+    ``dim`` are static.
+
+    Args:
+        num_heads: number of heads; must divide ``dim``.
+        qkv_bias: whether query, key and value have biases. The published models
+            have none.
+        dropout_rate: dropout after the output projection, 0 to 1.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: floating-point tensor ``(batch, tokens, dim)``.
+        training: whether dropout is active.
+        return_attention_scores: whether to return ``(outputs, scores)``, where
+            scores, ``(batch, num_heads, tokens, tokens)``, hold the weight that each
+            query (third axis) gives each key (last axis); rows sum to one.
+
+    Raises:
+        ValueError: if ``dim`` is not a multiple of ``num_heads``.
+
+    Example:
+        >>> import keras
+        >>> from keras_tnt.layers import SelfAttention
+        >>> SelfAttention(num_heads=3)(keras.ops.ones((2, 17, 48))).shape
+        TensorShape([2, 17, 48])
+    """
+
+    def __init__(self, num_heads, qkv_bias=False, dropout_rate=0.0, **kwargs):
+        super().__init__(**kwargs)
+        if num_heads < 1:
+            raise ValueError(f"num_heads must be at least 1, got {num_heads}.")
+        self.num_heads = num_heads
+        self.qkv_bias = qkv_bias
+        self.dropout_rate = dropout_rate
+        self.dropout = keras.layers.Dropout(
+            dropout_rate, name="dropout", dtype=self.dtype_policy
+        )
+
+    def build(self, input_shape):
+        """Creates the projections for inputs of shape ``(batch, tokens, dim)``."""
+        dim = input_shape[-1]
+        if dim % self.num_heads:
+            raise ValueError(
+                f"{self.name}: the width of the tokens must be a multiple of "
+                f"num_heads, got width {dim} and num_heads={self.num_heads}."
+            )
+        self.qkv = keras.layers.Dense(
+            3 * dim,
+            use_bias=self.qkv_bias,
+            kernel_initializer=normal_initializer(),
+            name="qkv",
+            dtype=self.dtype_policy,
+        )
+        self.qkv.build((None, dim))
+        self.projection = keras.layers.Dense(
+            dim,
+            kernel_initializer=normal_initializer(),
+            name="projection",
+            dtype=self.dtype_policy,
+        )
+        self.projection.build((None, dim))
+
+    def call(self, inputs, training=None, return_attention_scores=False):
+        """Attends; see the class for shapes."""
+        _, tokens, dim = inputs.shape
+        head_dim = dim // self.num_heads
+        # Tokens as rows: on rank 2 a Dense is one fused kernel of the CPU backend.
+        qkv = self.qkv(ops.reshape(inputs, (-1, dim)))
+        qkv = ops.reshape(qkv, (-1, tokens, 3, self.num_heads, head_dim))
+        query, key, value = ops.unstack(ops.transpose(qkv, (2, 0, 3, 1, 4)), 3, axis=0)
+        scores = ops.matmul(query * head_dim**-0.5, ops.transpose(key, (0, 1, 3, 2)))
+        scores = ops.softmax(scores, axis=-1)
+        heads = ops.transpose(ops.matmul(scores, value), (0, 2, 1, 3))
+        outputs = self.projection(ops.reshape(heads, (-1, dim)))
+        outputs = self.dropout(outputs, training=training)
+        outputs = ops.reshape(outputs, (-1, tokens, dim))
+        return (outputs, scores) if return_attention_scores else outputs
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "qkv_bias": self.qkv_bias,
+            "dropout_rate": self.dropout_rate,
+        }

@@ -1,0 +1,76 @@
+"""Channel attention after a perceptron: the SE variant of TNT."""
+
+import keras
+from keras import ops
+
+from keras_tnt.layers.initializers import normal_initializer
+
+
+@keras.saving.register_keras_serializable(package="keras_tnt")
+class SqueezeExcitation(keras.layers.Layer):
+    """Reweights channels by what the mean token says (paper, Table 3, "TNT-S + SE").
+
+    ``h + a · h`` with ``a = tanh(W₂ relu(W₁ LN(mean of h over tokens)))``.
+
+    Shapes: ``(batch, tokens, dim)`` to ``(batch, tokens, dim)``.
+
+    Args:
+        ratio: hidden units as a share of ``dim``; 0.25 in the published code.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: floating-point tensor ``(batch, tokens, dim)``.
+
+    Raises:
+        ValueError: if the hidden layer would have no unit.
+
+    Example:
+        >>> import keras
+        >>> from keras_tnt.layers import SqueezeExcitation
+        >>> SqueezeExcitation()(keras.ops.ones((2, 17, 48))).shape
+        TensorShape([2, 17, 48])
+    """
+
+    def __init__(self, ratio=0.25, **kwargs):
+        super().__init__(**kwargs)
+        self.ratio = ratio
+        self.norm = keras.layers.LayerNormalization(
+            epsilon=1e-5, name="norm", dtype=self.dtype_policy
+        )
+
+    def build(self, input_shape):
+        """Creates the two Dense sublayers for ``(batch, tokens, dim)`` inputs."""
+        dim = input_shape[-1]
+        units = int(dim * self.ratio)
+        if units < 1:
+            raise ValueError(
+                f"{self.name}: ratio must give at least one hidden unit, got "
+                f"ratio={self.ratio} for width {dim}."
+            )
+        self.norm.build((None, dim))
+        self.reduce_dense = keras.layers.Dense(
+            units,
+            activation="relu",
+            kernel_initializer=normal_initializer(),
+            name="reduce_dense",
+            dtype=self.dtype_policy,
+        )
+        self.reduce_dense.build((None, dim))
+        self.expand_dense = keras.layers.Dense(
+            dim,
+            activation="tanh",
+            kernel_initializer=normal_initializer(),
+            name="expand_dense",
+            dtype=self.dtype_policy,
+        )
+        self.expand_dense.build((None, units))
+
+    def call(self, inputs):
+        """Reweights the channels; see the class for the equation."""
+        squeezed = self.norm(ops.mean(inputs, axis=1))
+        excitation = self.expand_dense(self.reduce_dense(squeezed))
+        return inputs + ops.expand_dims(excitation, 1) * inputs
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "ratio": self.ratio}

@@ -1,0 +1,154 @@
+"""One TNT block: attention inside the patches, fold, attention over them."""
+
+import keras
+from keras import ops
+
+from keras_tnt.layers.initializers import normal_initializer
+from keras_tnt.layers.transformer_block import TransformerBlock
+
+
+@keras.saving.register_keras_serializable(package="keras_tnt")
+class TNTBlock(keras.layers.Layer):
+    """Transformer in Transformer block (paper, section 2.2, equations 3 to 6).
+
+    With pixels ``Y`` and patch tokens ``Z``, whose first is the class token:
+
+    - inner: ``Y ← TransformerBlock(Y)``, attention among the pixels of one patch;
+    - fold: ``Z[1:] ← Z[1:] + LN(Dense(LN(flatten(Y))))``, without bias; the class
+      token gets nothing;
+    - outer: ``Z ← TransformerBlock(Z)``, attention among all tokens.
+
+    Shapes: pixels ``(batch, patches, pixels, inner_dim)`` and patches
+    ``(batch, 1 + patches, outer_dim)`` to a pair of the same shapes. All but the
+    batch is static.
+
+    Args:
+        outer_num_heads: heads of the outer attention; must divide ``outer_dim``.
+        inner_num_heads: heads of the inner attention; must divide ``inner_dim``.
+        mlp_ratio: width of both perceptrons' hidden layers relative to their tokens.
+        qkv_bias: whether query, key and value have biases.
+        se_ratio: hidden share of the outer `SqueezeExcitation`; 0 for none.
+        dropout_rate: dropout of attention outputs and perceptrons, 0 to 1.
+        drop_path_rate: probability of leaving out a branch, drawn for each patch
+            inside and for each image outside; the fold is never left out.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        pixels: floating-point tensor ``(batch, patches, pixels, inner_dim)``.
+        patches: floating-point tensor ``(batch, 1 + patches, outer_dim)``.
+        training: whether dropout and drop path are active.
+        return_attention_scores: whether to return ``(pixels, patches, inner_scores,
+            outer_scores)``, scores of shape ``(batch, patches, inner_num_heads,
+            pixels, pixels)`` and ``(batch, outer_num_heads, 1 + patches,
+            1 + patches)``.
+
+    Raises:
+        ValueError: if the two inputs do not have the same number of patches.
+
+    Example:
+        >>> import keras
+        >>> from keras_tnt.layers import TNTBlock
+        >>> block = TNTBlock(outer_num_heads=3, inner_num_heads=4)
+        >>> pixels, patches = block(
+        ...     keras.ops.ones((2, 8, 16, 12)), keras.ops.ones((2, 9, 48))
+        ... )
+        >>> pixels.shape, patches.shape
+        (TensorShape([2, 8, 16, 12]), TensorShape([2, 9, 48]))
+    """
+
+    def __init__(
+        self,
+        outer_num_heads,
+        inner_num_heads,
+        mlp_ratio=4.0,
+        qkv_bias=False,
+        se_ratio=0.0,
+        dropout_rate=0.0,
+        drop_path_rate=0.0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.outer_num_heads = outer_num_heads
+        self.inner_num_heads = inner_num_heads
+        self.mlp_ratio = mlp_ratio
+        self.qkv_bias = qkv_bias
+        self.se_ratio = se_ratio
+        self.dropout_rate = dropout_rate
+        self.drop_path_rate = drop_path_rate
+        common = {
+            "mlp_ratio": mlp_ratio,
+            "qkv_bias": qkv_bias,
+            "dropout_rate": dropout_rate,
+            "drop_path_rate": drop_path_rate,
+            "dtype": self.dtype_policy,
+        }
+        self.inner = TransformerBlock(inner_num_heads, name="inner", **common)
+        self.fold_input_norm = keras.layers.LayerNormalization(
+            epsilon=1e-5, name="fold_input_norm", dtype=self.dtype_policy
+        )
+        self.fold_output_norm = keras.layers.LayerNormalization(
+            epsilon=1e-5, name="fold_output_norm", dtype=self.dtype_policy
+        )
+        self.outer = TransformerBlock(
+            outer_num_heads, se_ratio=se_ratio, name="outer", **common
+        )
+
+    def build(self, pixels_shape, patches_shape):
+        """Creates the weights for the two inputs' shapes."""
+        batch, num_patches, per_patch, inner_dim = pixels_shape
+        _, tokens, outer_dim = patches_shape
+        if tokens != 1 + num_patches:
+            raise ValueError(
+                f"{self.name}: expected the class token and one token for each of the "
+                f"{num_patches} patches, got {tokens} tokens."
+            )
+        self.inner.build((None, per_patch, inner_dim))
+        self.fold_input_norm.build((None, per_patch * inner_dim))
+        self.fold_dense = keras.layers.Dense(
+            outer_dim,
+            use_bias=False,
+            kernel_initializer=normal_initializer(),
+            name="fold_dense",
+            dtype=self.dtype_policy,
+        )
+        self.fold_dense.build((None, per_patch * inner_dim))
+        self.fold_output_norm.build((None, outer_dim))
+        self.outer.build((batch, tokens, outer_dim))
+
+    def call(self, pixels, patches, training=None, return_attention_scores=False):
+        """Applies the block; see the class for shapes."""
+        _, num_patches, per_patch, inner_dim = pixels.shape
+        pixels = ops.reshape(pixels, (-1, per_patch, inner_dim))
+        pixels, inner_scores = self.inner(
+            pixels, training=training, return_attention_scores=True
+        )
+        patches = patches + self._fold(pixels, num_patches, patches.shape[-1])
+        pixels = ops.reshape(pixels, (-1, num_patches, per_patch, inner_dim))
+        patches, outer_scores = self.outer(
+            patches, training=training, return_attention_scores=True
+        )
+        if not return_attention_scores:
+            return pixels, patches
+        shape = (-1, num_patches, self.inner_num_heads, per_patch, per_patch)
+        return pixels, patches, ops.reshape(inner_scores, shape), outer_scores
+
+    def _fold(self, pixels, num_patches, outer_dim):
+        """What the pixels add to the tokens: nothing to the class token."""
+        _, per_patch, inner_dim = pixels.shape
+        rows = self.fold_input_norm(ops.reshape(pixels, (-1, per_patch * inner_dim)))
+        rows = self.fold_output_norm(self.fold_dense(rows))
+        folded = ops.reshape(rows, (-1, num_patches, outer_dim))
+        return ops.pad(folded, ((0, 0), (1, 0), (0, 0)))
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "outer_num_heads": self.outer_num_heads,
+            "inner_num_heads": self.inner_num_heads,
+            "mlp_ratio": self.mlp_ratio,
+            "qkv_bias": self.qkv_bias,
+            "se_ratio": self.se_ratio,
+            "dropout_rate": self.dropout_rate,
+            "drop_path_rate": self.drop_path_rate,
+        }

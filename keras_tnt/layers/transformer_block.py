@@ -1,0 +1,118 @@
+"""One pre-norm transformer block, used inside the patches and over them."""
+
+import keras
+
+from keras_tnt.layers.feed_forward import FeedForward
+from keras_tnt.layers.self_attention import SelfAttention
+from keras_tnt.layers.squeeze_excitation import SqueezeExcitation
+
+
+@keras.saving.register_keras_serializable(package="keras_tnt")
+class TransformerBlock(keras.layers.Layer):
+    """Pre-norm transformer block (paper, section 2.1).
+
+    ``x ← x + DropPath(MSA(LN(x)))``, then ``x ← x + DropPath(MLP(LN(x)))``. Drop
+    path (stochastic depth) leaves out the whole branch of a sequence, each sequence
+    by itself, and scales what is kept by ``1 / (1 - drop_path_rate)``.
+
+    Shapes: ``(batch, tokens, dim)`` to ``(batch, tokens, dim)``; ``tokens`` and
+    ``dim`` are static.
+
+    Args:
+        num_heads: number of attention heads; must divide ``dim``.
+        mlp_ratio: width of the perceptron's hidden layer as a multiple of ``dim``.
+        qkv_bias: whether query, key and value have biases.
+        se_ratio: hidden share of a `SqueezeExcitation` after the perceptron; 0 for
+            none.
+        dropout_rate: dropout of attention output and perceptron, 0 to 1.
+        drop_path_rate: probability of leaving out a branch, 0 to 1.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: floating-point tensor ``(batch, tokens, dim)``.
+        training: whether dropout and drop path are active.
+        return_attention_scores: whether to return ``(outputs, scores)`` with scores
+            of shape ``(batch, num_heads, tokens, tokens)``.
+
+    Example:
+        >>> import keras
+        >>> from keras_tnt.layers import TransformerBlock
+        >>> TransformerBlock(num_heads=3)(keras.ops.ones((2, 17, 48))).shape
+        TensorShape([2, 17, 48])
+    """
+
+    def __init__(
+        self,
+        num_heads,
+        mlp_ratio=4.0,
+        qkv_bias=False,
+        se_ratio=0.0,
+        dropout_rate=0.0,
+        drop_path_rate=0.0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.mlp_ratio = mlp_ratio
+        self.qkv_bias = qkv_bias
+        self.se_ratio = se_ratio
+        self.dropout_rate = dropout_rate
+        self.drop_path_rate = drop_path_rate
+        common = {"dtype": self.dtype_policy}
+        self.attention_norm = keras.layers.LayerNormalization(
+            epsilon=1e-5, name="attention_norm", **common
+        )
+        self.attention = SelfAttention(
+            num_heads, qkv_bias, dropout_rate, name="attention", **common
+        )
+        self.feed_forward_norm = keras.layers.LayerNormalization(
+            epsilon=1e-5, name="feed_forward_norm", **common
+        )
+        self.feed_forward = FeedForward(
+            mlp_ratio, dropout_rate, name="feed_forward", **common
+        )
+        self.squeeze_excitation = (
+            SqueezeExcitation(se_ratio, name="squeeze_excitation", **common)
+            if se_ratio
+            else None
+        )
+        # One draw for a whole sequence: dropout whose noise has no other axis.
+        self.attention_drop_path = keras.layers.Dropout(
+            drop_path_rate, (None, 1, 1), name="attention_drop_path", **common
+        )
+        self.feed_forward_drop_path = keras.layers.Dropout(
+            drop_path_rate, (None, 1, 1), name="feed_forward_drop_path", **common
+        )
+
+    def build(self, input_shape):
+        """Builds the sublayers for inputs of shape ``(batch, tokens, dim)``."""
+        self.attention_norm.build(input_shape)
+        self.attention.build(input_shape)
+        self.feed_forward_norm.build(input_shape)
+        self.feed_forward.build(input_shape)
+        if self.squeeze_excitation:
+            self.squeeze_excitation.build(input_shape)
+
+    def call(self, inputs, training=None, return_attention_scores=False):
+        """Applies the block; see the class for shapes."""
+        attended, scores = self.attention(
+            self.attention_norm(inputs), training=training, return_attention_scores=True
+        )
+        x = inputs + self.attention_drop_path(attended, training=training)
+        hidden = self.feed_forward(self.feed_forward_norm(x), training=training)
+        if self.squeeze_excitation:
+            hidden = self.squeeze_excitation(hidden)
+        x = x + self.feed_forward_drop_path(hidden, training=training)
+        return (x, scores) if return_attention_scores else x
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "mlp_ratio": self.mlp_ratio,
+            "qkv_bias": self.qkv_bias,
+            "se_ratio": self.se_ratio,
+            "dropout_rate": self.dropout_rate,
+            "drop_path_rate": self.drop_path_rate,
+        }
