@@ -1,0 +1,136 @@
+"""Reading upstream weight files as arrays, and writing them."""
+
+import json
+import os
+import pathlib
+
+import numpy as np
+
+# In the order of preference: what a training checkpoint wraps its weights in.
+WRAPPERS = ("state_dict_ema", "state_dict", "model")
+
+
+def read_tensors(path):
+    """Reads a safetensors or PyTorch file.
+
+    Args:
+        path: a ``.safetensors``, ``.pth``, ``.pt`` or ``.pth.tar`` file.
+
+    Returns:
+        A pair: a dict from tensor names to float32 arrays, in the order of the file,
+        and the file's own metadata, a dict of strings.
+
+    Raises:
+        ValueError: if the file is truncated or not what its name says.
+        ImportError: for a PyTorch file without PyTorch.
+    """
+    path = pathlib.Path(path)
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    return _read_torch(path), {}
+
+
+def write_tensors(path, tensors, metadata):
+    """Writes a safetensors file in one step: a crash leaves no half file.
+
+    Args:
+        path: where to; the folder must exist. An existing file is replaced.
+        tensors: dict from names to arrays.
+        metadata: dict of strings, kept in the file's header.
+    """
+    from safetensors.numpy import save_file
+
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        contiguous = {name: np.ascontiguousarray(t) for name, t in tensors.items()}
+        save_file(contiguous, temporary, metadata)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read_safetensors(path):
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            # In the order of the file, so that an error's "first" is the first there.
+            names = file.offset_keys()
+            tensors = {name: _float32(file.get_tensor(name)) for name in names}
+            return tensors, file.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path} is no whole safetensors file ({error}); "
+            f"{_first_damage(path)}. Download it again."
+        ) from error
+
+
+def _float32(array):
+    """Half-precision files load too; integers (counters) stay as they are."""
+    is_float = array.dtype.kind not in "iub"
+    return array.astype("float32") if is_float else array
+
+
+def _first_damage(path):
+    """Says which tensor a truncated safetensors file ends in."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 + length:
+            return f"it ends after {size} bytes, inside its table of tensors"
+        try:
+            header = json.loads(file.read(length))
+            spans = {
+                name: [8 + length + offset for offset in entry["data_offsets"]]
+                for name, entry in header.items()
+                if name != "__metadata__"
+            }
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return "its table of tensors is unreadable"
+    cut = [name for name in spans if spans[name][1] > size]
+    if not cut:
+        return f"its {size} bytes do not match its table of tensors"
+    first = min(cut, key=lambda name: spans[name][0])
+    whole = max(end for _, end in spans.values())
+    return f"it has {size} of {whole} bytes and ends before the end of tensor {first!r}"
+
+
+def _read_torch(path):
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError(
+            f"Reading {path} takes PyTorch, which is not installed. Install it (pip "
+            "install torch), or convert the file once where PyTorch is: "
+            'safetensors.torch.save_file(torch.load("FILE.pth", weights_only=True), '
+            '"FILE.safetensors"), and load that.'
+        ) from error
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch has no error class of its own for this
+        raise ValueError(
+            f"{path} is no PyTorch checkpoint that can be read safely "
+            f"({type(error).__name__}: {error}). Download it again; a file that holds "
+            "more than tensors must be converted to safetensors where it was made."
+        ) from error
+    if isinstance(checkpoint, dict):
+        for wrapper in WRAPPERS:
+            if isinstance(checkpoint.get(wrapper), dict):
+                checkpoint = checkpoint[wrapper]
+                break
+    strangers = (
+        [name for name, value in checkpoint.items() if not torch.is_tensor(value)]
+        if isinstance(checkpoint, dict)
+        else [type(checkpoint).__name__]
+    )
+    if strangers:
+        raise ValueError(
+            f"{path} holds no state dict: found {strangers[:5]} where tensors were "
+            f"expected, at the top or under one of {WRAPPERS}."
+        )
+    return {
+        name: (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+        for name, tensor in checkpoint.items()
+    }

@@ -1,0 +1,66 @@
+"""Patch positions of another image size."""
+
+import numpy as np
+from keras import ops
+
+
+def source_grid(num_positions, target_grid, recorded_grid=None):
+    """Finds the grid of patches that position embeddings belong to.
+
+    Upstream files do not say it. As timm does, a square number of patches is taken
+    for a square image; the target's own grid is the other choice.
+
+    Args:
+        num_positions: positions in the file, the class token's not counted.
+        target_grid: ``(rows, columns)`` of the model.
+        recorded_grid: ``(rows, columns)`` if the file says it, else ``None``.
+
+    Returns:
+        ``(rows, columns)``, or ``None`` if it cannot be told.
+
+    Example:
+        >>> from keras_tnt.weights.resample import source_grid
+        >>> source_grid(196, (24, 24)), source_grid(8, (2, 4)), source_grid(8, (3, 3))
+        ((14, 14), (2, 4), None)
+    """
+    side = round(num_positions**0.5)
+    candidates = [recorded_grid, (side, side), tuple(target_grid)]
+    for grid in candidates:
+        if grid and grid[0] * grid[1] == num_positions:
+            return tuple(grid)
+    return None
+
+
+def resample_patch_positions(positions, old_grid, new_grid):
+    """Resamples patch positions to another grid: bicubic, with antialias.
+
+    The class token's position, the first, stays as it is.
+
+    Args:
+        positions: float32 array ``(1, 1 + rows · columns, dim)`` of the old grid.
+        old_grid: ``(rows, columns)`` of ``positions``.
+        new_grid: ``(rows, columns)`` wanted.
+
+    Returns:
+        A float32 array ``(1, 1 + new rows · new columns, dim)``.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.weights.resample import resample_patch_positions
+        >>> resample_patch_positions(numpy.ones((1, 17, 48)), (4, 4), (3, 5)).shape
+        (1, 16, 48)
+    """
+    positions = np.asarray(positions, "float32")
+    if tuple(old_grid) == tuple(new_grid):
+        return positions
+    dim = positions.shape[-1]
+    grid = positions[:, 1:].reshape(1, *old_grid, dim)
+    grid = ops.image.resize(
+        grid,
+        tuple(new_grid),
+        interpolation="bicubic",
+        antialias=True,
+        data_format="channels_last",
+    )
+    grid = ops.convert_to_numpy(grid).reshape(1, -1, dim)
+    return np.concatenate([positions[:, :1], grid], axis=1)
