@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_tnt.layers.initializers import normal_initializer
+from keras_tnt.layers.composite import CompositeLayer
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
@@ -29,7 +29,7 @@ def gelu(x):
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class FeedForward(keras.layers.Layer):
+class FeedForward(CompositeLayer):
     """Dense, exact GELU, Dense, applied to each token (paper, section 2.1).
 
     Shapes: ``(batch, tokens, dim)`` to ``(batch, tokens, dim)``; ``tokens`` and
@@ -59,12 +59,8 @@ class FeedForward(keras.layers.Layer):
         super().__init__(**kwargs)
         self.mlp_ratio = mlp_ratio
         self.dropout_rate = dropout_rate
-        self.intermediate_dropout = keras.layers.Dropout(
-            dropout_rate, name="intermediate_dropout", dtype=self.dtype_policy
-        )
-        self.output_dropout = keras.layers.Dropout(
-            dropout_rate, name="output_dropout", dtype=self.dtype_policy
-        )
+        self.intermediate_dropout = self._dropout(dropout_rate, "intermediate_dropout")
+        self.output_dropout = self._dropout(dropout_rate, "output_dropout")
 
     def build(self, input_shape):
         """Creates the two Dense sublayers for ``(batch, tokens, dim)`` inputs."""
@@ -75,20 +71,11 @@ class FeedForward(keras.layers.Layer):
                 f"{self.name}: mlp_ratio must give at least one hidden unit, got "
                 f"mlp_ratio={self.mlp_ratio} for width {dim}."
             )
-        self.intermediate_dense = keras.layers.Dense(
-            units,
-            activation=gelu,
-            kernel_initializer=normal_initializer(),
-            name="intermediate_dense",
-            dtype=self.dtype_policy,
+        self.intermediate_dense = self._dense(
+            units, "intermediate_dense", activation=gelu
         )
         self.intermediate_dense.build((None, dim))
-        self.output_dense = keras.layers.Dense(
-            dim,
-            kernel_initializer=normal_initializer(),
-            name="output_dense",
-            dtype=self.dtype_policy,
-        )
+        self.output_dense = self._dense(dim, "output_dense")
         self.output_dense.build((None, units))
 
     def call(self, inputs, training=None):

@@ -3,11 +3,12 @@
 import keras
 from keras import ops
 
+from keras_tnt.layers.composite import CompositeLayer
 from keras_tnt.layers.initializers import normal_initializer
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class PatchEmbedding(keras.layers.Layer):
+class PatchEmbedding(CompositeLayer):
     """Projects the pixels of each patch to a token, adds class token and positions.
 
     ``LN(Dense(LN(flatten(pixels))))`` for each patch; the class token is put in
@@ -40,21 +41,10 @@ class PatchEmbedding(keras.layers.Layer):
             raise ValueError(f"dim must be at least 1, got {dim}.")
         self.dim = dim
         self.dropout_rate = dropout_rate
-        self.input_norm = keras.layers.LayerNormalization(
-            epsilon=1e-5, name="input_norm", dtype=self.dtype_policy
-        )
-        self.projection = keras.layers.Dense(
-            dim,
-            kernel_initializer=normal_initializer(),
-            name="projection",
-            dtype=self.dtype_policy,
-        )
-        self.output_norm = keras.layers.LayerNormalization(
-            epsilon=1e-5, name="output_norm", dtype=self.dtype_policy
-        )
-        self.dropout = keras.layers.Dropout(
-            dropout_rate, name="dropout", dtype=self.dtype_policy
-        )
+        self.input_norm = self._norm("input_norm")
+        self.projection = self._dense(dim, "projection")
+        self.output_norm = self._norm("output_norm")
+        self.dropout = self._dropout(dropout_rate, "dropout")
 
     def build(self, pixels_shape):
         """Creates the weights for pixels ``(batch, patches, pixels, inner_dim)``."""

@@ -3,13 +3,14 @@
 import keras
 from keras import ops
 
+from keras_tnt.layers.composite import CompositeLayer
 from keras_tnt.layers.initializers import normal_initializer
 
 KERNEL_SIZE = 7
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class PixelEmbedding(keras.layers.Layer):
+class PixelEmbedding(CompositeLayer):
     """Cuts an image into patches and embeds the pixels inside each (section 2.2).
 
     Every patch goes through one 7x7 convolution by itself, zero-padded by 3 on all

@@ -3,11 +3,11 @@
 import keras
 from keras import ops
 
-from keras_tnt.layers.initializers import normal_initializer
+from keras_tnt.layers.composite import CompositeLayer
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class SelfAttention(keras.layers.Layer):
+class SelfAttention(CompositeLayer):
     """Multi-head self-attention (paper, section 2.1, equation 2).
 
     ``softmax(q kᵀ / sqrt(head_dim)) v`` for each head, the heads concatenated and
@@ -49,9 +49,7 @@ class SelfAttention(keras.layers.Layer):
         self.num_heads = num_heads
         self.qkv_bias = qkv_bias
         self.dropout_rate = dropout_rate
-        self.dropout = keras.layers.Dropout(
-            dropout_rate, name="dropout", dtype=self.dtype_policy
-        )
+        self.dropout = self._dropout(dropout_rate, "dropout")
 
     def build(self, input_shape):
         """Creates the projections for inputs of shape ``(batch, tokens, dim)``."""
@@ -61,20 +59,9 @@ class SelfAttention(keras.layers.Layer):
                 f"{self.name}: the width of the tokens must be a multiple of "
                 f"num_heads, got width {dim} and num_heads={self.num_heads}."
             )
-        self.qkv = keras.layers.Dense(
-            3 * dim,
-            use_bias=self.qkv_bias,
-            kernel_initializer=normal_initializer(),
-            name="qkv",
-            dtype=self.dtype_policy,
-        )
+        self.qkv = self._dense(3 * dim, "qkv", use_bias=self.qkv_bias)
         self.qkv.build((None, dim))
-        self.projection = keras.layers.Dense(
-            dim,
-            kernel_initializer=normal_initializer(),
-            name="projection",
-            dtype=self.dtype_policy,
-        )
+        self.projection = self._dense(dim, "projection")
         self.projection.build((None, dim))
 
     def call(self, inputs, training=None, return_attention_scores=False):

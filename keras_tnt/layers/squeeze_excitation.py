@@ -3,11 +3,11 @@
 import keras
 from keras import ops
 
-from keras_tnt.layers.initializers import normal_initializer
+from keras_tnt.layers.composite import CompositeLayer
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class SqueezeExcitation(keras.layers.Layer):
+class SqueezeExcitation(CompositeLayer):
     """Reweights channels by what the mean token says (paper, Table 3, "TNT-S + SE").
 
     ``h + a · h`` with ``a = tanh(W₂ relu(W₁ LN(mean of h over tokens)))``.
@@ -34,9 +34,7 @@ class SqueezeExcitation(keras.layers.Layer):
     def __init__(self, ratio=0.25, **kwargs):
         super().__init__(**kwargs)
         self.ratio = ratio
-        self.norm = keras.layers.LayerNormalization(
-            epsilon=1e-5, name="norm", dtype=self.dtype_policy
-        )
+        self.norm = self._norm("norm")
 
     def build(self, input_shape):
         """Creates the two Dense sublayers for ``(batch, tokens, dim)`` inputs."""
@@ -48,21 +46,9 @@ class SqueezeExcitation(keras.layers.Layer):
                 f"ratio={self.ratio} for width {dim}."
             )
         self.norm.build((None, dim))
-        self.reduce_dense = keras.layers.Dense(
-            units,
-            activation="relu",
-            kernel_initializer=normal_initializer(),
-            name="reduce_dense",
-            dtype=self.dtype_policy,
-        )
+        self.reduce_dense = self._dense(units, "reduce_dense", activation="relu")
         self.reduce_dense.build((None, dim))
-        self.expand_dense = keras.layers.Dense(
-            dim,
-            activation="tanh",
-            kernel_initializer=normal_initializer(),
-            name="expand_dense",
-            dtype=self.dtype_policy,
-        )
+        self.expand_dense = self._dense(dim, "expand_dense", activation="tanh")
         self.expand_dense.build((None, units))
 
     def call(self, inputs):

@@ -3,12 +3,12 @@
 import keras
 from keras import ops
 
-from keras_tnt.layers.initializers import normal_initializer
+from keras_tnt.layers.composite import CompositeLayer
 from keras_tnt.layers.transformer_block import TransformerBlock
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class TNTBlock(keras.layers.Layer):
+class TNTBlock(CompositeLayer):
     """Transformer in Transformer block (paper, section 2.2, equations 3 to 6).
 
     With pixels ``Y`` and patch tokens ``Z``, whose first is the class token:
@@ -83,12 +83,8 @@ class TNTBlock(keras.layers.Layer):
             "dtype": self.dtype_policy,
         }
         self.inner = TransformerBlock(inner_num_heads, name="inner", **common)
-        self.fold_input_norm = keras.layers.LayerNormalization(
-            epsilon=1e-5, name="fold_input_norm", dtype=self.dtype_policy
-        )
-        self.fold_output_norm = keras.layers.LayerNormalization(
-            epsilon=1e-5, name="fold_output_norm", dtype=self.dtype_policy
-        )
+        self.fold_input_norm = self._norm("fold_input_norm")
+        self.fold_output_norm = self._norm("fold_output_norm")
         self.outer = TransformerBlock(
             outer_num_heads, se_ratio=se_ratio, name="outer", **common
         )
@@ -104,13 +100,7 @@ class TNTBlock(keras.layers.Layer):
             )
         self.inner.build((None, per_patch, inner_dim))
         self.fold_input_norm.build((None, per_patch * inner_dim))
-        self.fold_dense = keras.layers.Dense(
-            outer_dim,
-            use_bias=False,
-            kernel_initializer=normal_initializer(),
-            name="fold_dense",
-            dtype=self.dtype_policy,
-        )
+        self.fold_dense = self._dense(outer_dim, "fold_dense", use_bias=False)
         self.fold_dense.build((None, per_patch * inner_dim))
         self.fold_output_norm.build((None, outer_dim))
         self.outer.build((batch, tokens, outer_dim))

@@ -2,13 +2,14 @@
 
 import keras
 
+from keras_tnt.layers.composite import CompositeLayer
 from keras_tnt.layers.feed_forward import FeedForward
 from keras_tnt.layers.self_attention import SelfAttention
 from keras_tnt.layers.squeeze_excitation import SqueezeExcitation
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class TransformerBlock(keras.layers.Layer):
+class TransformerBlock(CompositeLayer):
     """Pre-norm transformer block (paper, section 2.1).
 
     ``x ← x + DropPath(MSA(LN(x)))``, then ``x ← x + DropPath(MLP(LN(x)))``. Drop
@@ -59,15 +60,11 @@ class TransformerBlock(keras.layers.Layer):
         self.dropout_rate = dropout_rate
         self.drop_path_rate = drop_path_rate
         common = {"dtype": self.dtype_policy}
-        self.attention_norm = keras.layers.LayerNormalization(
-            epsilon=1e-5, name="attention_norm", **common
-        )
+        self.attention_norm = self._norm("attention_norm")
         self.attention = SelfAttention(
             num_heads, qkv_bias, dropout_rate, name="attention", **common
         )
-        self.feed_forward_norm = keras.layers.LayerNormalization(
-            epsilon=1e-5, name="feed_forward_norm", **common
-        )
+        self.feed_forward_norm = self._norm("feed_forward_norm")
         self.feed_forward = FeedForward(
             mlp_ratio, dropout_rate, name="feed_forward", **common
         )
@@ -77,11 +74,11 @@ class TransformerBlock(keras.layers.Layer):
             else None
         )
         # One draw for a whole sequence: dropout whose noise has no other axis.
-        self.attention_drop_path = keras.layers.Dropout(
-            drop_path_rate, (None, 1, 1), name="attention_drop_path", **common
+        self.attention_drop_path = self._dropout(
+            drop_path_rate, "attention_drop_path", (None, 1, 1)
         )
-        self.feed_forward_drop_path = keras.layers.Dropout(
-            drop_path_rate, (None, 1, 1), name="feed_forward_drop_path", **common
+        self.feed_forward_drop_path = self._dropout(
+            drop_path_rate, "feed_forward_drop_path", (None, 1, 1)
         )
 
     def build(self, input_shape):

@@ -227,8 +227,8 @@ def _check_shapes(table, tensors):
         for name, shape in zip(entry.names, entry.upstream_shapes(), strict=True):
             if tensors[name].shape != shape:
                 raise ValueError(
-                    f"First offending tensor: {name!r} has shape {tensors[name].shape}, "
-                    f"the model's has {shape}. Build the model with the widths, "
+                    f"First offending tensor: {name!r} has shape "
+                    f"{tensors[name].shape}, the model's has {shape}. Build the model with the widths, "
                     "patch_size, inner_stride and channels of the weights."
                 )
 

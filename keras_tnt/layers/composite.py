@@ -1,0 +1,46 @@
+"""What the layers of this package have in common: how they make their sublayers."""
+
+import keras
+
+from keras_tnt.layers.initializers import normal_initializer
+
+
+class CompositeLayer(keras.layers.Layer):
+    """A layer made of stock Keras layers, which share its dtype policy.
+
+    Its configuration keeps the policy of each quantized sublayer, without which a
+    model quantized with ``model.quantize("int8")`` could not be loaded again.
+    """
+
+    def get_config(self):
+        """Returns name, trainability and dtype, that of quantized sublayers apart."""
+        config = super().get_config()
+        policies = {
+            layer.path: layer.dtype_policy
+            for layer in self._flatten_layers()
+            if layer.quantization_mode is not None
+        }
+        if policies:
+            default = getattr(self.dtype_policy, "default_policy", self.dtype_policy)
+            config["dtype"] = keras.dtype_policies.DTypePolicyMap(default, policies)
+        return config
+
+    def _dense(self, units, name, **arguments):
+        return keras.layers.Dense(
+            units,
+            kernel_initializer=normal_initializer(),
+            name=name,
+            dtype=self.dtype_policy,
+            **arguments,
+        )
+
+    def _norm(self, name):
+        # Epsilon as in PyTorch; Keras's own default is 1e-3.
+        return keras.layers.LayerNormalization(
+            epsilon=1e-5, name=name, dtype=self.dtype_policy
+        )
+
+    def _dropout(self, rate, name, noise_shape=None):
+        return keras.layers.Dropout(
+            rate, noise_shape, name=name, dtype=self.dtype_policy
+        )

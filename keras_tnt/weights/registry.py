@@ -1,0 +1,223 @@
+"""Published weights: which file, where it is, what it scores, and how to get it."""
+
+import dataclasses
+import os
+import pathlib
+import re
+
+WEIGHTS_FILE = "model.safetensors"
+
+_HUB_ID = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([^@\s]+))?", re.ASCII)
+_HUB_ID_FORM = "hf://owner/name or hf://owner/name@revision"
+_OWN_FILE = "pass its path as `weights=` or to `keras_tnt.load_weights`"
+
+
+@dataclasses.dataclass(frozen=True)
+class PublishedWeights:
+    """One published weight file.
+
+    Attributes:
+        repo_id: The repository on the Hugging Face Hub, `"owner/name"`.
+        image_size: Height and width in pixels that the weights were trained at.
+        top1: ImageNet-1k validation accuracy in percent, as its publisher measured it.
+        license: SPDX identifier of the weights' license.
+        provenance: Who trained the weights and who converted them.
+        filename: The file in the repository.
+
+    Example:
+        >>> PUBLISHED["tnt_base"].top1
+        82.864
+    """
+
+    repo_id: str
+    image_size: int
+    top1: float
+    license: str
+    provenance: str
+    filename: str = WEIGHTS_FILE
+
+
+_HUAWEI_BY_TIMM = "trained by Huawei Noah's Ark Lab, converted and measured by timm"
+
+PUBLISHED = {
+    "tnt_small": PublishedWeights(
+        repo_id="timm/tnt_s_patch16_224.in1k",
+        image_size=224,
+        top1=81.506,
+        license="apache-2.0",
+        provenance=_HUAWEI_BY_TIMM,
+    ),
+    "tnt_base": PublishedWeights(
+        repo_id="timm/tnt_b_patch16_224.in1k",
+        image_size=224,
+        top1=82.864,
+        license="apache-2.0",
+        provenance=_HUAWEI_BY_TIMM,
+    ),
+}
+
+
+def published(variant):
+    """Looks up the published weights of a variant.
+
+    Args:
+        variant: Name of the variant, a key of `PUBLISHED`.
+
+    Returns:
+        The `PublishedWeights` of the variant.
+
+    Raises:
+        ValueError: If the variant has no published weights.
+
+    Example:
+        >>> published("tnt_small").repo_id
+        'timm/tnt_s_patch16_224.in1k'
+    """
+    if variant not in PUBLISHED:
+        raise ValueError(
+            f"{variant!r} has no published weights; {', '.join(PUBLISHED)} have. Build "
+            f"it with `weights=None`, or if you have a weight file, {_OWN_FILE}."
+        )
+    return PUBLISHED[variant]
+
+
+def fetch(source):
+    """Finds a weight file on disk, downloading it first if it is on the Hub.
+
+    Args:
+        source: Path of a local file, or `"hf://owner/name"` or
+            `"hf://owner/name@revision"` for `model.safetensors` of a repository on
+            the Hugging Face Hub. A revision is a branch, a tag or a commit.
+
+    Returns:
+        `pathlib.Path` of the local file.
+
+    Raises:
+        ValueError: If `source` starts as a Hub id does but is none.
+        OSError: If there is no such local file, or the download fails as described
+            at `download`.
+
+    Example:
+        >>> path = fetch("hf://timm/tnt_s_patch16_224.in1k")  # doctest: +SKIP
+    """
+    text = os.fspath(source)
+    # Also "hf:/owner/name", which is what pathlib makes of a Hub id.
+    if text.lower().startswith("hf:"):
+        match = _HUB_ID.fullmatch(text)
+        if match is None:
+            raise ValueError(f"Expected {_HUB_ID_FORM} as a string; got {source!r}.")
+        repo_id, revision = match.groups()
+        return download(repo_id, revision=revision)
+    path = pathlib.Path(text)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no weight file {text!r}. Check the path, or for a repository on "
+            f"the Hugging Face Hub write {_HUB_ID_FORM}."
+        )
+    return path
+
+
+def download(repo_id, filename=WEIGHTS_FILE, revision=None):
+    """Downloads a file from the Hugging Face Hub, or finds it in the local cache.
+
+    `huggingface_hub` does the work, so its environment variables apply, among them
+    `HF_HOME`, `HF_HUB_OFFLINE`, `HF_ENDPOINT`, `HF_TOKEN`, `HTTPS_PROXY` and
+    `HF_HUB_DISABLE_PROGRESS_BARS`.
+
+    Args:
+        repo_id: The repository, `"owner/name"`.
+        filename: The file in the repository.
+        revision: Branch, tag or commit. Defaults to the main branch.
+
+    Returns:
+        `pathlib.Path` of the file in the cache.
+
+    Raises:
+        ValueError: If `repo_id` cannot be the name of a repository.
+        FileNotFoundError: If the Hub has no such repository, revision or file, or in
+            offline mode the cache does not hold the file.
+        PermissionError: If the repository is gated or the Hub refuses the token.
+        ConnectionError: If the Hub cannot be reached or breaks off.
+        OSError: If the file cannot be written to the cache.
+
+    Example:
+        >>> path = download("timm/tnt_s_patch16_224.in1k")  # doctest: +SKIP
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return pathlib.Path(hf_hub_download(repo_id, filename, revision=revision))
+    except HFValidationError as error:
+        raise ValueError(
+            f"Expected the name of a repository, owner/name; got {repo_id!r}. {error}"
+        ) from error
+    # What a failed transfer raises depends on the version of huggingface_hub: errors
+    # of requests, httpx or hf_xet, and most of them are no OSError.
+    except Exception as error:
+        raise _explained(error, repo_id, filename, revision) from error
+
+
+def _explained(error, repo_id, filename, revision):
+    """Returns the OSError that says what was asked, what came and what to do."""
+    from huggingface_hub import hf_hub_url
+
+    kind, diagnosis = _diagnosis(error)
+    url = hf_hub_url(repo_id, filename, revision=revision)
+    return kind(
+        f"Could not get {filename} of {repo_id} from {url}: {diagnosis}. If you "
+        f"can get the file by other means, {_OWN_FILE}."
+    )
+
+
+def _diagnosis(error):
+    """Returns the type of exception to raise, and in words what came and what to do."""
+    from huggingface_hub import constants, errors
+
+    # Stands for whatever kept the Hub from answering while the cache was empty.
+    if isinstance(error, errors.LocalEntryNotFoundError):
+        error = error.__cause__ or error
+    answers = [
+        (
+            errors.OfflineModeIsEnabled,
+            FileNotFoundError,
+            f"HF_HUB_OFFLINE is set and {constants.HF_HUB_CACHE} does not hold the "
+            "file. Unset HF_HUB_OFFLINE, or set HF_HOME to the folder that holds it",
+        ),
+        (
+            errors.GatedRepoError,
+            PermissionError,
+            "the repository is gated. Ask for access on its page and set HF_TOKEN",
+        ),
+        (
+            errors.RepositoryNotFoundError,
+            FileNotFoundError,
+            "there is no such repository, or it is private. Check the name, or set "
+            "HF_TOKEN",
+        ),
+        (
+            errors.RevisionNotFoundError,
+            FileNotFoundError,
+            "the repository has no such revision. Check the branch, tag or commit",
+        ),
+        (
+            errors.EntryNotFoundError,
+            FileNotFoundError,
+            "the repository has no file of that name, the only one tried. Check that "
+            "it is the right repository",
+        ),
+    ]
+    for raised, kind, diagnosis in answers:
+        if isinstance(error, raised):
+            return kind, diagnosis
+    came = f"{type(error).__name__}: {error}".rstrip(".")
+    response = getattr(error, "response", None)
+    if response is not None and response.status_code in (401, 403):
+        return PermissionError, f"{came}. Renew HF_TOKEN or the saved login, or drop it"
+    # Errors of the file system carry a number, those of a transfer do not.
+    if isinstance(error, OSError) and error.errno is not None:
+        return OSError, f"{came}. Set HF_HOME to a folder that can be written to"
+    return ConnectionError, (
+        f"{came}. Check the network and try again; for a proxy set HTTPS_PROXY, for a "
+        "mirror of the Hub HF_ENDPOINT"
+    )

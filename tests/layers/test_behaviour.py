@@ -1,0 +1,170 @@
+"""What the layers do that the shared checks do not see."""
+
+import keras
+import numpy as np
+import pytest
+import scipy.special
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keras_tnt import layers
+
+
+def randomised(layer, *inputs):
+    """The layer, built, with no weight left at 0 or 1."""
+    layer(*inputs)
+    rng = np.random.default_rng(1)
+    for weight in layer.weights:
+        weight.assign(weight + rng.normal(scale=0.3, size=weight.shape))
+    return layer
+
+
+def test_gelu_is_the_exact_one_and_avoids_the_complementary_error_function():
+    x = np.linspace(-6, 6, 1001, dtype="float32")
+    expected = x * scipy.special.ndtr(x.astype("float64"))
+    np.testing.assert_allclose(layers.gelu(x), expected, atol=2e-6)
+    graph = tf.function(layers.gelu).get_concrete_function(tf.TensorSpec((None,)))
+    operations = {operation.type for operation in graph.graph.get_operations()}
+    assert "Erf" in operations
+    assert "Erfc" not in operations
+
+
+def test_dense_sublayers_work_on_rows(rng):
+    """Rank-2 products are what the CPU backend fuses with bias and activation."""
+    block = layers.TNTBlock(3, 4)
+    inputs = [rng.normal(size=shape) for shape in ((2, 8, 16, 12), (2, 9, 48))]
+    block(*inputs)
+    graph = tf.function(lambda *x: block(*x)).get_concrete_function(*inputs)
+    products = [o for o in graph.graph.get_operations() if o.type == "MatMul"]
+    assert len(products) == 9  # inner qkv, projection, two of MLP; fold; outer four
+    assert not [o for o in graph.graph.get_operations() if o.type == "Einsum"]
+
+
+def test_attention_scores(rng):
+    tokens = rng.normal(size=(2, 9, 48)).astype("float32")
+    attention = randomised(layers.SelfAttention(3), tokens)
+    outputs, scores = attention(tokens, return_attention_scores=True)
+    np.testing.assert_array_equal(outputs, attention(tokens))
+    assert scores.shape == (2, 3, 9, 9)
+    np.testing.assert_allclose(np.sum(scores, axis=-1), 1, rtol=1e-5)
+
+    query, key, _ = np.split(tokens @ attention.qkv.kernel.numpy(), 3, axis=-1)
+    head = slice(16, 32)  # the second head's columns
+    logits = query[..., head] @ key[..., head].transpose(0, 2, 1) / 4
+    expected = scipy.special.softmax(logits, axis=-1)
+    np.testing.assert_allclose(scores[:, 1], expected, atol=1e-5)
+
+
+def test_block_returns_inner_and_outer_scores(rng):
+    pixels = rng.normal(size=(2, 8, 16, 12)).astype("float32")
+    patches = rng.normal(size=(2, 9, 48)).astype("float32")
+    block = randomised(layers.TNTBlock(3, 4), pixels, patches)
+    results = block(pixels, patches, return_attention_scores=True)
+    for found, expected in zip(results[:2], block(pixels, patches), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert [score.shape for score in results[2:]] == [(2, 8, 4, 16, 16), (2, 3, 9, 9)]
+    for score in results[2:]:
+        np.testing.assert_allclose(np.sum(score, axis=-1), 1, rtol=1e-5)
+
+
+def test_class_token_gets_nothing_from_the_fold(rng):
+    pixels = rng.normal(size=(2, 8, 16, 12)).astype("float32")
+    block = randomised(layers.TNTBlock(3, 4), pixels, np.zeros((2, 9, 48)))
+    folded = block._fold(keras.ops.reshape(pixels, (-1, 16, 12)), 8, 48)
+    assert not np.any(folded[:, 0])
+    assert np.all(np.any(folded[:, 1:], axis=-1))
+
+
+def test_patches_do_not_see_their_neighbours(rng):
+    images = rng.normal(size=(1, 32, 32, 3)).astype("float32")
+    embedding = randomised(layers.PixelEmbedding(5), images)
+    changed = images.copy()
+    changed[:, :16, :16] += 1  # the first patch
+    difference = np.abs(embedding(changed) - embedding(images)).max(axis=(0, 2, 3))
+    assert difference[0] > 0
+    assert not difference[1:].any()
+
+
+def test_drop_path_leaves_out_whole_sequences(rng):
+    tokens = rng.normal(size=(200, 5, 12)).astype("float32")
+    block = randomised(layers.TransformerBlock(3, drop_path_rate=0.5), tokens[:1])
+    block.feed_forward_drop_path.rate = 1.0  # leaves x + attention or x
+    branch = np.asarray(block(tokens, training=True)) - tokens
+    dropped = np.abs(branch).max(axis=(1, 2)) == 0
+    assert 70 < dropped.sum() < 130
+    kept = np.asarray(block.attention(block.attention_norm(tokens)))[~dropped]
+    np.testing.assert_allclose(branch[~dropped], 2 * kept, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(block(tokens), block(tokens))
+
+
+def test_inner_paths_are_dropped_for_each_patch_by_itself(rng):
+    pixels = rng.normal(size=(2, 64, 16, 12)).astype("float32")
+    patches = rng.normal(size=(2, 65, 48)).astype("float32")
+    block = randomised(layers.TNTBlock(3, 4, drop_path_rate=0.5), pixels, patches)
+    changed = np.any(block(pixels, patches, training=True)[0] != pixels, axis=(2, 3))
+    for image in changed:  # a quarter of the patches loses both branches
+        assert 32 < image.sum() < 62
+
+
+def test_dropout_is_for_training_only(rng):
+    tokens = rng.normal(size=(2, 9, 48)).astype("float32")
+    for layer in (
+        layers.SelfAttention(3, dropout_rate=0.5),
+        layers.FeedForward(dropout_rate=0.5),
+    ):
+        np.testing.assert_array_equal(layer(tokens), layer(tokens))
+        assert np.any(layer(tokens, training=True) != layer(tokens, training=True))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    patch=st.integers(1, 18),
+    stride=st.integers(1, 18),
+    rows=st.integers(1, 3),
+    columns=st.integers(1, 3),
+    channels=st.integers(1, 4),
+)
+def test_pixel_embedding_takes_any_geometry(patch, stride, rows, columns, channels):
+    layer = layers.PixelEmbedding(2, patch, stride)
+    shape = (1, rows * patch, columns * patch, channels)
+    found = layer(np.ones(shape, "float32")).shape
+    assert found == layer.compute_output_shape(shape)
+    assert found == (1, rows * columns, (-(-patch // stride)) ** 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: layers.SelfAttention(0), "num_heads must be at least 1, got 0"),
+        (
+            lambda: layers.SelfAttention(5)(np.ones((1, 2, 12))),
+            "multiple of num_heads, got width 12 and num_heads=5",
+        ),
+        (
+            lambda: layers.FeedForward(0.01)(np.ones((1, 2, 12))),
+            "mlp_ratio must give at least one hidden unit",
+        ),
+        (
+            lambda: layers.SqueezeExcitation(0.01)(np.ones((1, 2, 12))),
+            "ratio must give at least one hidden unit",
+        ),
+        (lambda: layers.PixelEmbedding(12, stride=0), "at least 1, got .*stride=0"),
+        (lambda: layers.PatchEmbedding(0), "dim must be at least 1"),
+        (
+            lambda: layers.PixelEmbedding(12)(np.ones((1, 30, 32, 3))),
+            "multiples of patch_size=16, got 30x32",
+        ),
+        (
+            lambda: layers.PixelEmbedding(12)(keras.Input((None, 32, 3))),
+            "static size, got shape",
+        ),
+        (
+            lambda: layers.TNTBlock(3, 4)(np.ones((1, 8, 16, 12)), np.ones((1, 8, 48))),
+            "each of the 8 patches, got 8 tokens",
+        ),
+    ],
+)
+def test_bad_arguments_say_what_was_expected(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
