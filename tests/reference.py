@@ -28,7 +28,7 @@ def images(case, name="input"):
     return tensors(case)[name].transpose(0, 2, 3, 1)
 
 
-def build(case, weights=True, **changes):
+def build(case, load=True, **changes):
     """The TNT of a case, giving logits, with the case's weights."""
     config = CASES[case]["config"]
     size = config["img_size"]
@@ -49,6 +49,6 @@ def build(case, weights=True, **changes):
         "classifier_activation": None,
     }
     model = keras_tnt.TNT(**(arguments | changes))
-    if weights:
+    if load:
         assign_upstream(model, tensors(case, "weight."))
     return model

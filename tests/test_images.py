@@ -26,8 +26,8 @@ from keras_tnt.images import (
 
 DATA = Path(__file__).parent / "data"
 PHOTO = Image.open(DATA / "astronaut_small.png").convert("RGB").resize((61, 50))
-GREY = PHOTO.convert("L")
-HIGH_BYTES = np.asarray(GREY).astype("uint16") << 8
+GRAY = PHOTO.convert("L")
+HIGH_BYTES = np.asarray(GRAY).astype("uint16") << 8
 SIXTEEN_BITS = HIGH_BYTES + 0xF0  # low bytes that rounding would carry over
 
 
@@ -108,16 +108,16 @@ AS_PILLOW = {
     "jpeg": encode(PHOTO, "JPEG", quality=90),
     "jpeg 4:4:4": encode(PHOTO, "JPEG", subsampling=0),
     "jpeg progressive": encode(PHOTO, "JPEG", progressive=True),
-    "jpeg grey": encode(GREY, "JPEG"),
+    "jpeg gray": encode(GRAY, "JPEG"),
     "jpeg cmyk": encode(PHOTO.convert("CMYK"), "JPEG"),
     "jpeg with orientation": with_orientation(),
     "png": encode(PHOTO, "PNG"),
-    "png grey": encode(GREY, "PNG"),
+    "png gray": encode(GRAY, "PNG"),
     "png 1 bit": encode(PHOTO.convert("1"), "PNG"),
     "png palette": encode(PHOTO.quantize(200), "PNG"),
     "png palette 4 bits": encode(PHOTO.quantize(16), "PNG", bits=4),
     "png palette transparent": encode(PHOTO.quantize(200), "PNG", transparency=3),
-    "png grey alpha": encode(with_alpha(GREY), "PNG"),
+    "png gray alpha": encode(with_alpha(GRAY), "PNG"),
     "png alpha": encode(with_alpha(PHOTO), "PNG"),
     "png interlaced": interlaced_png(PHOTO),
     "gif": encode(PHOTO, "GIF"),
@@ -125,7 +125,7 @@ AS_PILLOW = {
         PHOTO, "GIF", save_all=True, append_images=[PHOTO.rotate(90)]
     ),
     "bmp": encode(PHOTO, "BMP"),
-    "bmp grey": encode(GREY, "BMP"),
+    "bmp gray": encode(GRAY, "BMP"),
     "bmp palette": encode(PHOTO.quantize(200), "BMP"),
     "bmp black and white": encode(PHOTO.convert("1"), "BMP"),
     "bmp alpha": encode(with_alpha(PHOTO), "BMP"),
@@ -161,11 +161,11 @@ def test_decodes_as_pillow(kind, decode):
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_16_bits_become_the_high_bytes(channels):
-    # Pillow clips 16-bit grey instead of scaling it, so it is no reference here.
+    # Pillow clips 16-bit gray instead of scaling it, so it is no reference here.
     pixels = np.repeat(SIXTEEN_BITS[:, :, None], channels, axis=-1)
     decoded = decode_image(tf.io.encode_png(pixels))
     np.testing.assert_array_equal(
-        decoded, np.repeat(np.asarray(GREY)[..., None], 3, -1)
+        decoded, np.repeat(np.asarray(GRAY)[..., None], 3, -1)
     )
 
 

@@ -1,15 +1,17 @@
 """Loading weights into a TNT and writing them for others, all or nothing."""
 
-import logging
 import pathlib
 
 import numpy as np
 
 from keras_tnt.weights import native, registry, upstream
+from keras_tnt.weights.checks import (
+    check_finite,
+    fit_positions,
+    patch_grid,
+    report_kept_head,
+)
 from keras_tnt.weights.files import read_tensors, write_tensors
-from keras_tnt.weights.resample import resample_patch_positions, source_grid
-
-logger = logging.getLogger("keras_tnt")
 
 UPSTREAM_SUFFIXES = (".safetensors", ".pth", ".pt", ".pth.tar")
 KERAS_SUFFIXES = (".keras", ".weights.h5")
@@ -54,21 +56,15 @@ def load_weights(model, source):
     _check_is_tnt(model)
     path = registry.fetch(source)
     if path.name.endswith(KERAS_SUFFIXES):
-        stored = native.read_model(model, path)
-        if native.same_variables(model, stored):
-            values = [(variable.path, variable.numpy()) for variable in stored.weights]
-            _check_finite(values, path)
-            model.set_weights([value for _, value in values])
-            return
-        tensors, grid = to_upstream(stored), patch_grid(stored)
-    elif path.name.endswith(UPSTREAM_SUFFIXES):
-        tensors, metadata = read_tensors(path)
-        grid = _parse_grid(metadata.get(GRID))
-    else:
+        native.load_keras_file(model, path)
+        return
+    if not path.name.endswith(UPSTREAM_SUFFIXES):
         raise ValueError(
             f"Cannot tell what {path} is by its name: expected one of "
             f"{', '.join(UPSTREAM_SUFFIXES + KERAS_SUFFIXES)}, or hf://owner/name."
         )
+    tensors, metadata = read_tensors(path)
+    grid = _parse_grid(metadata.get(GRID))
     try:
         assign_upstream(model, tensors, grid)
     except ValueError as error:
@@ -113,13 +109,6 @@ def to_upstream(model):
     return tensors
 
 
-def patch_grid(model):
-    """Returns ``(rows, columns)`` of a TNT's patches."""
-    embedding = model.get_layer("pixel_embedding")
-    _, height, width, _ = embedding.input.shape
-    return height // embedding.patch_size, width // embedding.patch_size
-
-
 def assign_upstream(model, tensors, grid=None):
     """Sets a TNT's weights from upstream tensors, or raises and sets none.
 
@@ -131,10 +120,10 @@ def assign_upstream(model, tensors, grid=None):
     tensors = upstream.to_timm_names(tensors)
     table = _without_foreign_head(model, tensors, list(upstream.entries(model)))
     _check_names(table, tensors)
-    _fit_positions(model, tensors, grid)
+    tensors["patch_pos"] = fit_positions(model, tensors["patch_pos"], grid, "patch_pos")
     _fit_channels(model, tensors)
     _check_shapes(table, tensors)
-    _check_finite(tensors.items(), "The file")
+    check_finite(tensors.items(), "The file")
     values = [
         (
             entry.variable,
@@ -170,13 +159,8 @@ def _without_foreign_head(model, tensors, table):
     for name in upstream.HEAD:
         tensors.pop(name, None)
     if head:
-        logger.warning(
-            "The head of %r (%d classes) keeps its values: the weights come %s.",
-            model.name,
-            classes,
-            f"with {found} classes" if found else "without a head",
-        )
-    return [entry for entry in table if entry not in head]
+        report_kept_head(model, classes, found)
+    return [entry for entry in table if entry.names[0] not in upstream.HEAD]
 
 
 def _check_names(table, tensors):
@@ -198,23 +182,6 @@ def _list(names, limit=8):
     return ", ".join(names[:limit] + more) or "none"
 
 
-def _fit_positions(model, tensors, recorded_grid):
-    positions, grid = tensors["patch_pos"], patch_grid(model)
-    width = model.get_layer("patch_embedding").dim
-    if positions.ndim != 3 or positions.shape[-1] != width:
-        return  # another size of model: left for the check of shapes
-    old_grid = source_grid(positions.shape[1] - 1, grid, recorded_grid)
-    if old_grid is None:
-        raise ValueError(
-            f"Tensor 'patch_pos' has {positions.shape[1] - 1} positions, which is no "
-            f"square, nor the model's {grid[0]}x{grid[1]} patches: its grid cannot be "
-            "told. Load it into a model of its own image size, and save that with "
-            "keras_tnt.save_upstream_weights, which records the grid."
-        )
-    _check_finite([("patch_pos", positions)], "The file")
-    tensors["patch_pos"] = resample_patch_positions(positions, old_grid, grid)
-
-
 def _fit_channels(model, tensors):
     kernel = tensors["pixel_embed.proj.weight"]
     channels = model.get_layer("pixel_embedding").projection.kernel.shape[2]
@@ -228,15 +195,7 @@ def _check_shapes(table, tensors):
             if tensors[name].shape != shape:
                 raise ValueError(
                     f"First offending tensor: {name!r} has shape "
-                    f"{tensors[name].shape}, the model's has {shape}. Build the model with the widths, "
-                    "patch_size, inner_stride and channels of the weights."
+                    f"{tensors[name].shape}, the model's has {shape}. Build the model "
+                    "with the widths, patch_size, inner_stride and channels of the "
+                    "weights."
                 )
-
-
-def _check_finite(named_values, where):
-    for name, value in named_values:
-        if not np.isfinite(value).all():
-            raise ValueError(
-                f"{where} has NaN or infinite values, first in tensor {name!r}: it is "
-                "damaged, or its training diverged. Get it again or use an earlier one."
-            )

@@ -1,123 +1,170 @@
-"""Reading Keras's own weight files, also those of another image size or head."""
+"""Loading Keras's own weight files, also those of another image size or head.
 
-import math
-import re
+Keras pairs the layers of a model and of a file by class and order, and wants equal
+shapes. Here they are paired by name first, so that no block gets another's weights, and
+what may differ is fitted; the result is written in the model's own layout, which Keras
+then loads.
+"""
+
+import json
+import pathlib
+import tempfile
 import zipfile
 
-import keras
+from keras_tnt.weights.checks import check_finite, fit_positions, report_kept_head
 
-from keras_tnt.layers import TNTBlock, TransformerBlock
+# Where Keras keeps the weights that may need fitting, within their layer.
+POSITIONS = ("patch_embedding", "vars/1")
+KERNEL = ("pixel_embedding", "projection/vars/0")
+HEAD_BIAS = ("predictions", "vars/1")
 
 
-def read_model(model, path):
-    """Reads a ``.keras`` or ``.weights.h5`` file as a model of its own size.
+def load_keras_file(model, path):
+    """Loads a ``.keras`` or ``.weights.h5`` file into a model, or raises.
 
     Args:
-        model: the TNT that the weights are for.
+        model: a TNT, or a model grown from one.
         path: the file, a `pathlib.Path`.
 
-    Returns:
-        A `keras.Model` with the weights of the file. For ``.weights.h5``, which holds
-        no architecture, it is the given model's, but for image size, channels and
-        classes.
-
     Raises:
-        ValueError: if the file is damaged or of another architecture.
+        ValueError: if the file is damaged or does not fit; the model is left as it
+            was.
     """
-    if path.suffix == ".keras":
-        return _read_keras(path)
-    return _read_h5(model, path)
-
-
-def same_variables(model, other):
-    """Whether two models have the same weights, by path and shape."""
-    return [(w.path, w.shape) for w in model.weights] == [
-        (w.path, w.shape) for w in other.weights
-    ]
-
-
-def _read_keras(path):
-    if not zipfile.is_zipfile(path):
-        raise ValueError(
-            f"{path} is no whole .keras file: it cannot be opened as a zip."
-        )
-    stored = keras.saving.load_model(path, compile=False)
-    if not any(layer.name == "pixel_embedding" for layer in stored.layers):
-        raise ValueError(
-            f"{path} holds the model {stored.name!r}, which is no TNT: layer "
-            "'pixel_embedding' is missing."
-        )
-    return stored
-
-
-def _read_h5(model, path):
     import h5py
 
+    with tempfile.TemporaryDirectory() as folder:
+        weights_path, grid = path, None
+        if path.suffix == ".keras":
+            weights_path, grid = _unpack(path, folder)
+        try:
+            with h5py.File(weights_path) as file:
+                stored = _read_layers(file)
+        except OSError as error:
+            raise ValueError(f"{path} is no whole HDF5 file: {error}.") from error
+        own_path = pathlib.Path(folder) / "own.weights.h5"
+        model.save_weights(own_path)
+        with h5py.File(own_path, "r+") as file:
+            own = _read_layers(file)
+            pairs = _pair(own, stored)
+            try:
+                _check_is_tnt(stored)
+                _fit(model, own, stored, pairs, grid)
+                _check(own, stored, pairs)
+            except ValueError as error:
+                raise ValueError(
+                    f"{path} does not fit the model {model.name!r}. {error}"
+                ) from None
+            for name, source in pairs.items():
+                group = file[own[name]["group"]]
+                for key, value in stored[source]["tensors"].items():
+                    group[key][...] = value
+        model.load_weights(own_path)
+
+
+def _unpack(path, folder):
+    """Takes the weights and the grid of patches out of a ``.keras`` file."""
     try:
-        with h5py.File(path) as file:
-            stored = {
-                group["vars"].attrs.get("name", key): group
-                for key, group in file.get("layers", {}).items()
-                if "vars" in group
-            }
-            _check_blocks(model, stored, path)
-            positions = stored["patch_embedding"]["vars/1"].shape[1] - 1
-            channels = stored["pixel_embedding"]["projection/vars/0"].shape[2]
-            head = stored.get("predictions")
-            classes = head["vars/1"].shape[0] if head else None
-    except (OSError, KeyError) as error:
-        raise ValueError(f"{path} is no whole file of TNT weights: {error}.") from error
-    like = _rebuild(model, _image_shape(model, positions, channels, path), classes)
-    like.load_weights(path)
-    return like
+        with zipfile.ZipFile(path) as archive:
+            archive.extract("model.weights.h5", folder)
+            config = json.loads(archive.read("config.json"))
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise ValueError(f"{path} is no whole .keras file: {error}.") from error
+    return pathlib.Path(folder) / "model.weights.h5", _recorded_grid(config)
 
 
-def _check_blocks(model, stored, path):
-    """Keras matches blocks by their order: the file must have the same ones."""
-    for kind, key in ((TNTBlock, "tnt_block"), (TransformerBlock, "transformer_block")):
-        expected = {layer.name for layer in model.layers if isinstance(layer, kind)}
-        found = {
-            name
-            for name, group in stored.items()
-            if re.fullmatch(rf"/layers/{key}(_\d+)?", group.name)
-        }
-        if expected != found:
-            raise ValueError(
-                f"{path} does not fit the model {model.name!r}. It has a "
-                f"{kind.__name__} at {_numbers(found)}, the model at "
-                f"{_numbers(expected)}. Build the model with the depth and "
-                "inner_blocks that the weights were made with."
+def _recorded_grid(config):
+    for layer in config.get("config", {}).get("layers", ()):
+        if layer.get("registered_name") == "keras_tnt>PixelEmbedding":
+            _, height, width, _ = layer["build_config"]["input_shape"]
+            patch_size = layer["config"]["patch_size"]
+            return height // patch_size, width // patch_size
+    return None
+
+
+def _read_layers(file):
+    """Reads the layers that have weights: by name, their group and their tensors."""
+    layers = {}
+    for key, group in file.get("layers", {}).items():
+        tensors = {}
+        group.visititems(
+            lambda name, item, tensors=tensors: (
+                tensors.update({name: item[()]}) if hasattr(item, "shape") else None
             )
-
-
-def _numbers(names):
-    return sorted(int(name.removeprefix("block_")) for name in names) or "no block"
-
-
-def _image_shape(model, positions, channels, path):
-    """The image shape that gives as many patches as the file has positions."""
-    embedding = model.get_layer("pixel_embedding")
-    _, height, width, _ = embedding.input.shape
-    if positions == height * width // embedding.patch_size**2:
-        return height, width, channels
-    side = math.isqrt(positions)
-    if side**2 != positions:
-        raise ValueError(
-            f"{path} has {positions} patch positions, no square number: the image "
-            "size cannot be told. Load it into a model of its own image size first, "
-            "and save that as .keras, which records the size."
         )
-    return side * embedding.patch_size, side * embedding.patch_size, channels
+        if tensors:
+            name = group["vars"].attrs.get("name", key)
+            layers[name] = {"group": f"layers/{key}", "tensors": tensors}
+    return layers
 
 
-def _rebuild(model, image_shape, classes):
-    """Builds the same architecture for another image size and number of classes."""
-    own_shape = model.get_layer("pixel_embedding").input.shape
-    config = model.get_config()
-    for layer in config["layers"]:
-        layer.pop("build_config", None)
-        if layer["config"].get("batch_shape") == own_shape:
-            layer["config"]["batch_shape"] = (None, *image_shape)
-        if layer["name"] == "predictions" and classes:
-            layer["config"]["units"] = classes
-    return model.__class__.from_config(config)
+def _pair(own, stored):
+    """Pairs the model's layers with the file's: by name, then as Keras does.
+
+    The second is for layers that a user let Keras name: their numbers change from
+    process to process.
+    """
+    pairs = {name: name for name in own if name in stored}
+    left = {stored[name]["group"]: name for name in stored if name not in pairs}
+    for name in own:
+        source = left.get(own[name]["group"])
+        if name not in pairs and source and "predictions" not in (name, source):
+            pairs[name] = source
+    return pairs
+
+
+def _check_is_tnt(stored):
+    if not {"patch_embedding", "pixel_embedding"} <= set(stored):
+        raise ValueError(
+            "It holds no TNT: layer 'patch_embedding' or 'pixel_embedding' is missing."
+        )
+
+
+def _fit(model, own, stored, pairs, grid):
+    """Fits positions, channels and head of the file to the model."""
+    layer, key = POSITIONS
+    tensors = stored[layer]["tensors"]
+    tensors[key] = fit_positions(model, tensors[key], grid, f"{layer}/{key}")
+    layer, key = KERNEL
+    tensors = stored[layer]["tensors"]
+    if own[layer]["tensors"][key].shape[2] == 1 and tensors[key].shape[2] == 3:
+        tensors[key] = tensors[key].sum(axis=2, keepdims=True)
+    layer, key = HEAD_BIAS
+    classes = [
+        len(layers[layer]["tensors"][key]) if layer in layers else None
+        for layers in (own, stored)
+    ]
+    if classes[0] != classes[1]:
+        pairs.pop(layer, None)
+        stored.pop(layer, None)
+        if own.pop(layer, None):
+            report_kept_head(model, *classes)
+
+
+def _check(own, stored, pairs):
+    """Every weight of the file and of the model is in one pair, of the same shape."""
+    used = set(pairs.values())
+    missing = [name for name in own if name not in pairs]
+    unknown = [name for name in stored if name not in used]
+    if missing or unknown:
+        raise ValueError(
+            f"Layers only in the model: {missing or 'none'}, only in the file: "
+            f"{unknown or 'none'}. Build the model with the depth that the weights "
+            "were made with."
+        )
+    for name, source in pairs.items():
+        shapes, found = (
+            {f"{layer}/{key}": value.shape for key, value in tensors.items()}
+            for layer, tensors in (
+                (name, own[name]["tensors"]),
+                (name, stored[source]["tensors"]),
+            )
+        )
+        if shapes != found:
+            first = min(dict(shapes.items() ^ found.items()))
+            raise ValueError(
+                f"First offending tensor: {first!r} has shape {found.get(first)} in "
+                f"the file, {shapes.get(first)} in the model. Build the model with the "
+                "widths, inner_blocks, qkv_bias and se_ratio of the weights."
+            )
+        tensors = stored[source]["tensors"]
+        check_finite(((f"{source}/{key}", tensors[key]) for key in tensors), "The file")

@@ -94,7 +94,7 @@ def test_timm_intermediates_features_and_logits():
 @pytest.mark.parametrize(("name", "size"), [("96", (96, 96)), ("48x80", (48, 80))])
 def test_timm_at_another_image_size(name, size):
     expected = reference.tensors("tnt_timm_resized")
-    model = reference.build("tnt_timm", weights=False, input_shape=(*size, 3))
+    model = reference.build("tnt_timm", load=False, input_shape=(*size, 3))
     assign_upstream(model, reference.tensors("tnt_timm", "weight."))
     positions = model.get_layer("patch_embedding").position_embedding
     np.testing.assert_allclose(positions, expected[f"patch_pos{name}"], atol=1e-4)
