@@ -1,4 +1,4 @@
-"""Transformer in Transformer (TNT), arXiv 2103.00112: the published sizes and any other.
+"""Transformer in Transformer (TNT, arXiv 2103.00112): published sizes and any other.
 
 A model is a plain functional `keras.Model`:
 
