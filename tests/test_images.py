@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.numpy import load_file
 
+from keras_tnt.decoding import decode_image, load_image
 from keras_tnt.images import (
-    decode_image,
     decode_predictions,
     imagenet_classes,
-    load_image,
     preprocess_input,
 )
 
