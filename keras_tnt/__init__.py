@@ -1,6 +1,14 @@
-"""Transformer in Transformer (TNT) for Keras 3 on TensorFlow."""
+"""Transformer in Transformer (TNT) for Keras 3 on TensorFlow.
+
+TNT (arXiv 2103.00112) runs a small transformer over the pixels inside every patch of an
+image and a large one over the patches. The models here compute what the published
+checkpoints compute, and load them.
+"""
 
 from keras_tnt import layers
+from keras_tnt.explain import attention_maps
+from keras_tnt.export import export_saved_model
+from keras_tnt.images import decode_predictions, preprocess_input
 from keras_tnt.models import TNT, TNTBase, TNTSmall, TNTTiny
 from keras_tnt.weights import load_weights, save_upstream_weights
 
@@ -11,7 +19,11 @@ __all__ = [
     "TNTBase",
     "TNTSmall",
     "TNTTiny",
+    "attention_maps",
+    "decode_predictions",
+    "export_saved_model",
     "layers",
     "load_weights",
+    "preprocess_input",
     "save_upstream_weights",
 ]

@@ -17,6 +17,8 @@ SIGNATURES = {
     "WebP": (8, b"WEBP"),
 }
 
+SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"}
+
 
 def decode_image(contents):
     """Decode a JPEG, PNG, GIF, BMP or WebP picture to RGB.

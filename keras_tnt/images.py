@@ -16,11 +16,11 @@ import tensorflow as tf
 CROP_FRACTION = 0.9
 
 
-def preprocess_input(images, size=224):
-    r"""Resize and crop pictures as in the published evaluation.
+def preprocess_input(images, size=224, crop_fraction=CROP_FRACTION):
+    """Resize and crop pictures as in the published evaluation.
 
     The picture is resized, bicubic with antialias, until it just covers a box of
-    $\lfloor size / 0.9 \rfloor$ (248 for 224), and its center is cut out. This equals
+    `floor(size / crop_fraction)` (248 for 224), and its center is cut out. This equals
     torchvision's `Resize(248)` and `CenterCrop(224)` on a Pillow picture: a horizontal
     and a vertical pass, which both end in whole gray levels. Values stay 0-255: the
     model scales.
@@ -30,6 +30,7 @@ def preprocess_input(images, size=224):
             (batch, height, width, channels), or a list of pictures of any sizes;
             arrays or tensors, values 0-255, uint8 or any other number type.
         size: height and width of the result, or a pair (height, width).
+        crop_fraction: side of the result as a share of the box; 1 for no margin.
 
     Returns:
         A float32 tensor (height, width, channels) for one picture, else
@@ -38,7 +39,7 @@ def preprocess_input(images, size=224):
     Raises:
         ValueError: for another rank, no pictures, values that are no numbers or (where
             values are known, outside `tf.function` and `tf.data`) not within 0-255,
-            or a size below 1.
+            a size below 1, or a crop fraction outside 0-1.
 
     Example:
         >>> import numpy as np
@@ -47,6 +48,11 @@ def preprocess_input(images, size=224):
         TensorShape([224, 224, 3])
     """
     size = _height_and_width(size)
+    if not 0 < crop_fraction <= 1:
+        raise ValueError(
+            f"`crop_fraction` must be above 0 and at most 1; got {crop_fraction!r}."
+        )
+    box = [math.floor(side / crop_fraction) for side in size]
     if isinstance(images, list | tuple):
         pictures = [_checked(image, ranks=(3,)) for image in images]
         channels = {picture.shape[-1] for picture in pictures}
@@ -55,11 +61,13 @@ def preprocess_input(images, size=224):
                 "Expected one or more pictures with the same number of channels; got "
                 f"{len(pictures)} pictures with {sorted(channels, key=str)} channels."
             )
-        return tf.stack([_resize_and_crop(p[tf.newaxis], size)[0] for p in pictures])
+        return tf.stack(
+            [_resize_and_crop(p[tf.newaxis], size, box)[0] for p in pictures]
+        )
     images = _checked(images, ranks=(3, 4))
     if images.shape.rank == 3:
-        return _resize_and_crop(images[tf.newaxis], size)[0]
-    return _resize_and_crop(images, size)
+        return _resize_and_crop(images[tf.newaxis], size, box)[0]
+    return _resize_and_crop(images, size, box)
 
 
 def _height_and_width(size):
@@ -101,8 +109,7 @@ def _checked(images, ranks):
     return images
 
 
-def _resize_and_crop(images, size):
-    box = [math.floor(side / CROP_FRACTION) for side in size]
+def _resize_and_crop(images, size, box):
     old = tf.shape(images, tf.int64)[1:3]
     # The side that has to grow more meets the box; the other then covers it.
     new = tf.where(

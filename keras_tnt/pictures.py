@@ -1,0 +1,137 @@
+"""Pictures of a run: curves, predictions, attention."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+
+from keras_tnt.explain import attention_maps, class_token_map
+from keras_tnt.weights.checks import patch_grid
+
+
+def draw_curves(history_path, path):
+    """Draws loss and accuracy over the epochs.
+
+    Args:
+        history_path: the CSV file that `keras.callbacks.CSVLogger` wrote.
+        path: the PNG file to write.
+    """
+    with open(history_path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    epochs = [int(row["epoch"]) + 1 for row in rows]
+    figure, axes = _figure(1, 2, (9, 3.5))
+    for axis, metric in zip(axes[0], ("loss", "accuracy"), strict=True):
+        for name, label in ((metric, "training"), (f"val_{metric}", "test")):
+            axis.plot(epochs, [float(row[name]) for row in rows], ".-", label=label)
+        axis.set(xlabel="epoch", ylabel=metric)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(alpha=0.3)
+    axes[0][0].legend()
+    _save(figure, path)
+
+
+def draw_predictions(images, labels, probabilities, class_names, path):
+    """Draws pictures with their true and predicted names, mistakes in red.
+
+    Args:
+        images: uint8 array ``(batch, height, width, channels)``.
+        labels: true class of each.
+        probabilities: array ``(batch, classes)``.
+        class_names: the classes' names.
+        path: the PNG file to write.
+    """
+    columns = 8
+    figure, axes = _figure(-(-len(images) // columns), columns, (1.5, 1.85), each=True)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    predicted = probabilities.argmax(axis=1)
+    for axis, image, label, guess, row in zip(
+        axes.flat, images, labels, predicted, probabilities, strict=False
+    ):
+        right = guess == label
+        _show(axis, image)
+        text = f"{class_names[guess]} {row[guess]:.0%}"
+        if not right:
+            text += f"\nreally: {class_names[label]}"
+        axis.set_title(text, fontsize=7, color="black" if right else "crimson")
+        if not right:
+            _frame(axis, "crimson")
+    _save(figure, path)
+
+
+def draw_attention(model, images, titles, path):
+    """Draws what the class token attends to, and what pixels inside one patch do.
+
+    A row for each picture: the picture; the attention of the class token in the last
+    block over it; the same without it; and, for the most attended patch, the patch and
+    how much each of its pixels is attended by the others in the last inner transformer.
+
+    Args:
+        model: a TNT with a head.
+        images: uint8 array ``(batch, height, width, channels)``.
+        titles: a title for each picture.
+        path: the PNG file to write.
+    """
+    maps = attention_maps(model, images)
+    grid = patch_grid(model)
+    class_maps = class_token_map(maps.outer[max(maps.outer)], grid)
+    inner = maps.inner[max(maps.inner)].mean(axis=2)  # mean of the heads
+    received = inner.mean(axis=2)  # mean of the queries
+    side = round(received.shape[-1] ** 0.5)
+    height, width = images.shape[1] // grid[0], images.shape[2] // grid[1]
+
+    figure, axes = _figure(len(images), 5, (2, 2.1), each=True)
+    columns = ("picture", "class token", "by patch", "top patch", "inside it")
+    for axis, name in zip(axes[0], columns, strict=True):
+        axis.annotate(name, (0.5, 1.25), xycoords="axes fraction", ha="center")
+    for row, image, title, weights, pixels in zip(
+        axes, images, titles, class_maps, received, strict=True
+    ):
+        best = int(weights.argmax())
+        top, left = best // grid[1] * height, best % grid[1] * width
+        _show(row[0], image)
+        row[0].set_title(title, fontsize=8)
+        _show(row[1], image)
+        overlay = np.kron(weights, np.ones((height, width)))
+        row[1].imshow(overlay, cmap="inferno", alpha=0.6, vmin=0, vmax=1)
+        row[2].imshow(weights, cmap="inferno", vmin=0, vmax=1)
+        _show(row[3], image[top : top + height, left : left + width])
+        row[4].imshow(pixels[best].reshape(side, side), cmap="inferno")
+        for axis in row:
+            axis.set_xticks([])
+            axis.set_yticks([])
+    _save(figure, path)
+
+
+def _figure(rows, columns, size, each=False):
+    # Not pyplot: it keeps global state and may look for a display.
+    from matplotlib.figure import Figure
+
+    if each:
+        size = (size[0] * columns, size[1] * rows)
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _show(axis, image):
+    """Shows a grey or a colour picture with values 0-255."""
+    if image.shape[-1] == 1:
+        axis.imshow(image[..., 0], cmap="gray", vmin=0, vmax=255)
+    else:
+        axis.imshow(image.astype("uint8"))
+
+
+def _frame(axis, color):
+    axis.set_axis_on()
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set(color=color, linewidth=2)
+
+
+def _save(figure, path):
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.tmp")
+    figure.savefig(temporary, format="png", dpi=120)
+    os.replace(temporary, path)
