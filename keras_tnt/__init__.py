@@ -6,6 +6,7 @@ checkpoints compute, and load them.
 """
 
 from keras_tnt import layers
+from keras_tnt.decoding import load_image
 from keras_tnt.explain import attention_maps
 from keras_tnt.export import export_saved_model
 from keras_tnt.images import decode_predictions, preprocess_input
@@ -23,6 +24,7 @@ __all__ = [
     "decode_predictions",
     "export_saved_model",
     "layers",
+    "load_image",
     "load_weights",
     "preprocess_input",
     "save_upstream_weights",
