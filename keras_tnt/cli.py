@@ -24,6 +24,11 @@ def main(arguments=None):
 
     Returns:
         The exit status: 0, or 1 after an error that is the user's to mend.
+
+    Example:
+        >>> from keras_tnt.cli import main
+        >>> main(["predict", "no_such_picture.jpg"])
+        1
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s")

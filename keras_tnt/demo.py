@@ -55,6 +55,16 @@ def run_demo(run, recipe, train_split="train", test_split="test"):
 
     Raises:
         RuntimeError: if the SavedModel does not predict what the model does.
+
+    Example:
+        ```python
+        from keras_tnt.demo import run_demo
+        from keras_tnt.training import fashion_mnist_demo
+        from keras_tnt.training.run_folder import RunFolder
+
+        result = run_demo(RunFolder.create_next("my_run"), fashion_mnist_demo())
+        print(f"{result.accuracy:.1%} of {result.test_pictures} pictures")
+        ```
     """
     keras.utils.set_random_seed(recipe.seed)
     tf.config.experimental.enable_op_determinism()
@@ -120,20 +130,16 @@ def _dataset(split, recipe, augment):
     if augment:
         seeds = tf.data.Dataset.random(recipe.seed, rerandomize_each_iteration=True)
         dataset = dataset.shuffle(len(split.labels), recipe.seed)
-        dataset = tf.data.Dataset.zip(dataset, seeds.batch(2)).map(
-            lambda element, seed: (
-                element
-                | {
-                    "images": tf.image.stateless_random_flip_left_right(
-                        element["images"], seed
-                    )
-                }
-            )
-        )
+        dataset = tf.data.Dataset.zip(dataset, seeds.batch(2)).map(_mirror)
     dataset = dataset.batch(recipe.batch_size, drop_remainder=augment)
     return dataset.map(
-        lambda batch: (batch["images"], tf.one_hot(batch["labels"], classes))
+        lambda batch: (batch.images, tf.one_hot(batch.labels, classes))
     ).prefetch(tf.data.AUTOTUNE)
+
+
+def _mirror(element, seed):
+    image = tf.image.stateless_random_flip_left_right(element.images, seed)
+    return element._replace(images=image)
 
 
 def _draw(run, model, test, probabilities, class_names):

@@ -16,6 +16,13 @@ def draw_curves(history_path, path):
     Args:
         history_path: the CSV file that `keras.callbacks.CSVLogger` wrote.
         path: the PNG file to write.
+
+    Example:
+        >>> from keras_tnt.pictures import draw_curves
+        >>> with open("history.csv", "w") as file:
+        ...     print("epoch,loss,accuracy,val_loss,val_accuracy", file=file)
+        ...     print("0,1.1,0.6,1.2,0.5", file=file)
+        >>> draw_curves("history.csv", "curves.png")
     """
     with open(history_path, newline="") as file:
         rows = list(csv.DictReader(file))
@@ -40,6 +47,15 @@ def draw_predictions(images, labels, probabilities, class_names, path):
         probabilities: array ``(batch, classes)``.
         class_names: the classes' names.
         path: the PNG file to write.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.pictures import draw_predictions
+        >>> images = numpy.zeros((2, 28, 28, 1), "uint8")
+        >>> probabilities = numpy.array([[0.9, 0.1], [0.6, 0.4]])
+        >>> draw_predictions(
+        ...     images, [0, 1], probabilities, ["night", "day"], "predictions.png"
+        ... )
     """
     columns = 8
     figure, axes = _figure(-(-len(images) // columns), columns, (1.5, 1.85), each=True)
@@ -68,12 +84,28 @@ def draw_attention(model, images, titles, path):
     how much each of its pixels is attended by the others in the last inner transformer.
 
     Args:
-        model: a TNT with a head.
+        model: a TNT with an inner transformer in at least one block.
         images: uint8 array ``(batch, height, width, channels)``.
         titles: a title for each picture.
         path: the PNG file to write.
+
+    Raises:
+        ValueError: if ``model`` has no TNT blocks, or none with an inner transformer.
+
+    Example:
+        >>> import keras_tnt, numpy
+        >>> from keras_tnt.pictures import draw_attention
+        >>> model = keras_tnt.TNT(48, 12, depth=2, outer_num_heads=3, classes=7,
+        ...                       input_shape=(32, 64, 3))
+        >>> images = numpy.zeros((1, 32, 64, 3), "uint8")
+        >>> draw_attention(model, images, ["night"], "attention.png")
     """
     maps = attention_maps(model, images)
+    if not maps.inner:
+        raise ValueError(
+            f"Model {model.name!r} has no inner transformer, so there is no attention "
+            "inside its patches to draw; keras_tnt.attention_maps gives the outer one."
+        )
     grid = patch_grid(model)
     class_maps = class_token_map(maps.outer[max(maps.outer)], grid)
     inner = maps.inner[max(maps.inner)].mean(axis=2)  # mean of the heads
@@ -115,7 +147,7 @@ def _figure(rows, columns, size, each=False):
 
 
 def _show(axis, image):
-    """Shows a grey or a colour picture with values 0-255."""
+    """Shows a gray or a color picture with values 0-255."""
     if image.shape[-1] == 1:
         axis.imshow(image[..., 0], cmap="gray", vmin=0, vmax=255)
     else:
@@ -133,5 +165,8 @@ def _frame(axis, color):
 def _save(figure, path):
     path = Path(path)
     temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png", dpi=120)
-    os.replace(temporary, path)
+    try:
+        figure.savefig(temporary, format="png", dpi=120)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

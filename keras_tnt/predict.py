@@ -3,6 +3,7 @@
 import glob
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import keras
 import numpy as np
@@ -45,7 +46,16 @@ def load_classifier(source):
 
     Raises:
         FileNotFoundError: if there is no such run or file.
-        ValueError: if the file holds no classifier.
+        ValueError: if the file is damaged or holds no classifier of pictures.
+
+    Example:
+        >>> import keras_tnt
+        >>> from keras_tnt.predict import load_classifier
+        >>> model = keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3, classes=2,
+        ...                       input_shape=(64, 64, 3))
+        >>> model.save("pets.keras")
+        >>> load_classifier("pets.keras").class_names
+        ['0', '1']
     """
     if source in PUBLISHED:
         return Classifier(PUBLISHED[source](), _imagenet_names(), CROP_FRACTION)
@@ -53,8 +63,7 @@ def load_classifier(source):
     if path.is_dir():
         run = RunFolder(path)
         recipe, class_names = run.read_recipe()
-        model = keras.saving.load_model(run.model, compile=False)
-        return Classifier(model, class_names, recipe.crop_fraction)
+        return Classifier(_load_model(run.model), class_names, recipe.crop_fraction)
     if not path.is_file():
         raise FileNotFoundError(
             f"There is no model {source!r}. Expected the folder of a run, a .keras "
@@ -66,9 +75,7 @@ def load_classifier(source):
             "A file of weights alone has to be loaded into a model first, with "
             "keras_tnt.load_weights, and saved with model.save."
         )
-    model = keras.saving.load_model(path, compile=False)
-    if len(model.output_shape) != 2:
-        raise ValueError(f"{source!r} is no classifier: it gives {model.output_shape}.")
+    model = _load_model(path)
     classes = model.output_shape[-1]
     names = _imagenet_names() if classes == 1000 else [str(i) for i in range(classes)]
     return Classifier(model, names, CROP_FRACTION)
@@ -85,6 +92,14 @@ def find_pictures(patterns):
 
     Raises:
         FileNotFoundError: if one of the patterns names nothing.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from keras_tnt.predict import find_pictures
+        >>> for name in ("b.png", "a.jpg", "notes.txt"):
+        ...     Path(name).touch()
+        >>> [path.name for path in find_pictures(["."])]
+        ['a.jpg', 'b.png']
     """
     found = []
     for pattern in patterns:
@@ -118,6 +133,20 @@ def predict_files(classifier, paths, top=5):
 
     Raises:
         ValueError: for a file that cannot be decoded, naming it.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import keras_tnt
+        >>> import tensorflow as tf
+        >>> from keras_tnt.predict import Classifier, predict_files
+        >>> model = keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3, classes=2,
+        ...                       input_shape=(64, 64, 3))
+        >>> picture = tf.io.encode_png(tf.zeros((80, 90, 3), tf.uint8))
+        >>> _ = Path("night.png").write_bytes(picture.numpy())
+        >>> pets = Classifier(model, ["cat", "dog"], crop_fraction=0.9)
+        >>> for path, classes in predict_files(pets, ["night.png"]):
+        ...     print(path, sorted(name for name, score in classes))
+        night.png ['cat', 'dog']
     """
     model, class_names, crop_fraction = classifier
     for start in range(0, len(paths), BATCH_SIZE):
@@ -127,6 +156,21 @@ def predict_files(classifier, paths, top=5):
             best = np.argsort(-scores, kind="stable")[:top]
             named = [(class_names[index], float(scores[index])) for index in best]
             yield Prediction(str(path), named)
+
+
+def _load_model(path):
+    """Loads a Keras file that holds a classifier of gray or color pictures."""
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except (BadZipFile, KeyError, OSError, TypeError, ValueError) as error:
+        raise ValueError(f"{str(path)!r} holds no whole model: {error}") from error
+    shapes = [tensor.shape for tensor in (*model.inputs, *model.outputs)]
+    if [len(shape) for shape in shapes] != [4, 2] or shapes[0][-1] not in (1, 3):
+        raise ValueError(
+            f"{str(path)!r} holds no classifier of pictures but a model from "
+            f"{model.input_shape} to {model.output_shape}."
+        )
+    return model
 
 
 def _read(path, model, crop_fraction):

@@ -32,7 +32,7 @@ def export_saved_model(
 
     - ``serving_default``: ``image_bytes``, encoded pictures (string, ``(batch,)``), to
       ``classes`` (string), ``class_ids`` (int64) and ``scores`` (float32), each
-      ``(batch, top_k)``, best first. Decoding, resizing and centre crop are inside.
+      ``(batch, top_k)``, best first. Decoding, resizing and center crop are inside.
     - ``predict_images``: ``images``, pixels as the model takes them (float32,
       ``(batch, height, width, channels)``), to ``probabilities`` (float32,
       ``(batch, classes)``).
@@ -50,7 +50,7 @@ def export_saved_model(
         The `pathlib.Path` of the version's folder.
 
     Raises:
-        ValueError: if labels, version or model do not fit.
+        ValueError: if labels, version, ``top_k`` or model do not fit.
         FileExistsError: if the version exists, without ``overwrite``.
 
     Example:
@@ -61,6 +61,8 @@ def export_saved_model(
         '1'
     """
     labels = _checked_labels(model, labels)
+    if top_k < 1:
+        raise ValueError(f"top_k must be at least 1, got {top_k}.")
     path = Path(path)
     version = _next_version(path) if version is None else version
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
@@ -108,6 +110,17 @@ def check_saved_model(path, images, expected, tolerance=1e-5):
 
     Raises:
         RuntimeError: if the SavedModel does not run there, or differs by more.
+
+    Example:
+        >>> import keras_tnt, numpy
+        >>> from keras_tnt.export import check_saved_model
+        >>> model = keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3, classes=2,
+        ...                       input_shape=(64, 64, 3))
+        >>> version = keras_tnt.export_saved_model(model, "cats_and_dogs")
+        >>> images = numpy.zeros((1, 64, 64, 3), "float32")
+        >>> expected = model.predict(images, verbose=0)
+        >>> check_saved_model(version, images, expected) < 1e-5
+        True
     """
     with tempfile.TemporaryDirectory() as folder:
         inputs, outputs = Path(folder) / "inputs.npy", Path(folder) / "outputs.npy"
@@ -131,9 +144,10 @@ def check_saved_model(path, images, expected, tolerance=1e-5):
 
 
 def _checked_labels(model, labels):
-    if len(model.output_shape) != 2 or model.input_shape[-1] not in (1, 3):
+    shapes = [tensor.shape for tensor in (*model.inputs, *model.outputs)]
+    if [len(shape) for shape in shapes] != [4, 2] or shapes[0][-1] not in (1, 3):
         raise ValueError(
-            "Expected a classifier of grey or colour pictures, got a model from "
+            "Expected a classifier of gray or color pictures, got a model from "
             f"{model.input_shape} to {model.output_shape}."
         )
     classes = model.output_shape[-1]
@@ -142,6 +156,8 @@ def _checked_labels(model, labels):
         raise ValueError(
             f"Expected a label for each of the {classes} classes, got {len(labels)}."
         )
+    if not all(isinstance(label, str) for label in labels):
+        raise ValueError(f"Labels must be strings, got {labels[:3]}…")
     return labels
 
 

@@ -18,6 +18,15 @@ class Recipe:
         label_smoothing: probability given to all classes alike.
         crop_fraction: central share of a picture that is evaluated.
         seed: of weights, order, augmentation and dropout.
+
+    Raises:
+        ValueError: if the warm-up takes all epochs.
+
+    Example:
+        >>> import dataclasses
+        >>> from keras_tnt.training import fashion_mnist_demo
+        >>> dataclasses.replace(fashion_mnist_demo(), epochs=3).epochs
+        3
     """
 
     model: dict
@@ -30,6 +39,13 @@ class Recipe:
     label_smoothing: float
     crop_fraction: float
     seed: int = 0
+
+    def __post_init__(self):
+        if self.epochs <= self.warmup_epochs:
+            raise ValueError(
+                f"epochs must be more than the {self.warmup_epochs} of the warm-up, "
+                f"got {self.epochs}."
+            )
 
 
 def fashion_mnist_demo():

@@ -18,6 +18,15 @@ class RunFolder:
 
     Attributes:
         path: the folder.
+
+    Example:
+        >>> from keras_tnt.training import fashion_mnist_demo
+        >>> from keras_tnt.training.run_folder import RunFolder
+        >>> run = RunFolder.create_next("my_run")
+        >>> run.write_recipe(fashion_mnist_demo(), ["shirt", "shoe"])
+        >>> recipe, class_names = run.read_recipe()
+        >>> class_names
+        ['shirt', 'shoe']
     """
 
     path: Path
@@ -88,8 +97,11 @@ class RunFolder:
             },
         }
         temporary = self.recipe.with_suffix(".tmp")
-        temporary.write_text(json.dumps(record, indent=2) + "\n")
-        os.replace(temporary, self.recipe)
+        try:
+            temporary.write_text(json.dumps(record, indent=2) + "\n")
+            os.replace(temporary, self.recipe)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def read_recipe(self):
         """Reads back what `write_recipe` wrote.
