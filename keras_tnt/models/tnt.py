@@ -213,7 +213,10 @@ def _images(input_tensor, input_shape, patch_size):
     elif keras.utils.is_keras_tensor(input_tensor):
         images = input_tensor
     else:
-        images = keras.Input(tensor=input_tensor, name="images")
+        raise ValueError(
+            "input_tensor must be a Keras tensor, such as keras.Input gives, got "
+            f"{type(input_tensor).__name__}. To run a model on values, call it."
+        )
     shape = tuple(images.shape[1:])
     if input_tensor is not None and input_shape and shape != tuple(input_shape):
         raise ValueError(

@@ -11,6 +11,8 @@ import pathlib
 import tempfile
 import zipfile
 
+import ml_dtypes
+
 from keras_tnt.weights.checks import check_finite, fit_positions, report_kept_head
 
 # Where Keras keeps the weights that may need fitting, within their layer.
@@ -57,7 +59,7 @@ def load_keras_file(model, path):
             for name, source in pairs.items():
                 group = file[own[name]["group"]]
                 for key, value in stored[source]["tensors"].items():
-                    group[key][...] = value
+                    _write(group[key], value)
         model.load_weights(own_path)
 
 
@@ -88,13 +90,25 @@ def _read_layers(file):
         tensors = {}
         group.visititems(
             lambda name, item, tensors=tensors: (
-                tensors.update({name: item[()]}) if hasattr(item, "shape") else None
+                tensors.update({name: _read(item)}) if hasattr(item, "shape") else None
             )
         )
         if tensors:
             name = group["vars"].attrs.get("name", key)
             layers[name] = {"group": f"layers/{key}", "tensors": tensors}
     return layers
+
+
+def _read(dataset):
+    """Reads a tensor; HDF5 knows no bfloat16, which Keras keeps as raw bytes."""
+    value = dataset[()]
+    return value.view(ml_dtypes.bfloat16) if value.dtype.kind == "V" else value
+
+
+def _write(dataset, value):
+    raw = dataset.dtype.kind == "V"
+    value = value.astype(ml_dtypes.bfloat16 if raw else dataset.dtype)
+    dataset[...] = value.view(dataset.dtype)
 
 
 def _pair(own, stored):

@@ -228,6 +228,11 @@ def test_input_tensor_and_shape_must_agree():
         small(input_tensor=keras.Input((64, 48, 3)))
 
 
+def test_input_tensor_must_be_symbolic():
+    with pytest.raises(ValueError, match=r"must be a Keras tensor.*got ndarray"):
+        small(input_tensor=np.ones((1, 32, 48, 3)))
+
+
 def test_channels_first_is_refused():
     keras.config.set_image_data_format("channels_first")
     try:

@@ -208,6 +208,19 @@ class TestKerasFiles:
         images = reference.images(CASE)
         np.testing.assert_array_equal(fresh(images), model(images))
 
+    def test_bfloat16_and_float32_mix(self, suffix, tmp_path):
+        keras.config.set_dtype_policy("bfloat16")
+        half = small()
+        keras.config.set_dtype_policy("float32")
+        whole = small(weights=str(self.save(half, tmp_path, suffix)))
+        for ours, theirs in zip(whole.weights, half.weights, strict=True):
+            np.testing.assert_array_equal(ours, np.asarray(theirs, "float32"))
+        half.set_weights([weight * 0 for weight in half.get_weights()])
+        (tmp_path / "whole").mkdir()
+        keras_tnt.load_weights(half, self.save(whole, tmp_path / "whole", suffix))
+        for ours, theirs in zip(half.weights, whole.weights, strict=True):
+            np.testing.assert_array_equal(np.asarray(ours, "float32"), theirs)
+
     def test_other_blocks_are_refused(self, suffix, tmp_path):
         """Same number of blocks and shapes: by order alone they would fit."""
         path = self.save(small(inner_blocks=(1, 2)), tmp_path, suffix)
