@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from keras_tnt import __version__
+
 NEXT = """\
 Try next:
   keras-tnt predict {run}/pictures --model {run}
@@ -43,6 +45,7 @@ def _parser():
     parser = argparse.ArgumentParser(
         prog="keras-tnt", description="Transformer in Transformer for Keras 3."
     )
+    parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     demo = commands.add_parser(
