@@ -2,6 +2,7 @@
 
 import pathlib
 
+import keras
 import numpy as np
 
 from keras_tnt.weights import native, registry, upstream
@@ -104,6 +105,7 @@ def to_upstream(model):
     """Returns a TNT's weights as a dict from timm names to float32 arrays."""
     tensors = {}
     for entry in upstream.entries(model):
+        _check_is_float(entry)
         value = np.asarray(entry.variable, "float32")
         tensors.update(zip(entry.names, entry.layout.to_upstream(value), strict=True))
     return tensors
@@ -118,7 +120,9 @@ def assign_upstream(model, tensors, grid=None):
         grid: ``(rows, columns)`` of the patch positions in ``tensors``, if known.
     """
     tensors = upstream.to_timm_names(tensors)
-    table = _without_foreign_head(model, tensors, list(upstream.entries(model)))
+    table = list(upstream.entries(model))
+    _check_assignable(table)
+    table = _without_foreign_head(model, tensors, table)
     _check_names(table, tensors)
     tensors["patch_pos"] = fit_positions(model, tensors["patch_pos"], grid, "patch_pos")
     _fit_channels(model, tensors)
@@ -143,6 +147,26 @@ def _check_is_tnt(model):
             f"{getattr(model, 'name', model)!r}. If the TNT is a layer of this model, "
             "give that layer: model.get_layer(NAME)."
         )
+
+
+def _check_is_float(entry):
+    if keras.backend.is_int_dtype(
+        keras.backend.standardize_dtype(entry.variable.dtype)
+    ):
+        raise ValueError(
+            f"The weights of {entry.names[0]!r} are quantized. Load or save upstream "
+            "weights first, and quantize after."
+        )
+
+
+def _check_assignable(table):
+    for entry in table:
+        _check_is_float(entry)
+        if not isinstance(entry.variable, keras.Variable):
+            raise ValueError(
+                f"The weights of {entry.names[0]!r} are adapted by LoRA. Load upstream "
+                "weights first, and call enable_lora after."
+            )
 
 
 def _parse_grid(text):

@@ -330,6 +330,27 @@ def test_other_published_architectures_are_refused(manifest, message, tmp_path):
     unchanged(small(), tmp_path / "other.safetensors", message)
 
 
+def test_low_rank_adapted_models_are_refused_but_saved_merged(timm_file, tmp_path):
+    model = small(weights=str(timm_file))
+    dense = model.get_layer("block_1").outer.attention.qkv
+    dense.enable_lora(2)
+    dense.lora_kernel_b.assign(np.ones(dense.lora_kernel_b.shape))
+    unchanged(model, timm_file, "adapted by LoRA")
+    keras_tnt.save_upstream_weights(model, tmp_path / "merged.safetensors")
+    merged = small(weights=str(tmp_path / "merged.safetensors"))
+    images = reference.images(CASE)
+    np.testing.assert_allclose(merged(images), model(images), atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`:UserWarning")
+def test_quantized_models_are_refused(timm_file, tmp_path):
+    model = small()
+    model.quantize("int8")
+    unchanged(model, timm_file, "are quantized")
+    with pytest.raises(ValueError, match="are quantized"):
+        keras_tnt.save_upstream_weights(model, tmp_path / "int8.safetensors")
+
+
 def test_used_outer_tokens_are_refused(tmp_path):
     tensors = reference.tensors("tnt_official", "weight.")
     tensors["outer_tokens"] += 1
