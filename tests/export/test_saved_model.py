@@ -1,0 +1,288 @@
+"""SavedModels: the same answers without Keras, versions, harmless failures."""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import keras_tnt
+from keras_tnt.decoding import load_image
+from keras_tnt.export import check_saved_model
+from keras_tnt.export.saved_model import RELOAD
+from keras_tnt.predict import Classifier, predict_files
+from tests.small import pixels, small
+
+DATA = Path(__file__).parents[1] / "data"
+NAMES = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu"]
+
+
+class Exported:
+    """A model and its SavedModel, with the names of its classes."""
+
+    def __init__(self, folder, channels):
+        self.model = small(input_shape=(32, 48, channels))
+        self.path = keras_tnt.export_saved_model(self.model, folder / "m", NAMES)
+        self.signatures = tf.saved_model.load(self.path).signatures
+
+
+@pytest.fixture(scope="module")
+def color(tmp_path_factory):
+    return Exported(tmp_path_factory.mktemp("color"), channels=3)
+
+
+@pytest.fixture(scope="module")
+def gray(tmp_path_factory):
+    return Exported(tmp_path_factory.mktemp("gray"), channels=1)
+
+
+@pytest.fixture(params=["color", "gray"])
+def exported(request):
+    return request.getfixturevalue(request.param)
+
+
+def plain(classes=7):
+    """A classifier that is exported quickly, for what does not depend on the model."""
+    images = keras.Input((32, 48, 3))
+    features = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(images))
+    return keras.Model(images, keras.layers.Dense(classes, "softmax")(features))
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Picture files of several sizes, formats and kinds."""
+    paths = sorted(shutil.copy(path, tmp_path) for path in DATA.glob("*.png"))
+    photo = Image.open(paths[0]).convert("RGB")
+    for name, image in [
+        ("a.jpg", photo),
+        ("b.jpg", photo.rotate(90)),
+        ("c.png", photo.convert("L")),
+        ("d.png", photo.resize((20, 30))),
+        ("e.gif", photo.quantize(64)),
+    ]:
+        image.save(tmp_path / name)
+        paths.append(str(tmp_path / name))
+    return paths
+
+
+def folders(path):
+    return sorted(os.listdir(path))
+
+
+@pytest.mark.parametrize("batch", [1, 7, 32])
+def test_equal_to_the_model_in_a_process_without_keras(color, batch):
+    images = pixels(color.model, batch).astype("float32")
+    expected = color.model.predict(images, verbose=0)
+    assert check_saved_model(color.path, images, expected) <= 1e-5
+
+
+def test_that_process_really_has_no_keras():
+    """The script's own imports succeed, and what comes after cannot have Keras."""
+    script = f"""
+import runpy
+runpy.run_path({str(RELOAD)!r})
+for name in ("keras", "keras_tnt", "tf_keras", "keras.layers"):
+    try:
+        __import__(name)
+    except ImportError:
+        print("no", name)
+"""
+    process = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=300
+    )
+    assert process.stdout.splitlines() == [
+        "no keras",
+        "no keras_tnt",
+        "no tf_keras",
+        "no keras.layers",
+    ], process.stderr[-2000:]
+
+
+@pytest.mark.parametrize("batch", [1, 7, 32])
+def test_pixels_in_probabilities_out(exported, batch):
+    images = pixels(exported.model, batch).astype("float32")
+    outputs = exported.signatures["predict_images"](images=tf.constant(images))
+    assert list(outputs) == ["probabilities"]
+    found = outputs["probabilities"]
+    assert found.dtype == tf.float32
+    expected = exported.model.predict(images, verbose=0)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_files_in_names_out(exported, pictures):
+    """The same as from the command line's prediction, and as step by step."""
+    contents = tf.constant([Path(path).read_bytes() for path in pictures])
+    outputs = exported.signatures["serving_default"](image_bytes=contents)
+    assert {name: value.dtype for name, value in outputs.items()} == {
+        "classes": tf.string,
+        "class_ids": tf.int64,
+        "scores": tf.float32,
+    }
+    assert {tuple(value.shape) for value in outputs.values()} == {(len(pictures), 5)}
+    classes = [[name.decode() for name in row] for row in outputs["classes"].numpy()]
+    assert len({row[0] for row in classes}) > 1  # the pictures differ in their class
+
+    predictions = predict_files(Classifier(exported.model, NAMES, 0.9), pictures)
+    for prediction, row, scores in zip(
+        predictions, classes, outputs["scores"], strict=True
+    ):
+        names, expected = zip(*prediction.classes, strict=True)
+        assert list(names) == row
+        np.testing.assert_allclose(scores, expected, atol=1e-5)
+
+    images = [load_image(path) for path in pictures]
+    if exported.model.input_shape[-1] == 1:
+        images = [tf.image.rgb_to_grayscale(image) for image in images]
+    probabilities = exported.model(keras_tnt.preprocess_input(images, (32, 48))).numpy()
+    best = np.argsort(-probabilities, axis=1)[:, :5]
+    np.testing.assert_array_equal(outputs["class_ids"], best)
+    np.testing.assert_allclose(
+        outputs["scores"], np.take_along_axis(probabilities, best, axis=1), atol=1e-5
+    )
+
+
+def test_labels_and_settings(pictures, tmp_path):
+    model = plain()
+    path = keras_tnt.export_saved_model(
+        model, tmp_path / "m", top_k=10, crop_fraction=1.0
+    )
+    serve = tf.saved_model.load(path).signatures["serving_default"]
+    outputs = serve(image_bytes=tf.constant([Path(pictures[0]).read_bytes()]))
+    names = [name.decode() for name in outputs["classes"].numpy()[0]]
+    assert sorted(names) == [str(i) for i in range(7)]  # all seven, not ten
+    assert names == [str(i) for i in outputs["class_ids"].numpy()[0]]
+    images = keras_tnt.preprocess_input([load_image(pictures[0])], (32, 48), 1.0)
+    np.testing.assert_allclose(
+        outputs["scores"][0], np.sort(model(images)[0])[::-1], atol=1e-5
+    )
+
+
+def test_versions(tmp_path):
+    model, path = plain(), tmp_path / "models" / "pets"
+    export = keras_tnt.export_saved_model
+    assert export(model, path) == path / "1"
+    assert export(model, path, version=7) == path / "7"
+    (path / "notes").mkdir()  # no version, and no obstacle
+    assert export(model, str(path)) == path / "8"
+
+    before = (path / "7" / "saved_model.pb").stat()
+    with pytest.raises(FileExistsError, match=r"7 exists.*overwrite=True"):
+        export(model, path, version=7)
+    assert (path / "7" / "saved_model.pb").stat() == before
+
+    assert export(plain(classes=2), path, version=7, overwrite=True) == path / "7"
+    signature = tf.saved_model.load(path / "7").signatures["predict_images"]
+    images = tf.zeros((1, 32, 48, 3))
+    assert signature(images=images)["probabilities"].shape == (1, 2)
+    assert folders(path) == ["1", "7", "8", "notes"]
+
+
+def two_outputs():
+    model = small()
+    return keras.Model(model.input, [model.output, model.output])
+
+
+def no_pictures():
+    numbers = keras.Input((3,))
+    return keras.Model(numbers, keras.layers.Dense(7)(numbers))
+
+
+@pytest.mark.parametrize(
+    ("build", "arguments", "message"),
+    [
+        (small, {"labels": NAMES[:6]}, "each of the 7 classes, got 6"),
+        (small, {"labels": range(7)}, r"must be strings, got \[0, 1, 2\]"),
+        (small, {"labels": [(n, n) for n in NAMES]}, "must be strings"),
+        (small, {"version": 0}, "positive whole number, got 0"),
+        (small, {"version": "3"}, "positive whole number, got '3'"),
+        (small, {"version": True}, "positive whole number, got True"),
+        (small, {"top_k": 0}, "top_k must be at least 1, got 0"),
+        (small, {"crop_fraction": 1.5}, "crop_fraction"),
+        (lambda: small(include_top=False), {}, r"Expected a classifier.*2, 3, 48\)"),
+        (lambda: small(input_shape=(32, 48, 4)), {}, "Expected a classifier"),
+        (two_outputs, {}, "Expected a classifier of gray or color pictures"),
+        (no_pictures, {}, r"Expected a classifier.*from \(None, 3\) to"),
+    ],
+)
+def test_what_does_not_fit_is_refused(build, arguments, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        keras_tnt.export_saved_model(build(), tmp_path / "m", **arguments)
+    assert not list(tmp_path.glob("m/*"))
+
+
+def test_a_file_in_the_way_is_left_alone(tmp_path):
+    (tmp_path / "pets").write_text("mine")
+    with pytest.raises(FileExistsError, match="pets"):
+        keras_tnt.export_saved_model(plain(), tmp_path / "pets")
+    assert (tmp_path / "pets").read_text() == "mine"
+
+
+def test_a_full_disk_leaves_the_existing_version(tmp_path):
+    model, path = plain(), tmp_path / "m"
+    keras_tnt.export_saved_model(model, path)
+    before = (path / "1" / "saved_model.pb").stat()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        for version in (1, 2):
+            with pytest.raises((OSError, tf.errors.OpError)):
+                keras_tnt.export_saved_model(
+                    model, path, version=version, overwrite=True
+                )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert folders(path) == ["1"]
+    assert (path / "1" / "saved_model.pb").stat() == before
+    images = pixels(model).astype("float32")
+    signature = tf.saved_model.load(path / "1").signatures["predict_images"]
+    found = signature(images=tf.constant(images))["probabilities"]
+    np.testing.assert_allclose(found, model(images), atol=1e-5)
+
+
+def test_other_predictions_are_found_out(color):
+    images = pixels(color.model, 2).astype("float32")
+    expected = color.model.predict(images, verbose=0)
+    with pytest.raises(RuntimeError, match=r"difference is 0\.001, allowed is 1e-05"):
+        check_saved_model(color.path, images, expected + np.float32(0.001))
+
+
+def test_a_damaged_folder_is_found_out(color, tmp_path):
+    damaged = Path(shutil.copytree(color.path, tmp_path / "1"))
+    variables = damaged / "variables" / "variables.data-00000-of-00001"
+    variables.write_bytes(variables.read_bytes()[:1000])
+    with pytest.raises(RuntimeError, match="1 does not run without Keras:"):
+        check_saved_model(damaged, np.zeros((1, 32, 48, 3)), np.zeros((1, 7)))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_gives_float32(policy, pictures, tmp_path):
+    keras.config.set_dtype_policy(policy)
+    model = small()
+    path = keras_tnt.export_saved_model(model, tmp_path / "m")
+    signatures = tf.saved_model.load(path).signatures
+    images = pixels(model).astype("float32")
+    found = signatures["predict_images"](images=tf.constant(images))["probabilities"]
+    assert found.dtype == tf.float32
+    np.testing.assert_allclose(found, model.predict(images, verbose=0), atol=1e-2)
+    contents = tf.constant([Path(pictures[0]).read_bytes()])
+    scores = signatures["serving_default"](image_bytes=contents)["scores"]
+    assert scores.dtype == tf.float32
+
+
+def test_the_model_stays_as_it_was(tmp_path):
+    model = small(dropout_rate=0.1)
+    images = pixels(model)
+    config, expected = model.get_config(), model.predict(images, verbose=0)
+    keras_tnt.export_saved_model(model, tmp_path / "m")
+    assert model.get_config() == config
+    np.testing.assert_array_equal(model.predict(images, verbose=0), expected)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(images, np.array([0, 1, 2]), verbose=0)
+    assert np.abs(model.predict(images, verbose=0) - expected).max() > 1e-3

@@ -1,0 +1,176 @@
+"""Attention maps: their shapes, their values, and a model that stays as it was."""
+
+import keras
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+import keras_tnt
+from keras_tnt.explain import class_token_map
+from tests import reference
+from tests.small import pixels, small
+
+CASES = [
+    "tnt_official",
+    "tnt_official_rect",
+    "tnt_official_qkv_bias_gray",
+    "tnt_official_se",
+]
+
+
+def shapes(maps):
+    return [{block: value.shape for block, value in part.items()} for part in maps]
+
+
+def check_maps(maps, tolerance=1e-6):
+    for value in (*maps.outer.values(), *maps.inner.values()):
+        assert isinstance(value, np.ndarray)
+        assert value.dtype == "float32"
+        assert value.min() >= 0
+        np.testing.assert_allclose(value.sum(axis=-1), 1, atol=tolerance)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize(
+    ("inner_blocks", "inner"), [(None, (1, 2, 3)), ((1, 3), (1, 3)), ((), ())]
+)
+def test_shapes(inner_blocks, inner, batch):
+    model = small(depth=3, inner_blocks=inner_blocks)
+    maps = keras_tnt.attention_maps(model, pixels(model, batch))
+    assert shapes(maps) == [
+        dict.fromkeys((1, 2, 3), (batch, 3, 7, 7)),
+        dict.fromkeys(inner, (batch, 6, 4, 16, 16)),
+    ]
+    check_maps(maps)
+
+
+@pytest.mark.parametrize(
+    ("policy", "tolerance"), [("mixed_float16", 1e-3), ("mixed_bfloat16", 1e-2)]
+)
+def test_mixed_precision_gives_float32(policy, tolerance):
+    exact = small()
+    images = pixels(exact)
+    expected = keras_tnt.attention_maps(exact, images)
+    keras.config.set_dtype_policy(policy)
+    maps = keras_tnt.attention_maps(small(), images)
+    check_maps(maps, tolerance)
+    for found, wanted in zip(maps, expected, strict=True):
+        for block, value in wanted.items():
+            assert np.abs(found[block] - value).mean() < 0.01
+
+
+def norm(tokens, weights, name):
+    centered = tokens - tokens.mean(axis=-1, keepdims=True)
+    scaled = centered / np.sqrt(tokens.var(axis=-1, keepdims=True) + 1e-5)
+    return scaled * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+
+
+def scores(tokens, weights, name, heads):
+    """Softmax of scaled products of queries and keys, from the published tensors."""
+    projected = tokens @ weights[f"{name}.qk.weight"].T
+    projected = projected + weights.get(f"{name}.qk.bias", 0)
+    batch, count, _ = tokens.shape
+    query, key = np.moveaxis(projected.reshape(batch, count, 2, heads, -1), 2, 0)
+    products = np.einsum("bqhc,bkhc->bhqk", query, key)
+    return softmax(products / np.sqrt(query.shape[-1]), axis=-1)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("block", [2, 3])
+def test_equal_to_scores_by_hand(case, block):
+    """What the published code had between its blocks, which it counts from 0."""
+    stored, config = reference.tensors(case), reference.CASES[case]["config"]
+    weights = reference.tensors(case, f"weight.blocks.{block - 1}.")
+    before, after = f"block{block - 2}", f"block{block - 1}"
+    inner = scores(
+        norm(stored[f"{before}.pixels"], weights, "inner_norm1"),
+        weights,
+        "inner_attn",
+        config["inner_num_heads"],
+    )
+    patches = stored[f"{before}.patches"].copy()
+    batch, tokens, _ = patches.shape
+    flat = stored[f"{after}.pixels"].reshape(batch, tokens - 1, -1)
+    folded = norm(flat, weights, "proj_norm1") @ weights["proj.weight"].T
+    patches[:, 1:] += norm(folded, weights, "proj_norm2")
+    outer = scores(
+        norm(patches, weights, "outer_norm1"),
+        weights,
+        "outer_attn",
+        config["outer_num_heads"],
+    )
+
+    maps = keras_tnt.attention_maps(reference.build(case), reference.images(case))
+    found = maps.inner[block]
+    np.testing.assert_allclose(found.reshape(inner.shape), inner, atol=1e-5)
+    np.testing.assert_allclose(maps.outer[block], outer, atol=1e-5)
+
+
+def test_the_model_stays_as_it_was():
+    model = small(dropout_rate=0.1, drop_path_rate=0.1)
+    images = pixels(model)
+    config, outputs = model.get_config(), model.outputs[0]
+    weights, probabilities = model.get_weights(), model.predict(images, verbose=0)
+    first = keras_tnt.attention_maps(model, images)
+    second = keras_tnt.attention_maps(model, images)  # no dropout in either
+    for block in (1, 2):
+        np.testing.assert_array_equal(first.outer[block], second.outer[block])
+        np.testing.assert_array_equal(first.inner[block], second.inner[block])
+    assert model.get_config() == config
+    assert model.outputs[0] is outputs
+    for value, before in zip(model.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(value, before)
+    np.testing.assert_array_equal(model.predict(images, verbose=0), probabilities)
+
+
+def test_every_picture_by_itself():
+    model = small()
+    images = pixels(model)
+    together = keras_tnt.attention_maps(model, images)
+    alone = keras_tnt.attention_maps(model, images[1:2].astype("float32"))
+    for part, single in zip(together, alone, strict=True):
+        for block, value in part.items():
+            np.testing.assert_allclose(value[1:2], single[block], atol=1e-5)
+            assert np.abs(value[0] - value[1]).max() > 1e-3
+
+
+def test_models_grown_from_a_tnt():
+    model = small()
+    images = pixels(model)
+    expected = keras_tnt.attention_maps(model, images)
+    head = keras.layers.Dense(2, name="own")(model.get_layer("norm").output[:, 0])
+    grown = keras.Model(model.input, head)
+
+    photos = keras.Input((64, 96, 3))
+    joined = small(input_tensor=keras.layers.AveragePooling2D(2)(photos))
+    large = images.repeat(2, axis=1).repeat(2, axis=2).astype("float32")
+
+    for maps in (
+        keras_tnt.attention_maps(grown, images),
+        keras_tnt.attention_maps(joined, large),
+    ):
+        for found, wanted in zip(maps, expected, strict=True):
+            assert found.keys() == wanted.keys()
+            for block, value in wanted.items():
+                np.testing.assert_allclose(found[block], value, atol=1e-5)
+
+
+def test_models_without_blocks_of_their_own_are_refused():
+    images = keras.Input((32, 48, 3))
+    plain = keras.Model(images, keras.layers.Flatten()(images))
+    nested = keras.Model(images, small(name="inside")(images))
+    values = pixels(plain)
+    for model in (plain, nested):
+        with pytest.raises(ValueError, match=r"no TNT blocks.*model.get_layer\(NAME\)"):
+            keras_tnt.attention_maps(model, values)
+    maps = keras_tnt.attention_maps(nested.get_layer("inside"), values)
+    assert maps.outer.keys() == {1, 2}
+
+
+def test_class_token_map_is_the_mean_of_the_heads_over_the_grid():
+    outer = np.zeros((1, 2, 7, 7))
+    outer[0, :, 0] = [[0.5, 0.1, 0, 0.1, 0, 0, 0.3], [0.3, 0.1, 0, 0.3, 0, 0, 0.3]]
+    outer[0, :, 1:] = 1 / 7  # what the patches attend to does not count
+    found = class_token_map(outer, (2, 3))
+    assert found.dtype == "float32"
+    np.testing.assert_allclose(found, [[[1 / 3, 0, 2 / 3], [0, 0, 1]]], rtol=1e-6)

@@ -1,0 +1,94 @@
+"""What `import keras_tnt` gives, and what it leaves alone."""
+
+import importlib
+import importlib.metadata
+import pkgutil
+import re
+import subprocess
+import sys
+
+import pytest
+
+import keras_tnt
+
+PACKAGES = ["keras_tnt"] + [
+    module.name
+    for module in pkgutil.iter_modules(keras_tnt.__path__, "keras_tnt.")
+    if module.ispkg
+]
+# What only some functions need is imported when they are called.
+HEAVY = "tensorflow_datasets huggingface_hub matplotlib h5py safetensors torch keras_cv"
+
+
+def run(script):
+    """What a script prints in a process of its own."""
+    process = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning:keras_tnt", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert process.returncode == 0, process.stderr[-2000:]
+    return process.stdout.split()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_all_names_what_there_is(package):
+    module = importlib.import_module(package)
+    assert module.__doc__
+    assert len(set(module.__all__)) == len(module.__all__)
+    assert sorted(module.__all__) == module.__all__
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+
+
+def test_version_is_that_of_the_installed_package():
+    assert re.fullmatch(r"\d+\.\d+\.\d+", keras_tnt.__version__)
+    try:
+        installed = importlib.metadata.version("keras-tnt")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("keras-tnt runs from its source folder, it is not installed")
+    assert installed == keras_tnt.__version__
+
+
+def test_import_is_light_and_touches_no_network():
+    """Keras itself may import some of these: what counts is what comes on top."""
+    script = f"""
+import sys, time
+import keras, tensorflow
+
+def watch(event, arguments):
+    if event.startswith("socket."):
+        raise AssertionError(f"network access: {{event}} {{arguments}}")
+
+before = set(sys.modules)
+sys.addaudithook(watch)
+start = time.process_time()
+import keras_tnt
+print(time.process_time() - start)
+print(*(set(sys.modules) - before) & set({HEAVY!r}.split()))
+"""
+    seconds, *heavy = run(script)
+    assert heavy == []
+    assert float(seconds) < 0.5
+
+
+def test_import_leaves_the_devices_alone():
+    """Devices can be set up until TensorFlow starts them, and no longer."""
+    script = """
+import tensorflow as tf
+import keras_tnt
+
+def split_cpu(parts):
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    parts = [tf.config.LogicalDeviceConfiguration()] * parts
+    tf.config.set_logical_device_configuration(cpu, parts)
+
+split_cpu(3)
+print(len(tf.config.list_logical_devices("CPU")))
+try:
+    split_cpu(2)
+except RuntimeError:
+    print("started")
+"""
+    assert run(script) == ["3", "started"]

@@ -1,0 +1,153 @@
+"""AdamW: what decays, what does not, also after a reload; and the learning rate."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keras_tnt.training import AdamW
+from keras_tnt.training.optimizer import warmup_cosine
+from keras_tnt.weights.loading import to_upstream
+from tests import reference
+from tests.checks import two_replicas
+from tests.small import pixels, small
+
+LABELS = np.array([0, 1, 2, 3])
+
+
+def test_six_steps_of_the_published_training():
+    case = "tnt_training_curve"
+    expected = reference.tensors(case)
+    model = reference.build(case)
+    optimizer = AdamW(1e-3, weight_decay=0.05, epsilon=1e-8)
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
+    model.compile(optimizer, loss)
+    labels = keras.ops.one_hot(expected["labels"], 7)
+    history = model.fit(
+        reference.images(case), labels, batch_size=8, epochs=6, verbose=0, shuffle=False
+    )
+    np.testing.assert_allclose(history.history["loss"], expected["losses"], atol=1e-4)
+    for name, value in to_upstream(model).items():
+        np.testing.assert_allclose(value, expected[f"final.{name}"], atol=2e-3)
+
+
+def decayed(optimizer, variables):
+    """The variables that a step with zero gradients changes: all by the same share."""
+    before = [variable.numpy() for variable in variables]
+    optimizer.apply([tf.zeros(value.shape) for value in before], variables)
+    changed = []
+    for variable, value in zip(variables, before, strict=True):
+        if np.any(variable.numpy() != value):
+            np.testing.assert_allclose(variable, value * (1 - 0.1 * 0.5), rtol=1e-6)
+            changed.append(variable.path)
+    return changed
+
+
+def kernels(variables):
+    return [variable.path for variable in variables if variable.name == "kernel"]
+
+
+def test_only_kernels_decay():
+    model = small(se_ratio=0.25, qkv_bias=True)
+    variables = model.trainable_variables
+    expected = kernels(variables)
+    assert 0 < len(expected) < len(variables) / 2
+    assert decayed(AdamW(0.1, weight_decay=0.5), variables) == expected
+    frozen = [v for v in variables if v.path.startswith(("block_2", "predictions"))]
+    assert decayed(AdamW(0.1, weight_decay=0.5), frozen) == kernels(frozen)
+
+
+def reloaded(model, path):
+    model.save(path)
+    return keras.saving.load_model(path)
+
+
+def test_only_kernels_decay_after_a_reload(tmp_path):
+    model = small()
+    model.compile(AdamW(0.1, weight_decay=0.5), "sparse_categorical_crossentropy")
+    model.optimizer.build(model.trainable_variables)
+    fresh = reloaded(model, tmp_path / "model.keras")
+    assert type(fresh.optimizer) is AdamW
+    assert fresh.optimizer.get_config() == model.optimizer.get_config()
+    variables = fresh.trainable_variables
+    assert decayed(fresh.optimizer, variables) == kernels(variables)
+
+
+def test_keras_own_exclusion_is_still_forgotten(tmp_path):
+    """When this fails, `keras_tnt.training.AdamW` can go."""
+    model = small()
+    optimizer = keras.optimizers.AdamW(0.1, weight_decay=0.5)
+    excluded = [v for v in model.trainable_variables if v.name != "kernel"]
+    optimizer.exclude_from_weight_decay(excluded)
+    model.compile(optimizer, "sparse_categorical_crossentropy")
+    model.optimizer.build(model.trainable_variables)
+    fresh = reloaded(model, tmp_path / "model.keras")
+    variables = fresh.trainable_variables
+    assert len(decayed(fresh.optimizer, variables)) > len(kernels(variables))
+
+
+def test_training_goes_on_after_a_reload_as_if_there_had_been_none(tmp_path):
+    model = small(depth=1)
+    images = pixels(model, 4)
+    schedule = warmup_cosine(1e-2, 1e-4, warmup_steps=2, total_steps=6)
+    model.compile(AdamW(schedule, weight_decay=0.5), "sparse_categorical_crossentropy")
+    model.fit(images, LABELS, batch_size=4, epochs=3, verbose=0)
+    fresh = reloaded(model, tmp_path / "model.keras")
+    assert int(fresh.optimizer.iterations) == 3
+    for trained in (model, fresh):
+        trained.fit(images, LABELS, batch_size=4, epochs=2, verbose=0)
+    for ours, theirs in zip(fresh.weights, model.weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5, err_msg=ours.path)
+
+
+def test_two_replicas_train_as_one():
+    weights = []
+    for strategy in (tf.distribute.OneDeviceStrategy("/cpu:0"), two_replicas()):
+        with strategy.scope():
+            model = small(depth=1)
+            # A large epsilon: AdamW divides by gradients that are all but zero.
+            optimizer = AdamW(0.01, weight_decay=0.5, epsilon=0.1)
+            model.compile(optimizer, "sparse_categorical_crossentropy")
+        model.fit(pixels(model, 4), LABELS, batch_size=4, epochs=2, verbose=0)
+        weights.append([weight.numpy() for weight in model.weights])
+    for ours, theirs in zip(*weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def learning_rate(step, peak, final, warmup_steps, total_steps):
+    """The schedule in so many words."""
+    if step < warmup_steps:
+        return peak * step / warmup_steps
+    progress = min(1, (step - warmup_steps) / (total_steps - warmup_steps))
+    return final + (peak - final) * (1 + math.cos(math.pi * progress)) / 2
+
+
+@settings(deadline=None)
+@given(
+    peak=st.floats(1e-6, 10),
+    share=st.floats(0, 1),
+    warmup_steps=st.integers(0, 5000),
+    cosine_steps=st.integers(1, 50_000),
+    data=st.data(),
+)
+def test_warmup_cosine(peak, share, warmup_steps, cosine_steps, data):
+    total_steps = warmup_steps + cosine_steps
+    settings_ = (peak, peak * share, warmup_steps, total_steps)
+    schedule = warmup_cosine(*settings_)
+    some = data.draw(st.integers(0, 2 * total_steps))
+    for step in (0, warmup_steps, total_steps, total_steps + 1, some):
+        expected = learning_rate(step, *settings_)
+        # The cosine is taken in float32.
+        assert float(schedule(step)) == pytest.approx(expected, abs=2e-6 * peak)
+    same = type(schedule).from_config(schedule.get_config())
+    assert float(same(some)) == float(schedule(some))
+
+
+@pytest.mark.parametrize(("warmup_steps", "total_steps"), [(0, 0), (5, 5), (10, 5)])
+def test_the_warmup_must_leave_steps_for_the_cosine(warmup_steps, total_steps):
+    with pytest.raises(ValueError, match=f"{warmup_steps} steps must be shorter"):
+        warmup_cosine(1e-3, 1e-5, warmup_steps, total_steps)
