@@ -23,7 +23,7 @@ HEAVY = "tensorflow_datasets huggingface_hub matplotlib h5py safetensors torch k
 def run(script):
     """What a script prints in a process of its own."""
     process = subprocess.run(
-        [sys.executable, "-W", "error::DeprecationWarning:keras_tnt", "-c", script],
+        [sys.executable, "-c", script],
         capture_output=True,
         text=True,
         timeout=300,

@@ -264,7 +264,7 @@ def test_a_damaged_folder_is_found_out(color, tmp_path):
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_gives_float32(policy, pictures, tmp_path):
     keras.config.set_dtype_policy(policy)
-    model = small()
+    model = small(depth=1)
     path = keras_tnt.export_saved_model(model, tmp_path / "m")
     signatures = tf.saved_model.load(path).signatures
     images = pixels(model).astype("float32")
@@ -277,7 +277,7 @@ def test_mixed_precision_gives_float32(policy, pictures, tmp_path):
 
 
 def test_the_model_stays_as_it_was(tmp_path):
-    model = small(dropout_rate=0.1)
+    model = small(depth=1, dropout_rate=0.1)
     images = pixels(model)
     config, expected = model.get_config(), model.predict(images, verbose=0)
     keras_tnt.export_saved_model(model, tmp_path / "m")
