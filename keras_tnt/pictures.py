@@ -136,13 +136,24 @@ def draw_attention(model, images, titles, path):
     _save(figure, path)
 
 
+def require_matplotlib():
+    """Raises an `ImportError` that says what to install, before any work is done."""
+    try:
+        import matplotlib.figure
+    except ImportError as error:
+        raise ImportError(
+            "Pictures are drawn with matplotlib, which could not be imported. Install "
+            'it: pip install "keras-tnt[demo]"'
+        ) from error
+    return matplotlib
+
+
 def _figure(rows, columns, size, each=False):
     # Not pyplot: it keeps global state and may look for a display.
-    from matplotlib.figure import Figure
-
+    matplotlib = require_matplotlib()
     if each:
         size = (size[0] * columns, size[1] * rows)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = matplotlib.figure.Figure(figsize=size, layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 

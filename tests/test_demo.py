@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
+from keras_tnt.demo import run_demo
 from keras_tnt.export import check_saved_model
 from keras_tnt.predict import find_pictures, load_classifier, predict_files
 from keras_tnt.training import fashion_mnist_demo
@@ -193,3 +194,11 @@ def test_the_real_demo(tmp_path):
     )
     assert next_step.returncode == 0, next_step.stderr[-3000:]
     assert str(Path(run.pictures) / "ankle_boot.png") in next_step.stdout
+
+
+def test_a_missing_package_is_noticed_before_the_training(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    run = RunFolder.create(tmp_path / "run")
+    with pytest.raises(ImportError, match=r'pip install "keras-tnt\[demo\]"'):
+        run_demo(run, fashion_mnist_demo())
+    assert not any(run.path.iterdir())

@@ -89,14 +89,12 @@ def export_saved_model(
     with tempfile.TemporaryDirectory(dir=path, prefix=".export-") as folder:
         written = Path(folder) / "saved_model"
         archive.write_out(written, verbose=False)
-        if target.exists():
-            os.replace(target, Path(folder) / "replaced")
-        os.replace(written, target)
+        _move_into_place(written, target, replaced=Path(folder) / "replaced")
     return target
 
 
 def check_saved_model(path, images, expected, tolerance=1e-5):
-    """Runs a SavedModel in a process that cannot import Keras, and compares.
+    """Runs a SavedModel on the CPU in a process that cannot import Keras, and compares.
 
     Args:
         path: the version's folder.
@@ -127,6 +125,8 @@ def check_saved_model(path, images, expected, tolerance=1e-5):
         np.save(inputs, images)
         process = subprocess.run(
             [sys.executable, RELOAD, path, inputs, outputs],
+            # On the CPU: this process may hold all memory of the GPUs.
+            env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"},
             capture_output=True,
             text=True,
         )
@@ -159,6 +159,18 @@ def _checked_labels(model, labels):
     if not all(isinstance(label, str) for label in labels):
         raise ValueError(f"Labels must be strings, got {labels[:3]}…")
     return labels
+
+
+def _move_into_place(written, target, replaced):
+    """Moves a folder; one that was there before goes away only if that worked."""
+    if target.exists():
+        os.replace(target, replaced)
+    try:
+        os.replace(written, target)
+    except BaseException:
+        if replaced.exists():
+            os.replace(replaced, target)
+        raise
 
 
 def _next_version(path):

@@ -15,7 +15,7 @@ from PIL import Image
 
 import keras_tnt
 from keras_tnt.decoding import load_image
-from keras_tnt.export import check_saved_model
+from keras_tnt.export import check_saved_model, saved_model
 from keras_tnt.export.saved_model import RELOAD
 from keras_tnt.predict import Classifier, predict_files
 from tests.small import pixels, small
@@ -286,3 +286,12 @@ def test_the_model_stays_as_it_was(tmp_path):
     model.compile("sgd", "sparse_categorical_crossentropy")
     model.fit(images, np.array([0, 1, 2]), verbose=0)
     assert np.abs(model.predict(images, verbose=0) - expected).max() > 1e-3
+
+
+def test_a_version_is_back_if_its_replacement_cannot_be_moved_in(tmp_path):
+    old, missing = tmp_path / "1", tmp_path / "missing"
+    old.mkdir()
+    (old / "saved_model.pb").write_text("old")
+    with pytest.raises(FileNotFoundError):
+        saved_model._move_into_place(missing, old, replaced=tmp_path / "replaced")
+    assert (old / "saved_model.pb").read_text() == "old"
