@@ -185,6 +185,8 @@ class TestLoadClassifier:
         with pytest.raises(ValueError, match=rf"{name}' is no model.*load_weights"):
             load_classifier(str(tmp_path / name))
 
+    # Where the damage is decides whether Keras warns before it fails.
+    @pytest.mark.filterwarnings("ignore:Skipping nested container:UserWarning")
     def test_damaged_files(self, tmp_path):
         path = tmp_path / "model.keras"
         small(depth=1).save(path)

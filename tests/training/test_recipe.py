@@ -1,6 +1,7 @@
 """Recipes: a record that cannot change, and the demo's."""
 
 import dataclasses
+import inspect
 import json
 
 import pytest
@@ -25,7 +26,7 @@ def test_a_recipe_survives_json():
 
 def test_every_setting_is_documented():
     for field in dataclasses.fields(Recipe):
-        assert f"\n        {field.name}: " in Recipe.__doc__
+        assert f"\n    {field.name}: " in inspect.getdoc(Recipe)
 
 
 def test_the_warmup_must_leave_epochs_for_the_cosine():
