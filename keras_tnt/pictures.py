@@ -137,7 +137,16 @@ def draw_attention(model, images, titles, path):
 
 
 def require_matplotlib():
-    """Raises an `ImportError` that says what to install, before any work is done."""
+    """Raises an `ImportError` that says what to install, before any work is done.
+
+    Returns:
+        the `matplotlib` package, with `matplotlib.figure` loaded.
+
+    Example:
+        >>> from keras_tnt.pictures import require_matplotlib
+        >>> require_matplotlib().__name__
+        'matplotlib'
+    """
     try:
         import matplotlib.figure
     except ImportError as error:
