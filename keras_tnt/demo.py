@@ -16,7 +16,7 @@ from keras_tnt.pictures import (
     draw_predictions,
     require_matplotlib,
 )
-from keras_tnt.training.distribution import default_strategy
+from keras_tnt.training import distribution
 from keras_tnt.training.optimizer import AdamW, warmup_cosine
 
 
@@ -101,7 +101,7 @@ def _read(split):
 
 def _train(run, recipe, train, test):
     """Trains with `model.fit` under the strategy for this machine."""
-    strategy = default_strategy()
+    strategy = distribution.strategy()
     with strategy.scope():
         model = TNT(**recipe.model)
         steps = len(train.labels) // recipe.batch_size
