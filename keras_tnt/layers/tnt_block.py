@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_tnt.layers.composite import CompositeLayer
+from keras_tnt.layers.rematerialization import rematerialize
 from keras_tnt.layers.transformer_block import TransformerBlock
 
 
@@ -31,6 +32,8 @@ class TNTBlock(CompositeLayer):
         dropout_rate: dropout of attention outputs and perceptrons, 0 to 1.
         drop_path_rate: probability of leaving out a branch, drawn for each patch
             inside and for each image outside; the fold is never left out.
+        remat: whether training recomputes the block in the backward pass instead of
+            keeping its intermediate results in memory.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -65,6 +68,7 @@ class TNTBlock(CompositeLayer):
         se_ratio=0.0,
         dropout_rate=0.0,
         drop_path_rate=0.0,
+        remat=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -75,6 +79,7 @@ class TNTBlock(CompositeLayer):
         self.se_ratio = se_ratio
         self.dropout_rate = dropout_rate
         self.drop_path_rate = drop_path_rate
+        self.remat = remat
         common = {
             "mlp_ratio": mlp_ratio,
             "qkv_bias": qkv_bias,
@@ -107,6 +112,19 @@ class TNTBlock(CompositeLayer):
 
     def call(self, pixels, patches, training=None, return_attention_scores=False):
         """Applies the block; see the class for shapes."""
+        if self.remat and training and not return_attention_scores:
+            patches, pixels = rematerialize(self, self._train, pixels, patches)
+            return pixels, patches
+        results = self._apply(pixels, patches, training)
+        return results if return_attention_scores else results[:2]
+
+    def _train(self, pixels, patches):
+        # The patches come first: after the last block nobody uses the pixels.
+        pixels, patches, *_ = self._apply(pixels, patches, training=True)
+        return patches, pixels
+
+    def _apply(self, pixels, patches, training):
+        """Pixels, patches, inner and outer attention scores."""
         _, num_patches, per_patch, inner_dim = pixels.shape
         pixels = ops.reshape(pixels, (-1, per_patch, inner_dim))
         pixels, inner_scores = self.inner(
@@ -117,8 +135,6 @@ class TNTBlock(CompositeLayer):
         patches, outer_scores = self.outer(
             patches, training=training, return_attention_scores=True
         )
-        if not return_attention_scores:
-            return pixels, patches
         shape = (-1, num_patches, self.inner_num_heads, per_patch, per_patch)
         return pixels, patches, ops.reshape(inner_scores, shape), outer_scores
 
@@ -141,4 +157,5 @@ class TNTBlock(CompositeLayer):
             "se_ratio": self.se_ratio,
             "dropout_rate": self.dropout_rate,
             "drop_path_rate": self.drop_path_rate,
+            "remat": self.remat,
         }

@@ -4,6 +4,7 @@ import keras
 
 from keras_tnt.layers.composite import CompositeLayer
 from keras_tnt.layers.feed_forward import FeedForward
+from keras_tnt.layers.rematerialization import rematerialize
 from keras_tnt.layers.self_attention import SelfAttention
 from keras_tnt.layers.squeeze_excitation import SqueezeExcitation
 
@@ -27,6 +28,8 @@ class TransformerBlock(CompositeLayer):
             none.
         dropout_rate: dropout of attention output and perceptron, 0 to 1.
         drop_path_rate: probability of leaving out a branch, 0 to 1.
+        remat: whether training recomputes the block in the backward pass instead of
+            keeping its intermediate results in memory.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -50,6 +53,7 @@ class TransformerBlock(CompositeLayer):
         se_ratio=0.0,
         dropout_rate=0.0,
         drop_path_rate=0.0,
+        remat=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -59,6 +63,7 @@ class TransformerBlock(CompositeLayer):
         self.se_ratio = se_ratio
         self.dropout_rate = dropout_rate
         self.drop_path_rate = drop_path_rate
+        self.remat = remat
         common = {"dtype": self.dtype_policy}
         self.attention_norm = self._norm("attention_norm")
         self.attention = SelfAttention(
@@ -92,6 +97,13 @@ class TransformerBlock(CompositeLayer):
 
     def call(self, inputs, training=None, return_attention_scores=False):
         """Applies the block; see the class for shapes."""
+        if self.remat and training and not return_attention_scores:
+            return rematerialize(self, lambda x: self._apply(x, True)[0], inputs)
+        outputs, scores = self._apply(inputs, training)
+        return (outputs, scores) if return_attention_scores else outputs
+
+    def _apply(self, inputs, training):
+        """The tokens and the attention scores."""
         attended, scores = self.attention(
             self.attention_norm(inputs), training=training, return_attention_scores=True
         )
@@ -99,8 +111,7 @@ class TransformerBlock(CompositeLayer):
         hidden = self.feed_forward(self.feed_forward_norm(x), training=training)
         if self.squeeze_excitation:
             hidden = self.squeeze_excitation(hidden)
-        x = x + self.feed_forward_drop_path(hidden, training=training)
-        return (x, scores) if return_attention_scores else x
+        return x + self.feed_forward_drop_path(hidden, training=training), scores
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -112,4 +123,5 @@ class TransformerBlock(CompositeLayer):
             "se_ratio": self.se_ratio,
             "dropout_rate": self.dropout_rate,
             "drop_path_rate": self.drop_path_rate,
+            "remat": self.remat,
         }

@@ -57,6 +57,7 @@ def TNT(  # noqa: N802 (keras.applications' convention: a builder reads like a c
     se_ratio=0.0,
     dropout_rate=0.0,
     drop_path_rate=0.0,
+    remat=False,
     include_top=True,
     weights=None,
     input_tensor=None,
@@ -91,6 +92,9 @@ def TNT(  # noqa: N802 (keras.applications' convention: a builder reads like a c
         drop_path_rate: stochastic depth: probability of leaving out a branch in the
             last block, growing linearly from 0 in the first. Inner branches are left
             out for each patch by itself, outer ones for each image.
+        remat: whether training keeps only the blocks' inputs in memory and computes
+            each block a second time for its gradient (rematerialization): the same
+            results from a fraction of the memory, in about a third more time.
         include_top: whether to classify; else the model gives features.
         weights: ``None`` (random), a path to weights, or ``"hf://owner/name"``; what
             `keras_tnt.load_weights` takes.
@@ -150,6 +154,7 @@ def TNT(  # noqa: N802 (keras.applications' convention: a builder reads like a c
         "qkv_bias": qkv_bias,
         "se_ratio": se_ratio,
         "dropout_rate": dropout_rate,
+        "remat": remat,
     }
     for block in range(1, depth + 1):
         common["name"] = f"block_{block}"
