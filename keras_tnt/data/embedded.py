@@ -39,10 +39,10 @@ def fashion_mnist_mini(split: str) -> tf.data.Dataset:
         >>> images.shape, labels.shape
         (TensorShape([64, 28, 28, 1]), TensorShape([64]))
     """
-    builder = _builder()
+    builder = embedded_builder()
     # tfds would cache the records (not the pictures) and then log a complaint about
     # every reader that stops early; callers who repeat the data cache it themselves.
-    read_config = _import_tfds().ReadConfig(try_autocache=False)
+    read_config = import_tfds().ReadConfig(try_autocache=False)
     return builder.as_dataset(split, as_supervised=True, read_config=read_config)
 
 
@@ -60,21 +60,21 @@ def fashion_mnist_mini_class_names() -> tuple[str, ...]:
         >>> fashion_mnist_mini_class_names()[:3]
         ('T-shirt/top', 'Trouser', 'Pullover')
     """
-    return tuple(_builder().info.features["label"].names)
+    return tuple(embedded_builder().info.features["label"].names)
 
 
-def _builder() -> tfds.core.DatasetBuilder:
+def embedded_builder() -> tfds.core.DatasetBuilder:
     """Opens the data set in the package's own folder."""
-    return _import_tfds().builder_from_directory(FOLDER)
+    return import_tfds().builder_from_directory(FOLDER)
 
 
-def _import_tfds():
-    """Imports tensorflow_datasets, which only the extra `demo` installs."""
+def import_tfds():
+    """Imports tensorflow_datasets, which only extras install."""
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
         raise ImportError(
-            "The embedded data set is read with tensorflow_datasets, which could not "
+            "This data set is read with tensorflow_datasets, which could not "
             'be imported. Install it: pip install "keras-tnt[demo]"'
         ) from error
     return tfds

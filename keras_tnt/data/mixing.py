@@ -1,0 +1,96 @@
+"""MixUp and CutMix: one draw for a batch, between the pictures of fixed pairs."""
+
+import tensorflow as tf
+
+
+def mix(images, labels, seed, augmentation):
+    """Mixes the pictures 0 and 1, 2 and 3, ... of a batch, and their labels alike.
+
+    One draw holds for all. As pairs are fixed, any part of the batch that holds whole
+    pairs gives, with the same seed, what the whole batch gives there.
+
+    Args:
+        images: float32 (batch, height, width, channels), with an even batch.
+        labels: float32 (batch, classes).
+        seed: a pair of integers, a tensor.
+        augmentation: an `Augmentation`, which says how likely what is.
+
+    Returns:
+        Images and labels of the same shapes. A label is the share that its class has
+        in the picture: with CutMix, of the pixels.
+    """
+    chance, switch, mixup_seed, cutmix_seed = tf.unstack(tf.random.split(seed, 4), 4)
+    mixup = lambda: mix_up(images, labels, mixup_seed, augmentation.mixup)  # noqa: E731
+    cutmix = lambda: cut_mix(images, labels, cutmix_seed, augmentation.cutmix)  # noqa: E731
+    if augmentation.mixup and augmentation.cutmix:
+        share = augmentation.switch_probability
+        switched = tf.random.stateless_uniform((), switch) < share
+        mixed = lambda: tf.cond(switched, cutmix, mixup)  # noqa: E731
+    else:
+        mixed = mixup if augmentation.mixup else cutmix
+    applied = tf.random.stateless_uniform((), chance) < augmentation.mix_probability
+    return tf.cond(applied, mixed, lambda: (images, labels))
+
+
+def mix_up(images, labels, seed, alpha):
+    """Adds every picture and its partner, weighted by a share from Beta(alpha, alpha).
+
+    Args:
+        images: float32 (batch, height, width, channels), with an even batch.
+        labels: float32 (batch, classes).
+        seed: a pair of integers, a tensor.
+        alpha: a small one gives shares near 0 and 1.
+
+    Returns:
+        Images and labels of the same shapes.
+    """
+    share = _beta(seed, alpha)
+    return _blend(images, share), _blend(labels, share)
+
+
+def cut_mix(images, labels, seed, alpha):
+    """Puts a rectangle of its partner into every picture.
+
+    Args:
+        images: float32 (batch, height, width, channels), with an even batch.
+        labels: float32 (batch, classes).
+        seed: a pair of integers, a tensor.
+        alpha: of the Beta distribution of the share that stays, before the rectangle
+            is cut off at the picture's border.
+
+    Returns:
+        Images and labels of the same shapes; labels by the pixels that really stay.
+    """
+    share_seed, place_seed = tf.unstack(tf.random.split(seed, 2), 2)
+    height, width = images.shape[1:3]
+    full = tf.constant([height, width])
+    cut = tf.sqrt(1 - _beta(share_seed, alpha))
+    half = tf.cast(tf.cast(full, tf.float32) * cut, tf.int32) // 2
+    center = tf.random.stateless_uniform((2,), place_seed)
+    center = tf.cast(center * tf.cast(full, tf.float32), tf.int32)
+    start, end = tf.maximum(center - half, 0), tf.minimum(center + half, full)
+    rows, columns = tf.range(height)[:, None, None], tf.range(width)[None, :, None]
+    inside = (rows >= start[0]) & (rows < end[0])
+    inside &= (columns >= start[1]) & (columns < end[1])
+    share = 1 - tf.reduce_prod(end - start) / (height * width)
+    mixed = tf.where(inside, _partners(images), images)
+    return mixed, _blend(labels, tf.cast(share, tf.float32))
+
+
+def _beta(seed, alpha):
+    """A draw from Beta(alpha, alpha), by two from the gamma distribution."""
+    draws = tf.random.stateless_gamma((2,), seed, alpha, dtype=tf.float64)
+    share = tf.math.divide_no_nan(
+        draws[0], draws[0] + draws[1]
+    )  # tiny for a tiny alpha
+    return tf.cast(share, tf.float32)
+
+
+def _blend(values, share):
+    return share * values + (1 - share) * _partners(values)
+
+
+def _partners(values):
+    """Exchanges 0 and 1, 2 and 3, ... of a batch."""
+    pairs = tf.reshape(values, (-1, 2, *values.shape[1:]))
+    return tf.reshape(tf.reverse(pairs, [1]), tf.shape(values))

@@ -1,0 +1,211 @@
+"""Batches for training and evaluation."""
+
+import tensorflow as tf
+
+from keras_tnt.data.guard import load_guarded
+from keras_tnt.data.mixing import mix
+from keras_tnt.data.opening import open_images
+from keras_tnt.data.order import GROUP, Share, picture_at
+from keras_tnt.data.source import ImageSource
+from keras_tnt.data.transforms import evaluation_image, training_image
+from keras_tnt.images import CROP_FRACTION
+
+
+def image_dataset(
+    data,
+    split=None,
+    *,
+    batch_size,
+    image_size=224,
+    channels=3,
+    augmentation=None,
+    label_smoothing=0.0,
+    seed=0,
+    epochs=1,
+    first_step=0,
+    worker=0,
+    workers=1,
+    replicas=1,
+    crop_fraction=CROP_FRACTION,
+    classes=None,
+    skip_broken=False,
+    cache=False,
+    parallel_calls=None,
+    prefetch=None,
+    data_dir=None,
+):
+    """Makes batches of a data set, for training or for evaluation.
+
+    For training, when there is an augmentation, every epoch shows the pictures in
+    another order and has as many steps as there are full batches. All that is random is
+    a function of the seed and of the number of the step, so the same step sees the same
+    batch after any restart, on any number of workers and replicas.
+
+    For evaluation every picture comes once, in a fixed order. The last batch is filled
+    up with black pictures of weight 0.
+
+    Args:
+        data: what `open_images` takes, or the `ImageSource` that it returned.
+        split: as `open_images` takes it.
+        batch_size: number of pictures in a step, on all workers and replicas together.
+        image_size: of the result, a number or a pair (height, width).
+        channels: 1 for gray, 3 for color; pictures of the other kind are converted.
+        augmentation: an `Augmentation` for training; `None` for evaluation.
+        label_smoothing: probability that is given to all classes alike.
+        seed: of everything random.
+        epochs: number of passes.
+        first_step: number of steps to leave out, which costs no time.
+        worker: this worker, from 0.
+        workers: number of workers, each of which makes a dataset of its own.
+        replicas: number of replicas of a worker. Its dataset gives a batch for each of
+            them in turn, so `replicas` batches a step, as
+            `tf.distribute.Strategy.distribute_datasets_from_function` expects.
+        crop_fraction: share of the picture that the center crop takes, as in
+            `keras_tnt.preprocess_input`; for evaluation, and for training without
+            random crops.
+        classes: number of classes that the model has, to be compared.
+        skip_broken: skip pictures that cannot be read or decoded, and note them in
+            `ImageSource.broken`, instead of stopping with an error. In training the
+            next one takes their place, in evaluation they get weight 0.
+        cache: read all files once, into memory, still encoded.
+        parallel_calls: number of pictures worked on at a time; by default TensorFlow
+            finds it.
+        prefetch: number of batches made in advance; by default TensorFlow finds it.
+        data_dir: as `open_images` takes it.
+
+    Returns:
+        A `tf.data.Dataset` of known cardinality and static shapes, with the elements
+        `(images, labels)`, or for evaluation `(images, labels, weights)`:
+        float32 (batch, height, width, channels) with values 0-255, float32
+        (batch, classes), and float32 (batch,), where `batch` is `batch_size` divided by
+        all replicas.
+
+    Raises:
+        ValueError: for a batch that is larger than the set or cannot be divided, or
+            another number of classes.
+        tf.errors.InvalidArgumentError: when the dataset meets a picture that cannot be
+            read, or a wrong label; it names the picture.
+
+    Example:
+        >>> from keras_tnt.data import FLIP_AUGMENTATION, image_dataset
+        >>> train = image_dataset("fashion_mnist_mini", "train[:10%]", batch_size=64,
+        ...                       image_size=28, channels=1,
+        ...                       augmentation=FLIP_AUGMENTATION, epochs=2)
+        >>> len(train)
+        36
+        >>> images, labels = next(iter(train))
+        >>> images.shape, labels.shape
+        (TensorShape([64, 28, 28, 1]), TensorShape([64, 10]))
+    """
+    source = data
+    if not isinstance(data, ImageSource):
+        source = open_images(data, split, data_dir)
+    _check(source, batch_size, augmentation, channels, classes)
+    steps = len(source) // batch_size
+    if augmentation is None:
+        steps = -(-len(source) // batch_size)
+    share = Share(batch_size, steps, worker, workers, replicas)
+    if augmentation is not None and augmentation.mixes and share.batch_of_replica % 2:
+        raise ValueError(
+            f"MixUp and CutMix mix pairs, but with batch_size={batch_size} a replica "
+            f"gets {share.batch_of_replica} pictures. Take a multiple of "
+            f"{2 * workers * replicas}."
+        )
+    if cache:
+        source = source.in_memory()
+    shape = (*_pair(image_size), channels)
+    if augmentation is None:
+        load = _evaluation(source, share, shape, crop_fraction, skip_broken)
+    else:
+        load = _training(
+            source, share, shape, crop_fraction, skip_broken, augmentation, seed
+        )
+
+    def finish(images, labels, weights, steps):
+        labels = tf.one_hot(labels, len(source.class_names))
+        labels = labels * (1 - label_smoothing) + label_smoothing / labels.shape[1]
+        if augmentation is None:
+            return images, labels, weights
+        if augmentation.mixes:
+            # The seeds of pictures have no negative numbers, so this is none of them.
+            batch_seed = tf.stack([tf.constant(seed, tf.int64), -1 - steps[0]])
+            return mix(images, labels, batch_seed, augmentation)
+        return images, labels
+
+    dataset = share.samples(first_step, epochs)
+    dataset = dataset.map(load, num_parallel_calls=parallel_calls or tf.data.AUTOTUNE)
+    dataset = dataset.batch(share.batch_of_replica, drop_remainder=True).map(finish)
+    options = tf.data.Options()
+    options.deterministic = True
+    policy = tf.data.experimental.AutoShardPolicy.OFF  # this is one worker's part
+    options.experimental_distribute.auto_shard_policy = policy
+    return dataset.prefetch(prefetch or tf.data.AUTOTUNE).with_options(options)
+
+
+def _evaluation(source, share, shape, crop_fraction, skip_broken):
+    """Returns a function from a sample's number to what a batch is made of."""
+
+    def transform(contents):
+        return evaluation_image(contents, shape[:2], shape[2], crop_fraction)
+
+    def load(sample):
+        step, _, position = share.locate(sample)
+        # Behind the last picture nothing is tried, so the image stays black.
+        tries = tf.cast(position < len(source), tf.int64)
+        index = tf.minimum(position, len(source) - 1)
+        image, label, broken = load_guarded(
+            source, index, transform, shape, tries, skip_broken
+        )
+        return image, label, tf.cast(tries - broken, tf.float32), step
+
+    return load
+
+
+def _training(source, share, shape, crop_fraction, skip_broken, augmentation, seed):
+    """Returns a function from a sample's number to what a batch is made of."""
+
+    def load(sample):
+        step, epoch, position = share.locate(sample)
+        index = picture_at(position, epoch, len(source), seed, augmentation.repeats)
+        sample_seed = tf.stack([tf.constant(seed, tf.int64), epoch * 2**32 + position])
+
+        def transform(contents):
+            return training_image(
+                contents, sample_seed, augmentation, shape[:2], shape[2], crop_fraction
+            )
+
+        tries = len(source) if skip_broken else 1
+        image, label, broken = load_guarded(
+            source, index, transform, shape, tries, skip_broken
+        )
+        message = f"None of the pictures of {source.name!r} can be read or decoded."
+        tf.debugging.Assert(broken < len(source), [message])
+        return image, label, tf.constant(1.0), step
+
+    return load
+
+
+def _pair(size):
+    return tuple(size) if isinstance(size, list | tuple) else (size, size)
+
+
+def _check(source, batch_size, augmentation, channels, classes):
+    if channels not in (1, 3):
+        raise ValueError(f"channels must be 1 (gray) or 3 (color), got {channels!r}.")
+    if classes is not None and classes != len(source.class_names):
+        raise ValueError(
+            f"{source.name!r} has {len(source.class_names)} classes, but {classes} "
+            "were expected. Give the model as many, or open the data it was made for."
+        )
+    if augmentation is None:
+        return
+    if batch_size > len(source):
+        raise ValueError(
+            f"A batch_size of {batch_size} leaves no step: {source.name!r} has "
+            f"{len(source)} pictures. Take a smaller batch or more pictures."
+        )
+    if augmentation.repeats > 1 and len(source) < GROUP:
+        raise ValueError(
+            f"Repeated augmentation needs at least {GROUP} pictures, but "
+            f"{source.name!r} has {len(source)}. Take repeats=1."
+        )

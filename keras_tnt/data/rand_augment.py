@@ -1,0 +1,256 @@
+"""RandAugment with the fifteen operations of the paper's recipe, stateless.
+
+Pictures are float32 with whole numbers 0-255: that is faster here than uint8. All
+operations give what Pillow gives, but for the rotated and moved ones' borders.
+"""
+
+import functools
+import math
+
+import tensorflow as tf
+
+FILL = 128.0  # where a moved picture leaves nothing: the mean of the models' scaling
+
+
+def rand_augment(image, seed, augmentation):
+    """Applies some random operations of random magnitude, one after the other.
+
+    "Increasing" severities, as in timm's `rand-m9-mstd0.5-inc1`: every operation but
+    the first three of `OPERATIONS`, which have none, changes more the higher the
+    magnitude.
+
+    Args:
+        image: float32 (height, width, channels), whole numbers 0-255, of static shape.
+        seed: a pair of integers, a tensor.
+        augmentation: an `Augmentation`, which says how many and how strong.
+
+    Returns:
+        An image of the same shape, whole numbers 0-255.
+    """
+    if augmentation.rand_augment_policy == "keras_cv":
+        number, magnitude = (
+            augmentation.rand_augment,
+            augmentation.rand_augment_magnitude,
+        )
+        return tf.round(keras_cv_layer(number, magnitude / 10)(image))
+    number = augmentation.rand_augment
+    choice_seed, magnitude_seed = tf.unstack(tf.random.split(seed, 2), 2)
+    draws = tf.random.stateless_uniform((number, 3), choice_seed)
+    levels = tf.random.stateless_normal(
+        (number,),
+        magnitude_seed,
+        augmentation.rand_augment_magnitude,
+        augmentation.rand_augment_std,
+    )
+    levels = tf.clip_by_value(levels, 0.0, 10.0) / 10
+    for (chance, choice, sign), level in zip(
+        [tf.unstack(draw) for draw in tf.unstack(draws)],
+        tf.unstack(levels),
+        strict=True,
+    ):
+        chosen = tf.cast(choice * len(OPERATIONS), tf.int32)
+        sign = tf.where(sign < 0.5, -1.0, 1.0)
+        # One more branch than operations: the one for nothing.
+        applied = chance < augmentation.rand_augment_probability
+        chosen = tf.where(applied, chosen, len(OPERATIONS))
+        image = apply_operation(image, chosen, level, sign)
+    return image
+
+
+def apply_operation(image, number, level, sign):
+    """Applies one operation.
+
+    Args:
+        image: float32 (height, width, channels), whole numbers 0-255, of static shape.
+        number: of the operation in `OPERATIONS`, an int32 tensor; if there is none of
+            that number, the image stays as it is.
+        level: the magnitude, 0 to 1, a tensor.
+        sign: -1 or 1, a tensor: which way, where there are two.
+
+    Returns:
+        An image of the same shape, whole numbers 0-255.
+    """
+    branches = [
+        functools.partial(operation, image, level, sign) for operation in OPERATIONS
+    ]
+    return tf.switch_case(number, [*branches, lambda: image])
+
+
+def _autocontrast(image, level, sign):
+    """Stretches each channel to 0-255."""
+    low = tf.reduce_min(image, axis=(0, 1))
+    high = tf.reduce_max(image, axis=(0, 1))
+    scale = tf.math.divide_no_nan(255.0, high - low)
+    stretched = tf.floor(image * scale - low * scale)
+    return tf.where(high > low, tf.clip_by_value(stretched, 0.0, 255.0), image)
+
+
+def _equalize(image, level, sign):
+    """Makes the histogram of each channel flat, as far as may be."""
+    channels = image.shape[-1]
+    numbers = tf.cast(image, tf.int32) + 256 * tf.range(channels)
+    counts = tf.math.bincount(
+        tf.reshape(numbers, [-1]), minlength=256 * channels, maxlength=256 * channels
+    )
+    counts = tf.reshape(counts, [channels, 256])
+    below = tf.cumsum(counts, axis=1, exclusive=True)
+    # Pillow leaves the brightest value there is out of the step.
+    total = tf.reduce_sum(counts, axis=1, keepdims=True)
+    brightest = tf.reduce_max(tf.where(counts > 0, tf.range(256), 0), axis=1)
+    last = tf.gather(counts, brightest, axis=1, batch_dims=1)[:, tf.newaxis]
+    step = (total - last) // 255
+    table = tf.minimum((below + step // 2) // tf.maximum(step, 1), 255)
+    table = tf.where(step > 0, table, tf.range(256))
+    return tf.gather(tf.reshape(tf.cast(table, tf.float32), [-1]), numbers)
+
+
+def _invert(image, level, sign):
+    return 255.0 - image
+
+
+def _posterize(image, level, sign):
+    """Keeps 4 high bits, down to none."""
+    unit = tf.pow(2.0, 4 + tf.floor(4 * level))
+    return tf.floor(image / unit) * unit
+
+
+def _solarize(image, level, sign):
+    """Inverts the bright pixels, from none to all."""
+    threshold = 256 - tf.floor(256 * level)
+    return tf.where(image < threshold, image, 255 - image)
+
+
+def _solarize_add(image, level, sign):
+    """Makes the dark pixels brighter."""
+    brighter = tf.minimum(image + tf.floor(110 * level), 255.0)
+    return tf.where(image < 128, brighter, image)
+
+
+def _color(image, level, sign):
+    return _enhance(image, _luma(image), level, sign)
+
+
+def _contrast(image, level, sign):
+    mean = tf.floor(tf.reduce_mean(_luma(image)) + 0.5)
+    return _enhance(image, mean, level, sign)
+
+
+def _brightness(image, level, sign):
+    return _enhance(image, 0.0, level, sign)
+
+
+def _sharpness(image, level, sign):
+    """Away from, or towards, the smoothed picture; the border stays as it is."""
+    rows = image[:-2] + image[1:-1] + image[2:]
+    sums = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] + 4 * image[1:-1, 1:-1]
+    smooth = tf.floor(sums / 13 + 0.5)
+    inner = _enhance(image[1:-1, 1:-1], smooth, level, sign)
+    middle = tf.concat([image[1:-1, :1], inner, image[1:-1, -1:]], axis=1)
+    return tf.concat([image[:1], middle, image[-1:]], axis=0)
+
+
+def _rotate(image, level, sign):
+    """Up to 30 degrees around the center."""
+    angle = -sign * level * math.radians(30)
+    cos, sin = tf.cos(angle), tf.sin(angle)
+    x, y = image.shape[1] / 2, image.shape[0] / 2
+    return _warp(
+        image,
+        (cos, sin, x - cos * x - sin * y),
+        (-sin, cos, y + sin * x - cos * y),
+    )
+
+
+def _shear_x(image, level, sign):
+    return _warp(image, (1.0, 0.3 * level * sign, 0.0), (0.0, 1.0, 0.0))
+
+
+def _shear_y(image, level, sign):
+    return _warp(image, (1.0, 0.0, 0.0), (0.3 * level * sign, 1.0, 0.0))
+
+
+def _translate_x(image, level, sign):
+    distance = 0.45 * level * sign * image.shape[1]
+    return _warp(image, (1.0, 0.0, distance), (0.0, 1.0, 0.0))
+
+
+def _translate_y(image, level, sign):
+    distance = 0.45 * level * sign * image.shape[0]
+    return _warp(image, (1.0, 0.0, 0.0), (0.0, 1.0, distance))
+
+
+# The order is part of what a seed means.
+OPERATIONS = (
+    _autocontrast,
+    _equalize,
+    _invert,
+    _rotate,
+    _posterize,
+    _solarize,
+    _solarize_add,
+    _color,
+    _contrast,
+    _brightness,
+    _sharpness,
+    _shear_x,
+    _shear_y,
+    _translate_x,
+    _translate_y,
+)
+
+
+def _enhance(image, plain, level, sign):
+    """Away from, or towards, a plain version; 10 % of the picture always stay."""
+    factor = tf.maximum(0.1, 1 + sign * 0.9 * level)
+    return tf.clip_by_value(tf.floor(plain + factor * (image - plain)), 0.0, 255.0)
+
+
+def _luma(image):
+    """Brightness as Pillow counts it, (height, width, 1)."""
+    if image.shape[-1] == 1:
+        return image
+    red, green, blue = tf.split(image, 3, axis=-1)
+    return tf.floor((19595 * red + 38470 * green + 7471 * blue + 32768) / 65536)
+
+
+def _warp(image, x, y):
+    """Each pixel from another place, by the rows of an affine matrix, as Pillow's."""
+    # Pillow counts from the corner of the first pixel, TensorFlow from its center.
+    rows = [(a, b, 0.5 * (a + b) + c - 0.5) for a, b, c in (x, y)]
+    warped = tf.raw_ops.ImageProjectiveTransformV3(
+        images=image[tf.newaxis],
+        transforms=tf.stack([tf.stack([*rows[0], *rows[1], 0.0, 0.0])]),
+        output_shape=image.shape[:2],
+        fill_value=FILL,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+    )
+    return tf.ensure_shape(tf.round(warped[0]), image.shape)
+
+
+@functools.cache
+def keras_cv_layer(operations, magnitude):
+    """Makes keras_cv's RandAugment layer.
+
+    It draws from a state of its own: what a picture gets depends on those before it.
+
+    Args:
+        operations: how many are applied to a picture.
+        magnitude: their mean magnitude, 0 to 1.
+
+    Returns:
+        A Keras layer for pictures 0-255.
+
+    Raises:
+        ImportError: if keras_cv is not installed.
+    """
+    try:
+        import keras_cv
+    except ImportError as error:
+        raise ImportError(
+            'rand_augment_policy="keras_cv" needs keras_cv, which could not be '
+            'imported. Install it: pip install "keras-tnt[train]"'
+        ) from error
+    return keras_cv.layers.RandAugment(
+        (0, 255), operations, magnitude, magnitude_stddev=0.05
+    )

@@ -1,0 +1,184 @@
+"""Data sets that tensorflow_datasets has prepared, read record by record.
+
+A tfds data set is read in order. Here records are read by number, so that a step of
+training finds its pictures without reading those before: array_record files can do it,
+and of TFRecord files the places of the records are found once.
+"""
+
+import concurrent.futures
+import itertools
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from keras_tnt.data.embedded import import_tfds
+from keras_tnt.data.source import ImageSource
+
+
+def open_prepared(builder, split):
+    """Opens a split of a prepared tfds data set.
+
+    Args:
+        builder: the `tfds.core.DatasetBuilder`.
+        split: the split, or a slice such as `"train[:10%]"`.
+
+    Returns:
+        An `ImageSource`.
+
+    Raises:
+        ValueError: for an unknown or empty split, a set that is none of labelled 8-bit
+            pictures, or files that cannot be read by number.
+    """
+    name = builder.info.full_name
+    if split is None or not (split_info := _split_info(builder, split)).num_examples:
+        raise ValueError(
+            f"{name} has the splits {sorted(builder.info.splits)}, also in slices such "
+            f"as 'train[:10%]'; got split={split!r}, which is none or empty."
+        )
+    image_key, label_key = _supervised_keys(builder.info)
+    keys = {
+        image_key: tf.io.FixedLenFeature((), tf.string),
+        label_key: tf.io.FixedLenFeature((), tf.int64),
+    }
+    read = _reader(builder.info, split_info.file_instructions)
+
+    def fetch(index):
+        index = tf.cast(index, tf.int64)
+        example = tf.io.parse_single_example(read(index), keys)
+        return example[image_key], example[label_key]
+
+    def describe(index):
+        number = tf.strings.as_string(index)
+        return tf.strings.join(["record ", number, f" of {name}, split {split}"])
+
+    class_names = tuple(builder.info.features[label_key].names)
+    return ImageSource(
+        f"{name} {split}", class_names, split_info.num_examples, fetch, describe
+    )
+
+
+def _split_info(builder, split):
+    try:
+        return builder.info.splits[split]
+    except (ValueError, KeyError, AssertionError) as error:
+        raise ValueError(f"{builder.info.full_name}: {error}") from error
+
+
+def _supervised_keys(info):
+    """The names of the picture and the label in an example."""
+    features = dict(info.features.items())
+    kinds = (import_tfds().features.Image, import_tfds().features.ClassLabel)
+
+    pairs = [
+        pair
+        for pair in itertools.permutations(features, 2)
+        if all(map(isinstance, (features[key] for key in pair), kinds))
+    ]
+    if not pairs:
+        raise ValueError(
+            f"{info.full_name} is not a set of pictures with labels. Its features are "
+            f"{features}."
+        )
+    # There may be other labels beside the one that is to be learned.
+    keys = info.supervised_keys if info.supervised_keys in pairs else pairs[0]
+    if features[keys[0]].np_dtype != np.uint8:
+        raise ValueError(
+            f"The pictures of {info.full_name} are not of 8 bits but "
+            f"{np.dtype(features[keys[0]].np_dtype).name}, which is not supported."
+        )
+    return keys
+
+
+def _reader(info, parts):
+    """Returns a function of an index that gives the record as it is in the file."""
+    formats = import_tfds().core.FileFormat
+    if info.file_format == formats.TFRECORD:
+        return _tfrecord_reader(parts)
+    if info.file_format == formats.ARRAY_RECORD:
+        return _array_record_reader(parts)
+    raise ValueError(
+        f"{info.full_name} is stored as {info.file_format.value}. Prepare it as "
+        "tfrecord or array_record: tfds build --file_format=array_record."
+    )
+
+
+def _array_record_reader(parts):
+    from array_record.python.array_record_data_source import ArrayRecordDataSource
+
+    records = ArrayRecordDataSource(parts)
+
+    def read(index):
+        record = tf.numpy_function(
+            lambda i: records[int(i)], [index], tf.string, stateful=False
+        )
+        record.set_shape(())
+        return record
+
+    return read
+
+
+def _tfrecord_reader(parts):
+    files = [os.fspath(part.filename) for part in parts]
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        places = list(pool.map(record_places, files))
+    for file, part, found in zip(files, parts, places, strict=True):
+        if len(found) != part.examples_in_shard:
+            raise ValueError(
+                f"{file} has {len(found)} records where {part.examples_in_shard} were "
+                "written: it is damaged. Prepare the data set again."
+            )
+    taken = [
+        found[part.skip : part.skip + part.take]
+        for part, found in zip(parts, places, strict=True)
+    ]
+    with tf.device("/cpu:0"):  # where tf.data runs
+        names = tf.constant(files)
+        ends = tf.constant(np.cumsum([len(part) for part in taken]))
+        starts = tf.constant(np.concatenate(taken))
+
+    def read(index):
+        file = names[tf.searchsorted(ends, [index], side="right")[0]]
+        # The public class knows no offsets; this is the op behind it.
+        variant = tf.raw_ops.TFRecordDatasetV2(
+            filenames=[file],
+            compression_type="",
+            buffer_size=0,
+            byte_offsets=[starts[index]],
+        )
+        record = tf.TensorSpec((), tf.string)
+        dataset = tf.data.experimental.from_variant(variant, record)
+        return dataset.take(1).get_single_element()
+
+    return read
+
+
+def record_places(path):
+    """Finds where the records of a TFRecord file start.
+
+    A record is its length (8 bytes, little-endian), a checksum (4), the data and
+    another checksum (4).
+
+    Args:
+        path: the file; also on remote file systems that `tf.io.gfile` knows.
+
+    Returns:
+        An int64 array of offsets.
+
+    Raises:
+        ValueError: if the file ends inside a record.
+    """
+    remote = "://" in path
+    size = tf.io.gfile.stat(path).length
+    places, place = [], 0
+    # Without a buffer nothing but the lengths is read.
+    with tf.io.gfile.GFile(path, "rb") if remote else open(path, "rb", 0) as file:
+        while place + 8 <= size:
+            file.seek(place)
+            places.append(place)
+            place += int.from_bytes(file.read(8), "little") + 16
+    if place != size:
+        raise ValueError(
+            f"{path} ends inside a record: it is damaged. Prepare the data set again."
+        )
+    return np.array(places, "int64")

@@ -1,0 +1,67 @@
+"""Labelled pictures, still encoded, by index."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSource:
+    r"""Labelled pictures that can be read in any order.
+
+    `open_images` opens one; `image_dataset` makes batches of it.
+
+    Attributes:
+        name: what was opened, for messages.
+        class_names: names of the classes, in the order of the labels.
+        size: number of pictures, also `len(source)`.
+        fetch: takes an index, an int64 scalar tensor, and returns the encoded picture,
+            a string scalar, and its label, an int64 scalar. TensorFlow ops, for
+            `tf.data`.
+        describe: takes such an index and returns a string scalar that names the
+            picture: its file, or its record.
+        broken: pictures that `image_dataset(..., skip_broken=True)` met and skipped, by
+            index: their names. Grows while its datasets are read.
+
+    Example:
+        >>> from keras_tnt.data import open_images
+        >>> source = open_images("fashion_mnist_mini", "test")
+        >>> len(source), source.class_names[0], source.broken
+        (2000, 'T-shirt/top', {})
+        >>> contents, label = source.fetch(7)
+        >>> contents.numpy()[:4], source.class_names[label]
+        (b'\x89PNG', 'Coat')
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    size: int
+    fetch: Callable
+    describe: Callable
+    broken: dict[int, str] = dataclasses.field(default_factory=dict)
+
+    def __len__(self):
+        return self.size
+
+    def in_memory(self):
+        """Reads all pictures, still encoded, and returns a source that holds them."""
+        indices = tf.data.Dataset.range(self.size)
+        fetched = indices.map(self.fetch, num_parallel_calls=tf.data.AUTOTUNE)
+        contents, labels = next(fetched.batch(self.size).as_numpy_iterator())
+        fetch = lookup(contents.tolist(), labels)
+        return dataclasses.replace(self, fetch=fetch)
+
+
+def lookup(strings, numbers):
+    """Returns a function of an index that gives a string and a number from memory."""
+    with tf.device("/cpu:0"):  # where tf.data runs
+        strings = tf.constant(strings, tf.string)
+        numbers = tf.constant(np.asarray(numbers, "int64"))
+    return lambda index: (tf.gather(strings, index), tf.gather(numbers, index))
