@@ -1,23 +1,14 @@
 """The main job, end to end: pictures, a trained TNT, a SavedModel that runs alone."""
 
-import sys
 from typing import NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
 from keras_tnt.export import check_saved_model, export_saved_model
-from keras_tnt.models import TNT
-from keras_tnt.pictures import (
-    draw_attention,
-    draw_curves,
-    draw_predictions,
-    require_matplotlib,
-)
-from keras_tnt.training import distribution
-from keras_tnt.training.optimizer import AdamW, warmup_cosine
+from keras_tnt.pictures import draw_attention, draw_predictions
+from keras_tnt.training import train
 
 
 class Split(NamedTuple):
@@ -42,18 +33,13 @@ class DemoResult(NamedTuple):
     export_difference: float
 
 
-def run_demo(run, recipe, train_split="train", test_split="test"):
+def run_demo(run, recipe):
     """Trains, evaluates and exports a small TNT on the embedded pictures.
 
-    The same recipe on the same machine and versions gives the same result: TensorFlow
-    is told to work deterministically, for the rest of the process.
-
     Args:
-        run: a new `keras_tnt.training.run_folder.RunFolder`, which gets all files.
-        recipe: a `keras_tnt.training.Recipe`.
-        train_split: pictures to train on, as `keras_tnt.data.fashion_mnist_mini` names
-            them.
-        test_split: pictures to test on.
+        run: a new `keras_tnt.training.RunFolder`, which gets all files.
+        recipe: a `keras_tnt.training.Recipe` on the embedded pictures, such as
+            `keras_tnt.training.fashion_mnist_demo`.
 
     Returns:
         A `DemoResult`.
@@ -65,22 +51,15 @@ def run_demo(run, recipe, train_split="train", test_split="test"):
     Example:
         ```python
         from keras_tnt.demo import run_demo
-        from keras_tnt.training import fashion_mnist_demo
-        from keras_tnt.training.run_folder import RunFolder
+        from keras_tnt.training import RunFolder, fashion_mnist_demo
 
         result = run_demo(RunFolder.create_next("my_run"), fashion_mnist_demo())
         print(f"{result.accuracy:.1%} of {result.test_pictures} pictures")
         ```
     """
-    require_matplotlib()
-    keras.utils.set_random_seed(recipe.seed)
-    tf.config.experimental.enable_op_determinism()
+    model, _ = train(recipe, run.path)
     class_names = fashion_mnist_mini_class_names()
-    run.write_recipe(recipe, class_names)
-    train, test = (_read(split) for split in (train_split, test_split))
-
-    model = _train(run, recipe, train, test)
-    model.save(run.model)
+    test = _read(recipe.validation_split)
     probabilities = model.predict(test.images, batch_size=250, verbose=0)
     saved_model = export_saved_model(
         model, run.saved_model, class_names, crop_fraction=recipe.crop_fraction
@@ -99,58 +78,7 @@ def _read(split):
     return Split(np.stack(images), np.array(labels))
 
 
-def _train(run, recipe, train, test):
-    """Trains with `model.fit` under the strategy for this machine."""
-    strategy = distribution.strategy()
-    with strategy.scope():
-        model = TNT(**recipe.model)
-        steps = len(train.labels) // recipe.batch_size
-        learning_rate = warmup_cosine(
-            recipe.learning_rate,
-            recipe.final_learning_rate,
-            recipe.warmup_epochs * steps,
-            recipe.epochs * steps,
-        )
-        model.compile(
-            AdamW(learning_rate, weight_decay=recipe.weight_decay),
-            keras.losses.CategoricalCrossentropy(
-                label_smoothing=recipe.label_smoothing
-            ),
-            metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-        )
-    model.fit(
-        _dataset(train, recipe, augment=True),
-        epochs=recipe.epochs,
-        validation_data=_dataset(test, recipe, augment=False),
-        callbacks=[keras.callbacks.CSVLogger(run.history)],
-        shuffle=False,  # the dataset does it
-        # A progress bar for a person, a line an epoch for a log.
-        verbose=1 if sys.stdout.isatty() else 2,
-    )
-    return model
-
-
-def _dataset(split, recipe, augment):
-    """Batches of pictures and one-hot labels; for training shuffled and mirrored."""
-    classes = recipe.model["classes"]
-    dataset = tf.data.Dataset.from_tensor_slices(split)
-    if augment:
-        seeds = tf.data.Dataset.random(recipe.seed, rerandomize_each_iteration=True)
-        dataset = dataset.shuffle(len(split.labels), recipe.seed)
-        dataset = tf.data.Dataset.zip(dataset, seeds.batch(2)).map(_mirror)
-    dataset = dataset.batch(recipe.batch_size, drop_remainder=augment)
-    return dataset.map(
-        lambda batch: (batch.images, tf.one_hot(batch.labels, classes))
-    ).prefetch(tf.data.AUTOTUNE)
-
-
-def _mirror(element, seed):
-    image = tf.image.stateless_random_flip_left_right(element.images, seed)
-    return element._replace(images=image)
-
-
 def _draw(run, model, test, probabilities, class_names):
-    draw_curves(run.history, run.curves)
     shown = slice(0, 40)
     draw_predictions(
         test.images[shown],

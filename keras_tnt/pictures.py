@@ -14,23 +14,27 @@ def draw_curves(history_path, path):
     """Draws loss and accuracy over the epochs.
 
     Args:
-        history_path: the CSV file that `keras.callbacks.CSVLogger` wrote.
+        history_path: the CSV file of a `keras_tnt.training.history.History`.
         path: the PNG file to write.
 
     Example:
         >>> from keras_tnt.pictures import draw_curves
         >>> with open("history.csv", "w") as file:
         ...     print("epoch,loss,accuracy,val_loss,val_accuracy", file=file)
-        ...     print("0,1.1,0.6,1.2,0.5", file=file)
+        ...     print("1,1.1,0.6,1.2,0.5", file=file)
         >>> draw_curves("history.csv", "curves.png")
     """
     with open(history_path, newline="") as file:
         rows = list(csv.DictReader(file))
-    epochs = [int(row["epoch"]) + 1 for row in rows]
+    epochs = [int(row["epoch"]) for row in rows]
+    kinds = {"": "training", "val_": "evaluation", "val_ema_": "averaged weights"}
     figure, axes = _figure(1, 2, (9, 3.5))
     for axis, metric in zip(axes[0], ("loss", "accuracy"), strict=True):
-        for name, label in ((metric, "training"), (f"val_{metric}", "test")):
-            axis.plot(epochs, [float(row[name]) for row in rows], ".-", label=label)
+        for kind, label in kinds.items():
+            values = [row.get(kind + metric) for row in rows]
+            if any(values):
+                values = [float(value or "nan") for value in values]
+                axis.plot(epochs, values, ".-", label=label)
         axis.set(xlabel="epoch", ylabel=metric)
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)

@@ -18,27 +18,28 @@ from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
 from keras_tnt.demo import run_demo
 from keras_tnt.export import check_saved_model
 from keras_tnt.predict import find_pictures, load_classifier, predict_files
-from keras_tnt.training import fashion_mnist_demo
-from keras_tnt.training.run_folder import RunFolder
+from keras_tnt.training import RunFolder, fashion_mnist_demo
 
 # Op determinism is for the whole process, so every run has its own.
 TOY = """
 import dataclasses, json, sys
 
 from keras_tnt.demo import run_demo
-from keras_tnt.training import fashion_mnist_demo
-from keras_tnt.training.run_folder import RunFolder
+from keras_tnt.training import RunFolder, fashion_mnist_demo
 
 recipe = fashion_mnist_demo()
 recipe = dataclasses.replace(
     recipe,
-    model=recipe.model | {"depth": 1, "dropout_rate": 0.1, "drop_path_rate": 0.1},
+    model_options=recipe.model_options
+    | {"depth": 1, "dropout_rate": 0.1, "drop_path_rate": 0.1},
+    train_split="train[:2%]",
+    validation_split="test[:5%]",
     epochs=2,
     batch_size=16,
     seed=int(sys.argv[2]),
 )
 run = RunFolder.create(sys.argv[1])
-result = run_demo(run, recipe, "train[:2%]", "test[:5%]")
+result = run_demo(run, recipe)
 print("RESULT", json.dumps(result._asdict()))
 """
 
@@ -95,7 +96,9 @@ def test_history_has_a_row_for_each_epoch(toy):
     assert tuple(class_names) == fashion_mnist_mini_class_names()
     with open(toy.run.history, newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [int(row["epoch"]) for row in rows] == list(range(recipe.epochs))
+    assert (
+        [int(row["epoch"]) for row in rows] == [1, 2] == [*range(1, recipe.epochs + 1)]
+    )
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
     last = float(rows[-1]["val_accuracy"])
     assert toy.result.accuracy == pytest.approx(last, abs=1e-6)

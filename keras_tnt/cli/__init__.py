@@ -5,9 +5,12 @@ import logging
 import sys
 
 from keras_tnt import __version__
-from keras_tnt.cli import demo, predict
+from keras_tnt.cli import demo, predict, train
+from keras_tnt.training.callbacks import StoppedBySignal
 
-COMMANDS = (demo, predict)
+COMMANDS = (demo, train, predict)
+
+ERRORS = (FloatingPointError, ImportError, OSError, RuntimeError, ValueError)
 
 
 def main(arguments=None):
@@ -18,7 +21,8 @@ def main(arguments=None):
             process's own.
 
     Returns:
-        The exit status: 0, or 1 after an error that is the user's to mend.
+        The exit status: 0; 1 after an error that is the user's to mend; 128 and the
+        number of the signal after a training that one ended.
 
     Example:
         >>> from keras_tnt.cli import main
@@ -29,7 +33,10 @@ def main(arguments=None):
     logging.basicConfig(format="%(message)s")
     try:
         return options.run(options) or 0
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
+    except StoppedBySignal as stopped:
+        print(f"keras-tnt: {stopped}", file=sys.stderr)
+        return 128 + stopped.signal
+    except ERRORS as error:
         print(f"keras-tnt: {error}", file=sys.stderr)
         return 1
 

@@ -25,8 +25,7 @@ def add_command(commands):
 def run(options):
     """Runs the command."""
     from keras_tnt.demo import run_demo
-    from keras_tnt.training import fashion_mnist_demo
-    from keras_tnt.training.run_folder import RunFolder
+    from keras_tnt.training import RunFolder, fashion_mnist_demo
 
     given = {"epochs": options.epochs, "seed": options.seed}
     changes = {name: value for name, value in given.items() if value is not None}

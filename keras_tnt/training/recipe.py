@@ -1,26 +1,72 @@
 """Recipes: everything that a training run is made of, in one record."""
 
 import dataclasses
+import difflib
+import types
+import typing
+
+from keras_tnt.data import Augmentation
+
+NO_AUGMENTATION = Augmentation()
+
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
     """What a model is trained with.
 
+    Steps are updates of the weights with one global batch, whatever the number of
+    devices: a recipe means the same on one and on many.
+
     Attributes:
-        model: arguments of `keras_tnt.TNT`.
+        model: builder of the model, a name in `keras_tnt.models`.
+        model_options: further arguments of the builder.
+        weights: weights to start from: `null` for random ones, `imagenet`, a path, or
+            `hf://owner/name`. The head stays random if it has other classes.
+        frozen_backbone: whether to train the head only (a linear probe).
+        data: what `keras_tnt.data.open_images` takes: `fashion_mnist_mini`, a name of
+            tensorflow_datasets, or a folder of class folders.
+        data_dir: folder of tensorflow_datasets' files; its own default if `null`.
+        train_split: pictures to train on, such as `train` or `train[:90%]`.
+        validation_split: pictures to evaluate on after the epochs.
+        image_size: side of the model's square input in pixels, or `[height, width]`.
+        channels: 3 for color, 1 for gray.
+        crop_fraction: central share of a picture that is evaluated.
+        augmentation: how training pictures are changed, a
+            `keras_tnt.data.Augmentation`.
+        label_smoothing: probability given to all classes alike, 0 to 1.
+        skip_broken: whether to leave out pictures that cannot be decoded.
+        cache: whether to keep the encoded pictures in memory.
         epochs: passes over the training set.
         batch_size: pictures a step, on all devices together.
-        learning_rate: at the end of the warm-up.
-        final_learning_rate: at the end of the cosine.
-        warmup_epochs: epochs of linear warm-up from 0.
-        weight_decay: AdamW's, on matrices and kernels only.
-        label_smoothing: probability given to all classes alike.
-        crop_fraction: central share of a picture that is evaluated.
+        learning_rate: at the end of the warm-up, for `reference_batch_size` pictures a
+            step.
+        reference_batch_size: if given, the learning rates are multiplied by
+            `batch_size / reference_batch_size`; else they are taken as they are.
+        warmup_learning_rate: at the first step.
+        final_learning_rate: at the last step.
+        warmup_epochs: epochs of linear warm-up before the cosine.
+        weight_decay: AdamW's, on matrices and convolution kernels only.
+        layer_decay: factor of the learning rate from a block to the one before it; 1
+            for none.
+        clip_norm: largest norm of all gradients together; `null` for any.
+        accumulation_steps: batches whose gradients make one update; one device only.
+        ema_decay: decay of the weights' moving average; 0 for none.
+        precision: `float32`, `bfloat16`, `float16` (with loss scaling), or `auto`:
+            bfloat16 on GPUs and TPUs, float32 on CPUs.
+        remat: whether to compute blocks again in the backward pass, to save memory.
+        jit_compile: whether to compile the step with XLA; not on several devices,
+            where Keras refuses it (TPUs always do it).
+        steps_per_execution: steps between two looks at the results; more is faster on
+            TPUs. Must divide the steps of an epoch.
+        deterministic: whether the same run gives the same bits; slower.
         seed: of weights, order, augmentation and dropout.
+        checkpoint_every: steps from one checkpoint to the next.
+        keep_checkpoints: number of checkpoints to keep, the newest ones.
 
     Raises:
-        ValueError: if the warm-up takes all epochs.
+        ValueError: for a value of the wrong type or out of range.
 
     Example:
         >>> import dataclasses
@@ -29,59 +75,132 @@ class Recipe:
         3
     """
 
-    model: dict
+    model: str = "TNTSmall"
+    model_options: dict = dataclasses.field(default_factory=dict)
+    weights: str | None = None
+    frozen_backbone: bool = False
+    data: str
+    data_dir: str | None = None
+    train_split: str = "train"
+    validation_split: str = "validation"
+    image_size: int | tuple = 224
+    channels: int = 3
+    crop_fraction: float = 0.9
+    augmentation: Augmentation = NO_AUGMENTATION
+    label_smoothing: float = 0.1
+    skip_broken: bool = False
+    cache: bool = False
     epochs: int
     batch_size: int
     learning_rate: float
-    final_learning_rate: float
-    warmup_epochs: int
-    weight_decay: float
-    label_smoothing: float
-    crop_fraction: float
+    reference_batch_size: int | None = None
+    warmup_learning_rate: float = 0.0
+    final_learning_rate: float = 0.0
+    warmup_epochs: int = 0
+    weight_decay: float = 0.05
+    layer_decay: float = 1.0
+    clip_norm: float | None = None
+    accumulation_steps: int = 1
+    ema_decay: float = 0.0
+    precision: str = "auto"
+    remat: bool = False
+    jit_compile: bool = False
+    steps_per_execution: int = 1
+    deterministic: bool = False
     seed: int = 0
+    checkpoint_every: int = 500
+    keep_checkpoints: int = 3
 
     def __post_init__(self):
+        for name, kind in field_types(type(self)).items():
+            object.__setattr__(self, name, _of_type(name, getattr(self, name), kind))
         if self.epochs <= self.warmup_epochs:
             raise ValueError(
                 f"epochs must be more than the {self.warmup_epochs} of the warm-up, "
                 f"got {self.epochs}."
             )
+        for name in COUNTS:
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name} must be at least 1, got {getattr(self, name)}."
+                )
+        for name in SHARES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(
+                    f"{name} must be from 0 to 1, got {getattr(self, name)}."
+                )
+        if self.channels not in (1, 3):
+            raise ValueError(f"channels must be 1 or 3, got {self.channels}.")
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"precision must be one of {', '.join(PRECISIONS)}, got "
+                f"{self.precision!r}."
+            )
+
+    @property
+    def learning_rate_factor(self):
+        """What the learning rates are multiplied by for the batch size."""
+        return self.batch_size / (self.reference_batch_size or self.batch_size)
+
+    @classmethod
+    def from_dict(cls, record):
+        """Makes a recipe from what `dataclasses.asdict` or JSON gives.
+
+        Raises:
+            ValueError: for an unknown or missing field, naming the ones that are meant.
+        """
+        record = dict(record)
+        _check_names(cls, record)
+        if isinstance(record.get("augmentation"), dict):
+            _check_names(Augmentation, record["augmentation"])
+            record["augmentation"] = Augmentation(**record["augmentation"])
+        missing = [
+            field.name
+            for field in dataclasses.fields(cls)
+            if field.name not in record
+            and field.default is field.default_factory is dataclasses.MISSING
+        ]
+        if missing:
+            raise ValueError(f"The recipe lacks {', '.join(missing)}.")
+        return cls(**record)
 
 
-def fashion_mnist_demo():
-    """A small TNT on the embedded 12,000 pictures of Fashion-MNIST.
+COUNTS = (
+    "batch_size",
+    "accumulation_steps",
+    "steps_per_execution",
+    "checkpoint_every",
+    "keep_checkpoints",
+)
+SHARES = ("label_smoothing", "crop_fraction", "layer_decay", "ema_decay")
 
-    Made for this package: a few minutes on two CPU cores. The shape follows TNT-Ti,
-    with 16 patches of 7x7 and 16 pixels in each; optimizer and schedule follow the
-    paper's Table 1, with a higher learning rate for the few steps.
 
-    Returns:
-        A `Recipe`.
+def field_types(record_type):
+    """The types of a record's fields by name."""
+    hints = typing.get_type_hints(record_type)
+    return {field.name: hints[field.name] for field in dataclasses.fields(record_type)}
 
-    Example:
-        >>> from keras_tnt.training import fashion_mnist_demo
-        >>> fashion_mnist_demo().model["patch_size"]
-        7
-    """
-    return Recipe(
-        model={
-            "outer_dim": 64,
-            "inner_dim": 8,
-            "depth": 4,
-            "outer_num_heads": 4,
-            "inner_num_heads": 2,
-            "patch_size": 7,
-            "inner_stride": 2,
-            "classes": 10,
-            "input_shape": [28, 28, 1],
-            "name": "tnt_fashion_mnist",
-        },
-        epochs=12,
-        batch_size=64,
-        learning_rate=4e-3,
-        final_learning_rate=4e-5,
-        warmup_epochs=1,
-        weight_decay=0.05,
-        label_smoothing=0.1,
-        crop_fraction=1.0,
-    )
+
+def _of_type(name, value, kind):
+    """The value as its field's type, if it is one (JSON has no tuples, 1 is 1.0)."""
+    kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    if isinstance(value, list) and tuple in kinds:
+        value = tuple(value)
+    if isinstance(value, int) and not isinstance(value, bool) and float in kinds:
+        value = float(value)
+    if isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds):
+        return value
+    expected = " or ".join("null" if k is type(None) else k.__name__ for k in kinds)
+    raise ValueError(f"{name} must be {expected}, got {value!r}.")
+
+
+def _check_names(record_type, names):
+    known = list(field_types(record_type))
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise ValueError(
+                f"{name!r} is no field of a recipe's {record_type.__name__}.{hint} "
+                f"Its fields are {', '.join(known)}."
+            )

@@ -4,11 +4,14 @@ import dataclasses
 import json
 import os
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
+import keras_tnt
 from keras_tnt.training.recipe import Recipe
 
 
@@ -23,7 +26,7 @@ class RunFolder:
         >>> from keras_tnt.training import fashion_mnist_demo
         >>> from keras_tnt.training.run_folder import RunFolder
         >>> run = RunFolder.create_next("my_run")
-        >>> run.write_recipe(fashion_mnist_demo(), ["shirt", "shoe"])
+        >>> run.begin(fashion_mnist_demo(), ["shirt", "shoe"])
         >>> recipe, class_names = run.read_recipe()
         >>> class_names
         ['shirt', 'shoe']
@@ -31,27 +34,35 @@ class RunFolder:
 
     path: Path
 
+    def __post_init__(self):
+        object.__setattr__(self, "path", Path(self.path))
+
     model = property(lambda self: self.path / "model.keras")
     saved_model = property(lambda self: self.path / "saved_model")
     history = property(lambda self: self.path / "history.csv")
     recipe = property(lambda self: self.path / "recipe.json")
+    checkpoints = property(lambda self: self.path / "checkpoints")
+    tensorboard = property(lambda self: self.path / "tensorboard")
     curves = property(lambda self: self.path / "curves.png")
     predictions = property(lambda self: self.path / "predictions.png")
     attention = property(lambda self: self.path / "attention.png")
     pictures = property(lambda self: self.path / "pictures")
 
     def contents(self):
-        """Returns pairs: each file of the run, and what is in it."""
-        return [
+        """Returns pairs: each file that the run has, and what is in it."""
+        known = [
             (self.model, "the trained model"),
             (self.saved_model / "1", "the same for TensorFlow Serving"),
             (self.history, "loss and accuracy by epoch"),
-            (self.recipe, "what it was trained with"),
             (self.curves, "the history as a picture"),
+            (self.recipe, "what it was trained with"),
+            (self.checkpoints, "the last checkpoints, to go on from"),
+            (self.tensorboard, "the history for TensorBoard"),
             (self.predictions, "pictures with true and predicted names"),
             (self.attention, "what the class token and the pixels attend to"),
             (self.pictures, "some pictures of the test set"),
         ]
+        return [(path, what) for path, what in known if path.exists()]
 
     @classmethod
     def create(cls, path):
@@ -85,14 +96,43 @@ class RunFolder:
             candidate = path.with_name(f"{path.name}-{number}")
         return cls.create(candidate)
 
+    def begin(self, recipe, class_names):
+        """Begins a run in a new or empty folder, or finds the same run in it.
+
+        Args:
+            recipe: a `keras_tnt.training.Recipe`.
+            class_names: names of the classes, in the order of the labels.
+
+        Raises:
+            FileExistsError: if there is something else in the folder.
+        """
+        if not self.recipe.is_file():
+            self.create(self.path)
+            self.write_recipe(recipe, class_names)
+            return
+        before, names_before = self.read_recipe()
+        old, new = dataclasses.asdict(before), dataclasses.asdict(recipe)
+        different = [f"{k} ({old[k]!r} → {new[k]!r})" for k in new if old[k] != new[k]]
+        if names_before != list(class_names):
+            different.append("the classes")
+        if different:
+            raise FileExistsError(
+                f"{self.path} holds a run of another recipe; it differs in "
+                f"{', '.join(different)}. Choose another folder with --out, or go on "
+                f"with that run: --recipe {self.recipe} --out {self.path}."
+            )
+
     def write_recipe(self, recipe, class_names):
-        """Writes the recipe, the names of the classes and the versions in use."""
+        """Writes the recipe, the names of the classes, the versions and the command."""
         record = {
             "recipe": dataclasses.asdict(recipe),
             "class_names": list(class_names),
+            "command": sys.argv,
+            "revision": _revision(),
             "versions": {
                 "python": platform.python_version(),
                 "keras": keras.__version__,
+                "keras_tnt": keras_tnt.__version__,
                 "tensorflow": tf.__version__,
             },
         }
@@ -104,7 +144,7 @@ class RunFolder:
             temporary.unlink(missing_ok=True)
 
     def read_recipe(self):
-        """Reads back what `write_recipe` wrote.
+        """Reads back what `begin` wrote.
 
         Returns:
             A pair: the `Recipe` and the names of the classes.
@@ -117,8 +157,23 @@ class RunFolder:
             raise FileNotFoundError(
                 f"{self.path} is no folder of a run: it has no {self.recipe.name}."
             )
+        return self.read_recipe_file(self.recipe)
+
+    @staticmethod
+    def read_recipe_file(path):
+        """Reads a `recipe.json`, wherever it is; see `read_recipe`."""
         try:
-            record = json.loads(self.recipe.read_text())
-            return Recipe(**record["recipe"]), record["class_names"]
+            record = json.loads(path.read_text())
+            return Recipe.from_dict(record["recipe"]), record["class_names"]
         except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{self.recipe} is damaged: {error}.") from error
+            raise ValueError(f"{path} is damaged: {error}.") from error
+
+
+def _revision():
+    """The git revision of the current folder, if it is in a repository."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

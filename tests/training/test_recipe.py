@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-import keras_tnt
-from keras_tnt.training import Recipe, fashion_mnist_demo
+from keras_tnt.training import Recipe, fashion_mnist_demo, imagenet_300ep
+from keras_tnt.training.recipes import RECIPES
+from keras_tnt.training.setup import build_model
 
 
 def test_a_recipe_does_not_change():
@@ -21,7 +22,7 @@ def test_a_recipe_does_not_change():
 def test_a_recipe_survives_json():
     recipe = fashion_mnist_demo()
     record = json.loads(json.dumps(dataclasses.asdict(recipe)))
-    assert Recipe(**record) == recipe
+    assert Recipe.from_dict(record) == recipe
 
 
 def test_every_setting_is_documented():
@@ -38,7 +39,52 @@ def test_the_warmup_must_leave_epochs_for_the_cosine():
 
 
 def test_the_demo_is_a_small_tnt_for_gray_pictures():
-    model = keras_tnt.TNT(**fashion_mnist_demo().model)
+    model = build_model(fashion_mnist_demo(), 10)
     assert model.input_shape == (None, 28, 28, 1)
     assert model.output_shape == (None, 10)
     assert model.count_params() < 1_000_000
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_survives_json(name):
+    recipe = RECIPES[name]()
+    assert (
+        Recipe.from_dict(json.loads(json.dumps(dataclasses.asdict(recipe)))) == recipe
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("epochs", "ten", "epochs must be int, got 'ten'"),
+        ("epochs", 1.5, "epochs must be int, got 1.5"),
+        ("epochs", True, "epochs must be int, got True"),
+        ("learning_rate", None, "learning_rate must be float, got None"),
+        ("image_size", "large", "image_size must be int or tuple"),
+        ("remat", 1, "remat must be bool, got 1"),
+        ("augmentation", {}, "augmentation must be Augmentation"),
+        ("batch_size", 0, "batch_size must be at least 1, got 0"),
+        ("checkpoint_every", -1, "checkpoint_every must be at least 1"),
+        ("label_smoothing", 1.1, "label_smoothing must be from 0 to 1"),
+        ("channels", 4, "channels must be 1 or 3, got 4"),
+        ("precision", "int8", "precision must be one of auto, float32"),
+    ],
+)
+def test_values_are_checked(field, value, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(fashion_mnist_demo(), **{field: value})
+
+
+def test_json_lists_and_whole_numbers_become_what_they_mean():
+    recipe = dataclasses.replace(
+        fashion_mnist_demo(), image_size=[28, 56], learning_rate=1, clip_norm=2
+    )
+    assert recipe.image_size == (28, 56)
+    assert (type(recipe.learning_rate), type(recipe.clip_norm)) == (float, float)
+
+
+def test_learning_rates_follow_the_batch_size_only_where_that_is_asked_for():
+    recipe = dataclasses.replace(imagenet_300ep(), batch_size=256)
+    assert recipe.learning_rate_factor == 0.25
+    recipe = dataclasses.replace(recipe, reference_batch_size=None)
+    assert recipe.learning_rate_factor == 1

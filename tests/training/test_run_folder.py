@@ -1,6 +1,7 @@
 """The folder of a run: made anew, written whole, read back as it was."""
 
 import os
+import re
 
 import keras
 import pytest
@@ -8,8 +9,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_tnt.training import Recipe, fashion_mnist_demo
-from keras_tnt.training.run_folder import RunFolder
+from keras_tnt.data import Augmentation
+from keras_tnt.training import Recipe, RunFolder, fashion_mnist_demo
 
 NAMES = ["T-shirt/top", "Größe", "靴"]
 
@@ -28,15 +29,18 @@ def test_a_recipe_comes_back(tmp_path):
 @given(
     recipe=st.builds(
         Recipe,
-        model=st.dictionaries(st.text(), st.integers() | st.text() | st.none()),
+        model=st.text(),
+        model_options=st.dictionaries(st.text(), st.integers() | st.text() | st.none()),
+        data=st.text(),
+        image_size=st.integers() | st.tuples(st.integers(), st.integers()),
         epochs=st.integers(11, 1000),
-        batch_size=st.integers(),
+        batch_size=st.integers(1),
         learning_rate=st.floats(allow_nan=False),
-        final_learning_rate=st.floats(allow_nan=False),
         warmup_epochs=st.integers(0, 10),
-        weight_decay=st.floats(allow_nan=False),
-        label_smoothing=st.floats(allow_nan=False),
-        crop_fraction=st.floats(allow_nan=False),
+        augmentation=st.builds(
+            Augmentation, flip=st.floats(0, 1), mixup=st.floats(0, 10)
+        ),
+        label_smoothing=st.floats(0, 1),
         seed=st.integers(),
     ),
     names=st.lists(st.text()),
@@ -60,7 +64,9 @@ def test_a_folder_without_recipe_is_no_run(tmp_path):
         (lambda text: "[]", "list"),
         (lambda text: "{}", "'recipe'"),
         (lambda text: text.replace("class_names", "names"), "'class_names'"),
-        (lambda text: text.replace('"epochs"', '"rounds"'), "'rounds'"),
+        (lambda text: text.replace('"epochs"', '"epoch"'), "Did you mean 'epochs'?"),
+        (lambda text: text.replace('"flip"', '"flop"'), "Did you mean 'flip'?"),
+        (lambda text: re.sub('"data": .*', "", text), "lacks data"),
         (lambda text: text.replace('"epochs": 12', '"epochs": 0'), "got 0"),
         (lambda text: text.replace('"seed"', '"seed": 1, "sead"'), "'sead'"),
     ],

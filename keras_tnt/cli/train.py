@@ -1,0 +1,127 @@
+"""`keras-tnt train`."""
+
+import argparse
+import dataclasses
+import inspect
+import json
+import re
+from pathlib import Path
+
+from keras_tnt.data import Augmentation
+from keras_tnt.training.recipe import Recipe, field_types
+from keras_tnt.training.recipes import RECIPES
+
+GIVEN = "field:"
+
+
+def add_command(commands):
+    """Adds the command's arguments to the command line."""
+    train = commands.add_parser(
+        "train",
+        help="train or fine-tune a model, or go on with a training",
+        description="Train a model with a recipe. The same command again goes on "
+        "where it was ended.",
+        usage="keras-tnt train --recipe RECIPE [--out OUT] [--strategy STRATEGY] "
+        "[--FIELD VALUE ...]",
+    )
+    train.add_argument(
+        "--recipe",
+        required=True,
+        help=f"{', '.join(RECIPES)}, or the recipe.json of a run",
+    )
+    train.add_argument(
+        "--out",
+        type=Path,
+        help="a folder; by default runs/RECIPE, or RUN-repeat for the recipe of a run",
+    )
+    train.add_argument(
+        "--strategy", default="auto", help="devices, by default all; see the guide"
+    )
+    _add_fields(train, Recipe, "fields of the recipe, in place of its own values")
+    _add_fields(train, Augmentation, "fields of the recipe's augmentation")
+    train.set_defaults(run=run)
+
+
+def run(options):
+    """Runs the command."""
+    from keras_tnt.training import RunFolder, distribution, train
+
+    name = options.recipe
+    recipe = override(read_recipe(name), options)
+    folder = options.out or _folder(name)
+    strategy = distribution.strategy(options.strategy)
+    result = train(recipe, folder, strategy)
+    if distribution.is_chief(strategy):
+        last = result.history[-1]
+        figures = ", ".join(
+            f"{key} {value:.4g}" for key, value in last.items() if key != "epoch"
+        )
+        print(f"\nEpoch {last['epoch']}: {figures}\n")
+        for path, what in RunFolder(folder).contents():
+            print(f"  {path!s:40} {what}")
+
+
+def _folder(name):
+    if name in RECIPES:
+        return Path("runs", name)
+    run = Path(name).resolve().parent
+    return run.with_name(f"{run.name}-repeat")
+
+
+def read_recipe(source):
+    """The recipe of that name, or in that file."""
+    from keras_tnt.training import RunFolder
+
+    if source in RECIPES:
+        return RECIPES[source]()
+    path = Path(source)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no recipe {source!r}: expected {', '.join(RECIPES)}, or the "
+            "recipe.json of a run."
+        )
+    return RunFolder.read_recipe_file(path)[0]
+
+
+def override(recipe, options):
+    """The recipe with the fields that are given on the command line."""
+    given = {
+        name.removeprefix(GIVEN): value
+        for name, value in vars(options).items()
+        if name.startswith(GIVEN) and value is not None
+    }
+    record = dataclasses.asdict(recipe)
+    for name, value in given.items():
+        part = record if name in record else record["augmentation"]
+        part[name] = value
+    return Recipe.from_dict(record)
+
+
+def _add_fields(parser, record_type, title):
+    """Adds an option for every field of a record, explained by its docstring."""
+    group = parser.add_argument_group(title)
+    text = inspect.getdoc(record_type).partition("Attributes:")[2]
+    helps = dict(re.findall(r"^    (\w+): (.*(?:\n        .*)*)", text, re.MULTILINE))
+    for name, kind in field_types(record_type).items():
+        if dataclasses.is_dataclass(kind):
+            continue
+        how = (
+            {"action": argparse.BooleanOptionalAction}
+            if kind is bool
+            else {"type": _value, "metavar": "VALUE"}
+        )
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            dest=GIVEN + name,
+            default=None,
+            help=" ".join(helps[name].replace("%", "%%").replace("`", "").split()),
+            **how,
+        )
+
+
+def _value(text):
+    """A value as JSON, or the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,87 @@
+"""The exponential moving average of a model's weights."""
+
+import contextlib
+
+import keras
+import tensorflow as tf
+
+
+class WeightAverage(keras.callbacks.Callback):
+    """Keeps an exponential moving average of the weights while `model.fit` trains.
+
+    After step t the average a moves towards the weights w:
+
+        a ← d·a + (1 - d)·w,  d = min(decay, (1 + t) / (10 + t))
+
+    The second term is a warm-up, without which the random first weights would stay in
+    the average for long. With `steps_per_execution` of k the average moves once in k
+    steps, by d^k. Statistics of batch normalization are averaged like weights.
+
+    Args:
+        decay: above 0, below 1; the paper's recipe has 0.99996.
+
+    Raises:
+        ValueError: if `decay` is out of range.
+
+    Example:
+        ```python
+        average = WeightAverage(0.9999)
+        model.fit(train, epochs=10, callbacks=[average])
+        with average.swapped_in():
+            model.evaluate(validation)
+            model.save("averaged.keras")
+        ```
+    """
+
+    def __init__(self, decay):
+        super().__init__()
+        if not 0 < decay < 1:
+            raise ValueError(f"decay must be above 0 and below 1, got {decay}.")
+        self.decay = decay
+        self.variables = []
+
+    def set_model(self, model):
+        """Starts the average at the model's weights, once."""
+        super().set_model(model)
+        if self.variables:
+            return
+        self._weights = [w for w in model.weights if w.dtype.startswith("float")]
+        # Outside of the strategy's scope: one copy, not one on each device.
+        self.variables = [
+            tf.Variable(w.numpy(), trainable=False, name=w.path) for w in self._weights
+        ]
+        self._move = tf.function(self._move_towards_the_weights)
+        self._step = int(model.optimizer.iterations.numpy())
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Moves the average."""
+        step = int(self.model.optimizer.iterations.numpy())
+        share = 1.0
+        for t in range(self._step + 1, step + 1):
+            share *= min(self.decay, (1 + t) / (10 + t))
+        self._move(tf.constant(share))
+        self._step = step
+
+    def restart(self, step):
+        """Tells that the weights and the average were set to those of a step."""
+        self._step = step
+
+    def _move_towards_the_weights(self, share):
+        for average, weight in zip(self.variables, self._weights, strict=True):
+            average.assign(share * average + (1 - share) * weight.value)
+
+    def copy_to_model(self):
+        """Gives the model the averaged weights."""
+        for weight, average in zip(self._weights, self.variables, strict=True):
+            weight.assign(average)
+
+    @contextlib.contextmanager
+    def swapped_in(self):
+        """Gives the model the averaged weights, and its own back afterwards."""
+        own = [weight.numpy() for weight in self._weights]
+        try:
+            self.copy_to_model()
+            yield
+        finally:
+            for weight, value in zip(self._weights, own, strict=True):
+                weight.assign(value)

@@ -1,0 +1,246 @@
+"""What happens between the steps of a training."""
+
+import contextlib
+import math
+import signal
+import time
+
+import keras
+
+from keras_tnt.training.state import first_not_finite
+
+# Steps after which several workers ask each other whether to stop.
+ASK_EVERY = 10
+
+
+class StoppedBySignal(Exception):  # noqa: N818 (nothing went wrong)
+    """A training was told to stop.
+
+    Attributes:
+        signal: number of the signal.
+    """
+
+    def __init__(self, number):
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.signal = number
+
+
+class StopOnSignal(keras.callbacks.Callback):
+    """Ends a training between two steps when SIGTERM or SIGINT has come.
+
+    Args:
+        any_worker: function from this worker's flag to whether any worker's is set, or
+            ``None`` for one worker. All workers call it at the same steps, so all stop
+            at the same one.
+    """
+
+    def __init__(self, any_worker=None):
+        super().__init__()
+        self.any_worker = any_worker
+        self.number = 0
+
+    @contextlib.contextmanager
+    def listening(self):
+        """Listens to the signals; the handlers before come back afterwards."""
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        try:
+            before = [signal.signal(number, self._note) for number in numbers]
+        except ValueError:  # only the main thread may listen
+            yield
+            return
+        try:
+            yield
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
+
+    def _note(self, number, frame):
+        if self.number == signal.SIGINT == number:
+            raise KeyboardInterrupt  # the second Ctrl-C
+        self.number = number
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Ends the training."""
+        stop = bool(self.number)
+        if self.any_worker:
+            stop = batch % ASK_EVERY == 0 and self.any_worker(stop)
+        if stop:
+            raise StoppedBySignal(self.number or signal.SIGTERM)
+
+    def on_test_batch_end(self, batch, logs=None):
+        """Ends the training during an evaluation."""
+        if self.number and not self.any_worker:
+            raise StoppedBySignal(self.number)
+
+
+class SaveCheckpoints(keras.callbacks.Callback):
+    """Saves the state of a training every few steps, if it is worth keeping.
+
+    Args:
+        checkpoints: a `keras_tnt.training.checkpoints.Checkpoints`.
+        state: a `keras_tnt.training.state.TrainingState`.
+        every: steps from one checkpoint to the next.
+        steps_per_epoch: steps of a whole epoch.
+        step: steps done before.
+        logs: means over the part of the epoch that was done before.
+        writes: whether this worker writes the files.
+    """
+
+    def __init__(
+        self, checkpoints, state, every, steps_per_epoch, step=0, logs=None, writes=True
+    ):
+        super().__init__()
+        self.checkpoints = checkpoints
+        self.state = state
+        self.every = every
+        self.steps_per_epoch = steps_per_epoch
+        self.writes = writes
+        self.step = self.saved = step
+        self._before = (step % steps_per_epoch, logs or {})
+        self._logs = logs or {}
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Notes where the epoch, or what is left of it, begins."""
+        self._begin = self.step
+        self._epoch_begin = epoch * self.steps_per_epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Counts the steps, checks the loss, saves when it is time."""
+        self.step = self._begin + batch + 1
+        if not math.isfinite(logs["loss"]):
+            raise FloatingPointError(f"the loss is {logs['loss']} at step {self.step}")
+        self._logs = self._with_before(logs)
+        if self.step // self.every > self.saved // self.every:
+            self.save()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Makes the figures of an epoch that was resumed those of all its steps."""
+        logs.update(self._with_before(logs))
+        self._before, self._logs = (0, {}), {}
+
+    def save(self):
+        """Saves the state as it is now."""
+        tensors = self.state.tensors()
+        broken = first_not_finite(tensors)
+        if broken:
+            raise FloatingPointError(f"{broken} is not finite at step {self.step}")
+        if self.writes:
+            state = {"step": self.step, "logs": self._logs}
+            self.checkpoints.save(self.step, tensors, state)
+        self.saved = self.step
+
+    def _with_before(self, logs):
+        """Means over the steps of this process, as means over those of the epoch."""
+        before, means = self._before
+        if not before:
+            return dict(logs)
+        steps = self.step - self._epoch_begin
+        return {
+            name: (means[name] * before + value * (steps - before)) / steps
+            for name, value in logs.items()
+        }
+
+
+class Evaluation(keras.callbacks.Callback):
+    """Evaluates after every epoch: the weights, and apart from them their average.
+
+    Args:
+        evaluate: function that evaluates the model and returns a dict of figures.
+        average: a `keras_tnt.training.average.WeightAverage`, or ``None``.
+    """
+
+    def __init__(self, evaluate, average=None):
+        super().__init__()
+        self.evaluate = evaluate
+        self.average = average
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Adds the figures to those of the epoch."""
+        figures = self.evaluate()
+        logs.update({f"val_{name}": value for name, value in figures.items()})
+        if self.average:
+            with self.average.swapped_in():
+                figures = self.evaluate()
+            logs.update({f"val_ema_{name}": value for name, value in figures.items()})
+
+
+class Progress(keras.callbacks.Callback):
+    """Keras's progress bar with images a second and the minutes that are left.
+
+    Args:
+        epochs: epochs of the training.
+        steps_per_epoch: steps of a whole epoch.
+        batch_size: pictures a step.
+        step: steps done before.
+        verbose: 0 for nothing, 1 for a bar, 2 for a line an epoch.
+    """
+
+    def __init__(self, epochs, steps_per_epoch, batch_size, step=0, verbose=1):
+        super().__init__()
+        self.epochs = epochs
+        self.steps_per_epoch = steps_per_epoch
+        self.batch_size = batch_size
+        self.verbose = verbose
+        self._before = step % steps_per_epoch
+        self._between = 0.0  # seconds from one epoch's last step to the next one's
+        self._end = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the bar and the clock."""
+        if self.verbose:
+            print(f"Epoch {epoch + 1}/{self.epochs}")
+        self.epoch = epoch
+        self._first = self._bar = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Adds the speed to the figures and shows them."""
+        now = time.monotonic()
+        if self._first is None:  # the first step includes the compilation
+            self._first = (now, batch)
+            if self._end is not None:
+                self._between = now - self._end
+        else:
+            rate = (batch - self._first[1]) / (now - self._first[0])
+            done = self._before + batch + 1
+            left = self.steps_per_epoch - done
+            epochs = self.epochs - self.epoch - 1
+            seconds = (left + epochs * self.steps_per_epoch) / rate
+            logs["images_per_second"] = rate * self.batch_size
+            logs["minutes_left"] = (seconds + epochs * self._between) / 60
+        self._end = now
+        if self._bar is None:
+            target = self.steps_per_epoch - self._before
+            self._bar = keras.utils.Progbar(
+                target, verbose=self.verbose, stateful_metrics=[*logs, *SPEED]
+            )
+        self._speed = {name: logs[name] for name in SPEED if name in logs}
+        self._bar.update(batch + 1, list(logs.items()), finalize=False)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Shows the figures of the epoch."""
+        if "images_per_second" in self._speed:
+            logs["images_per_second"] = self._speed["images_per_second"]
+        shown = list((logs | self._speed).items())
+        self._bar.stateful_metrics.update(name for name, _ in shown)
+        self._bar.update(self._bar.target, shown, finalize=True)
+        self._before = 0
+
+
+SPEED = ("images_per_second", "minutes_left")
+
+
+class WriteHistory(keras.callbacks.Callback):
+    """Writes the figures of every epoch to a history.
+
+    Args:
+        history: a `keras_tnt.training.history.History`.
+    """
+
+    def __init__(self, history):
+        super().__init__()
+        self.history = history
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes the row of the epoch."""
+        rate = float(self.model.optimizer.learning_rate.numpy())
+        self.history.write({"epoch": epoch + 1, **logs, "learning_rate": rate})

@@ -1,0 +1,144 @@
+"""Checkpoints: one file each, whole or not at all."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+
+class Checkpoint(NamedTuple):
+    """What a checkpoint holds.
+
+    Attributes:
+        path: the file.
+        tensors: dict from names to arrays.
+        state: what was given beside them, of JSON's types.
+    """
+
+    path: Path
+    tensors: dict
+    state: dict
+
+
+class Checkpoints:
+    """The newest checkpoints of a run, as safetensors files in a folder.
+
+    A checkpoint is written to a temporary name, flushed to the disk and moved into
+    place, and carries a checksum of its tensors: one that was cut short or damaged is
+    noticed, and the one before is used.
+
+    Args:
+        folder: where they are; made when needed.
+        keep: number of checkpoints to keep.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.training.checkpoints import Checkpoints
+        >>> checkpoints = Checkpoints("run/checkpoints", keep=2)
+        >>> for step in (10, 20, 30):
+        ...     _ = checkpoints.save(step, {"weight": numpy.ones(3)}, {"epoch": 1})
+        >>> [path.name for path in checkpoints.paths()]
+        ['step-00000020.safetensors', 'step-00000030.safetensors']
+        >>> checkpoints.newest().state
+        {'epoch': 1}
+    """
+
+    def __init__(self, folder, keep=3):
+        self.folder = Path(folder)
+        self.keep = keep
+
+    def paths(self):
+        """Lists the checkpoints, oldest first."""
+        return sorted(self.folder.glob("step-*.safetensors"))
+
+    def save(self, step, tensors, state):
+        """Writes a checkpoint and removes the ones that are too many.
+
+        Args:
+            step: number of steps so far; a checkpoint of the same step is replaced.
+            tensors: dict from names to arrays.
+            state: dict of JSON's types.
+
+        Returns:
+            The file.
+
+        Raises:
+            OSError: if it cannot be written, for example on a full disk; the older
+                checkpoints are still there then.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"step-{step:08}.safetensors"
+        metadata = {"state": json.dumps(state), "sha256": _digest(tensors)}
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                file.write(save(tensors, metadata))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"The checkpoint of step {step} could not be written "
+                f"({error.strerror}). {self._last()} Make room and run the same "
+                "command again: it goes on from there",
+                str(path),
+            ) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+        left_by_killed_runs = self.folder.glob(".step-*.tmp")
+        for old in [*self.paths()[: -self.keep], *left_by_killed_runs]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def newest(self):
+        """Reads the newest whole checkpoint, saying which ones it skips.
+
+        Returns:
+            A `Checkpoint`, or ``None`` if there is none at all.
+
+        Raises:
+            ValueError: if there are checkpoints, but all of them are damaged.
+        """
+        paths = self.paths()
+        for path in reversed(paths):
+            try:
+                return _read(path)
+            except ValueError as error:
+                print(f"{error} It is skipped.")
+        if paths:
+            raise ValueError(
+                f"All checkpoints in {self.folder} are damaged. Remove the folder to "
+                "begin the run anew."
+            )
+        return None
+
+    def _last(self):
+        paths = self.paths()
+        return f"The last one is {paths[-1]}." if paths else "There is none before it."
+
+
+def _read(path):
+    try:
+        with safe_open(path, "np") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"The checkpoint {path} is damaged: {error}.") from error
+    if metadata.get("sha256") != _digest(tensors):
+        raise ValueError(
+            f"The checkpoint {path} is damaged: its tensors do not have its checksum."
+        )
+    return Checkpoint(path, tensors, json.loads(metadata["state"]))
+
+
+def _digest(tensors):
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].tobytes())
+    return digest.hexdigest()

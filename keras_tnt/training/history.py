@@ -1,0 +1,52 @@
+"""The history of a run: a row an epoch."""
+
+import csv
+import os
+from pathlib import Path
+
+
+class History:
+    """Rows of figures by epoch, in a CSV file that is whole at any time.
+
+    Args:
+        path: the file.
+
+    Example:
+        >>> from keras_tnt.training.history import History
+        >>> history = History("history.csv")
+        >>> history.write({"epoch": 1, "loss": 0.5})
+        >>> history.rows()
+        [{'epoch': 1, 'loss': 0.5}]
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+
+    def rows(self):
+        """Reads the rows, numbers as numbers."""
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="") as file:
+            return [
+                {name: _number(text) for name, text in row.items()}
+                for row in csv.DictReader(file)
+            ]
+
+    def write(self, row):
+        """Adds the row of an epoch, in place of that epoch's and all later ones."""
+        rows = [old for old in self.rows() if old["epoch"] < row["epoch"]] + [row]
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        temporary = self.path.with_name(f".{self.path.name}.tmp")
+        try:
+            with temporary.open("w", newline="") as file:
+                writer = csv.DictWriter(file, names)
+                writer.writeheader()
+                writer.writerows(rows)
+            os.replace(temporary, self.path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _number(text):
+    value = float(text or "nan")
+    return int(value) if value.is_integer() else value

@@ -1,0 +1,73 @@
+"""Everything that changes while a model trains, as arrays and back."""
+
+import numpy as np
+
+
+class TrainingState:
+    """Reads and sets all state of a training: what a checkpoint has to hold.
+
+    These are the model's variables with the states of its random generators, the
+    optimizer's with its step and loss scale, and the moving average of the weights.
+
+    Args:
+        model: a compiled `keras.Model`, its optimizer built.
+        average: a `keras_tnt.training.average.WeightAverage`, or ``None``.
+
+    Example:
+        >>> import keras
+        >>> from keras_tnt.training.state import TrainingState
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> model.compile("adam", "mse")
+        >>> model.optimizer.build(model.trainable_variables)
+        >>> state = TrainingState(model)
+        >>> tensors = state.tensors()
+        >>> state.restore(tensors)
+        >>> sorted(tensors)[:2]
+        ['model/0/dense/kernel', 'model/1/dense/bias']
+    """
+
+    def __init__(self, model, average=None):
+        # Paths for weights. Keras numbers optimizers and random generators through a
+        # process, so those go by their order.
+        weights = {id(weight) for weight in model.weights}
+        parts = {"model": model.variables, "optimizer": model.optimizer.variables}
+        self._variables = {
+            f"{part}/{number}/{v.path if id(v) in weights else v.name}": v
+            for part, variables in parts.items()
+            for number, v in enumerate(variables)
+        }
+        for number, variable in enumerate(average.variables if average else ()):
+            self._variables[f"average/{number}"] = variable
+
+    def tensors(self):
+        """Reads the state as a dict from names to arrays."""
+        return {name: np.asarray(v.numpy()) for name, v in self._variables.items()}
+
+    def restore(self, tensors):
+        """Sets the state, all or nothing.
+
+        Args:
+            tensors: what `tensors` gave.
+
+        Raises:
+            ValueError: if the names or shapes are not this training's.
+        """
+        expected = {name: tuple(v.shape) for name, v in self._variables.items()}
+        got = {name: tensor.shape for name, tensor in tensors.items()}
+        different = sorted(expected.items() ^ got.items())
+        if different:
+            raise ValueError(
+                "The checkpoint is of another model or optimizer: they differ in "
+                f"{len({name for name, _ in different})} variables, first "
+                f"{different[0][0]!r}."
+            )
+        for name, variable in self._variables.items():
+            variable.assign(tensors[name])
+
+
+def first_not_finite(tensors):
+    """Names the first array with a NaN or infinity, or returns ``None``."""
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+            return name
+    return None

@@ -1,0 +1,288 @@
+"""Training with a recipe: `model.fit`, and what makes a run survive."""
+
+import functools
+import importlib.util
+import os
+import sys
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from keras_tnt.data import image_dataset
+from keras_tnt.pictures import draw_curves, require_matplotlib
+from keras_tnt.training import distribution
+from keras_tnt.training.average import WeightAverage
+from keras_tnt.training.callbacks import (
+    Evaluation,
+    Progress,
+    SaveCheckpoints,
+    StopOnSignal,
+    StoppedBySignal,
+    WriteHistory,
+)
+from keras_tnt.training.checkpoints import Checkpoints
+from keras_tnt.training.evaluation import evaluate
+from keras_tnt.training.history import History
+from keras_tnt.training.run_folder import RunFolder
+from keras_tnt.training.setup import (
+    Sources,
+    build_model,
+    compile_model,
+    count_steps,
+    precision,
+)
+from keras_tnt.training.state import TrainingState
+
+
+class TrainingResult(NamedTuple):
+    """What a training has come to.
+
+    Attributes:
+        model: the trained `keras.Model`, with averaged weights if the recipe has them.
+        history: a dict of figures for each epoch, in order.
+    """
+
+    model: keras.Model
+    history: list
+
+
+def train(recipe, folder, strategy=None, verbose=None):
+    """Trains a model as a recipe says, or goes on with a training that was ended.
+
+    The run folder gets the recipe, checkpoints, the history, TensorBoard's logs (if
+    that is installed) and, at the end, the model. The same call again goes on after the
+    newest whole checkpoint and sees the pictures that it would have seen.
+
+    Args:
+        recipe: a `keras_tnt.training.Recipe`.
+        folder: the run folder: a new one, or one with a run of the same recipe.
+        strategy: a `tf.distribute.Strategy`; by default the one for the surroundings,
+            see `keras_tnt.training.distribution`.
+        verbose: 0 for silence, 1 for a progress bar, 2 for a line an epoch; by default
+            a bar on a terminal, else lines.
+
+    Returns:
+        A `TrainingResult`.
+
+    Raises:
+        ValueError: for a recipe that cannot work here, before the first step.
+        FileNotFoundError: if there is no such data.
+        FileExistsError: if the folder holds another run.
+        FloatingPointError: when the loss is no longer finite; the weights of the last
+            checkpoint are in the run's model file then.
+        OSError: if a file cannot be written; the last checkpoint is kept.
+        StoppedBySignal: after SIGTERM or SIGINT, with the state saved.
+
+    Example:
+        ```python
+        import dataclasses
+        from keras_tnt.training import fashion_mnist_demo, train
+
+        recipe = dataclasses.replace(fashion_mnist_demo(), epochs=3)
+        result = train(recipe, "runs/short")
+        print(result.history[-1]["val_accuracy"])
+        ```
+    """
+    run = RunFolder(folder)
+    strategy = strategy or distribution.strategy()
+    if verbose is None:
+        verbose = 1 if sys.stdout.isatty() else 2
+    require_matplotlib()
+    sources = Sources.open(recipe)
+    steps_per_epoch = count_steps(recipe, sources.train, strategy)
+    if distribution.is_chief(strategy):
+        run.begin(recipe, sources.train.class_names)
+    if recipe.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(recipe.seed)
+    with strategy.scope(), precision(recipe):
+        model = build_model(recipe, len(sources.train.class_names))
+        compile_model(model, recipe, steps_per_epoch)
+    training = _Training(recipe, run, strategy, sources, model, verbose)
+    with distribution.worker_errors(strategy):
+        return training.run()
+
+
+class _Training:
+    """A training under way.
+
+    All workers do the same; only the chief prints and writes.
+    """
+
+    def __init__(self, recipe, run, strategy, sources, model, verbose):
+        self.recipe, self.folder, self.strategy = recipe, run, strategy
+        self.sources, self.model = sources, model
+        self.steps_per_epoch = count_steps(recipe, sources.train, strategy)
+        self.writes = distribution.is_chief(strategy)
+        self.verbose = verbose if self.writes else 0
+        self.average = None
+        if recipe.ema_decay:
+            self.average = WeightAverage(recipe.ema_decay)
+            self.average.set_model(model)
+        self.state = TrainingState(model, self.average)
+        self.checkpoints = Checkpoints(run.checkpoints, recipe.keep_checkpoints)
+        self.history = History(run.history)
+
+    def run(self):
+        """Trains from where the run stands to its end."""
+        step, logs = self._restore()
+        self.stop = StopOnSignal(self._any_worker())
+        save = SaveCheckpoints(
+            self.checkpoints,
+            self.state,
+            self.recipe.checkpoint_every,
+            self.steps_per_epoch,
+            step,
+            logs,
+            self.writes,
+        )
+        with self.stop.listening():
+            try:
+                self._fit(step, logs, save)
+            except StoppedBySignal:
+                save.save()
+                raise
+            except FloatingPointError as error:
+                self._keep_last_good(error)
+        save.save()
+        return self._finish()
+
+    def _restore(self):
+        """Sets the state of the newest checkpoint; its step and figures."""
+        newest = self.checkpoints.newest()
+        step = newest.state["step"] if newest else 0
+        distribution.check_agreement(
+            self.strategy,
+            step,
+            "the step of the newest checkpoint",
+            "All workers must see the same folder of the run.",
+        )
+        if newest is None:
+            return 0, {}
+        self.state.restore(newest.tensors)
+        if self.average:
+            self.average.restart(step)
+        self._say(f"Going on after step {step}, from {newest.path}.")
+        return step, newest.state["logs"]
+
+    def _fit(self, step, logs, save):
+        recipe = self.recipe
+        evaluation = Evaluation(self._evaluate, self.average)
+        history = WriteHistory(self.history)
+        history.set_model(self.model)
+        callbacks = [
+            save,
+            self.stop,
+            evaluation,
+            Progress(
+                recipe.epochs,
+                self.steps_per_epoch,
+                recipe.batch_size,
+                step,
+                self.verbose,
+            ),
+        ]
+        if self.average:
+            callbacks.insert(0, self.average)
+        if self.writes:
+            callbacks.append(history)
+        if self.writes and importlib.util.find_spec("tensorboard"):
+            callbacks.append(keras.callbacks.TensorBoard(self.folder.tensorboard))
+        epoch, done = divmod(step, self.steps_per_epoch)
+        if step and not done and len(self.history.rows()) < epoch:
+            # The run ended before the evaluation after an epoch.
+            evaluation.on_epoch_end(epoch - 1, logs)
+            if self.writes:
+                history.on_epoch_end(epoch - 1, logs)
+        if done:
+            # The rest of an epoch: in one `fit` all epochs have the same length.
+            self._fit_epochs(epoch, epoch + 1, step, callbacks)
+            epoch += 1
+        self._fit_epochs(epoch, recipe.epochs, epoch * self.steps_per_epoch, callbacks)
+
+    def _fit_epochs(self, first, end, step, callbacks):
+        if first == end:
+            return
+        recipe = self.recipe
+        data = distribution.distribute(
+            self.strategy,
+            lambda worker, workers, replicas: image_dataset(
+                self.sources.train,
+                image_size=recipe.image_size,
+                channels=recipe.channels,
+                batch_size=recipe.batch_size,
+                augmentation=recipe.augmentation,
+                label_smoothing=recipe.label_smoothing,
+                seed=recipe.seed,
+                epochs=end,
+                first_step=step,
+                worker=worker,
+                workers=workers,
+                replicas=replicas,
+                crop_fraction=recipe.crop_fraction,
+                skip_broken=recipe.skip_broken,
+            ),
+        )
+        self.model.fit(
+            data,
+            initial_epoch=first,
+            epochs=end,
+            steps_per_epoch=min(
+                self.steps_per_epoch, end * self.steps_per_epoch - step
+            ),
+            callbacks=callbacks,
+            shuffle=False,  # the dataset does it
+            verbose=0,
+        )
+
+    def _evaluate(self):
+        recipe = self.recipe
+        return evaluate(
+            self.model,
+            self.sources.validation,
+            batch_size=recipe.batch_size,
+            crop_fraction=recipe.crop_fraction,
+            skip_broken=recipe.skip_broken,
+            strategy=self.strategy,
+            callbacks=[self.stop],
+            verbose=self.verbose,
+        )
+
+    def _keep_last_good(self, error):
+        """Ends a training whose figures are no longer finite."""
+        kept = "There is no checkpoint before it."
+        newest = self.checkpoints.newest()
+        if newest:
+            self.state.restore(newest.tensors)
+            self._save_model()
+            step = newest.state["step"]
+            kept = f"The weights of step {step} are in {self.folder.model}."
+        raise FloatingPointError(
+            f"The training diverged: {error}. {kept} Train anew, into another folder, "
+            "with a lower learning_rate, a longer warm-up or a clip_norm."
+        ) from error
+
+    def _finish(self):
+        if self.average:
+            self.average.copy_to_model()
+        self._save_model()
+        rows = self.history.rows()
+        if self.writes and rows:
+            draw_curves(self.folder.history, self.folder.curves)
+        return TrainingResult(self.model, rows)
+
+    def _save_model(self):
+        if self.writes:
+            temporary = self.folder.model.with_name(f".{self.folder.model.name}")
+            self.model.save(temporary)
+            os.replace(temporary, self.folder.model)
+
+    def _any_worker(self):
+        if distribution.worker_count(self.strategy) == 1:
+            return None
+        return functools.partial(distribution.any_worker, self.strategy)
+
+    def _say(self, text):
+        if self.writes:
+            print(text)
