@@ -140,6 +140,38 @@ def draw_attention(model, images, titles, path):
     _save(figure, path)
 
 
+def draw_confusion(confusion, class_names, path):
+    """Draws a confusion matrix: true classes as rows, shares of a row as shades.
+
+    Args:
+        confusion: array ``(classes, classes)`` of counts, by true and predicted class.
+        class_names: the classes' names; left out if they are more than 40.
+        path: the PNG file to write.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.pictures import draw_confusion
+        >>> draw_confusion(numpy.array([[3, 1], [0, 4]]), ["cat", "dog"], "matrix.png")
+    """
+    classes = len(class_names)
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    side = min(max(4, classes * 0.45), 12) + 1.5
+    figure, axes = _figure(1, 1, (side, side))
+    axis = axes[0][0]
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axis.set(xlabel="predicted", ylabel="true")
+    if classes <= 40:
+        axis.set_xticks(range(classes), class_names, rotation=90)
+        axis.set_yticks(range(classes), class_names)
+    if classes <= 20:
+        for (row, column), count in np.ndenumerate(confusion):
+            if count:
+                color = "white" if shares[row, column] > 0.5 else "black"
+                style = {"ha": "center", "va": "center", "fontsize": 8, "color": color}
+                axis.text(column, row, int(count), **style)
+    _save(figure, path)
+
+
 def require_matplotlib():
     """Raises an `ImportError` that says what to install, before any work is done.
 

@@ -20,8 +20,8 @@ class StoppedBySignal(Exception):  # noqa: N818 (nothing went wrong)
         signal: number of the signal.
     """
 
-    def __init__(self, number):
-        super().__init__(f"stopped by {signal.Signals(number).name}")
+    def __init__(self, number, message=""):
+        super().__init__(message or f"stopped by {signal.Signals(number).name}")
         self.signal = number
 
 
@@ -119,7 +119,9 @@ class SaveCheckpoints(keras.callbacks.Callback):
         self._before, self._logs = (0, {}), {}
 
     def save(self):
-        """Saves the state as it is now."""
+        """Saves the state as it is now, if that is not done yet."""
+        if self.step == self.saved:
+            return
         tensors = self.state.tensors()
         broken = first_not_finite(tensors)
         if broken:

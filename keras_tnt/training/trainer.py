@@ -140,9 +140,13 @@ class _Training:
         with self.stop.listening():
             try:
                 self._fit(step, logs, save)
-            except StoppedBySignal:
+            except StoppedBySignal as stopped:
                 save.save()
-                raise
+                raise StoppedBySignal(
+                    stopped.signal,
+                    f"{stopped} after step {save.step}, which is saved. The same "
+                    "command goes on from there.",
+                ) from None
             except FloatingPointError as error:
                 self._keep_last_good(error)
         save.save()

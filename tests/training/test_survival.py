@@ -1,0 +1,132 @@
+"""A run that is killed, stopped or starved, and goes on as if nothing had been."""
+
+import dataclasses
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from keras_tnt.training.checkpoints import Checkpoints
+from keras_tnt.training.history import History
+from tests.training.toy import toy_recipe
+
+# Slow enough to be hit in the middle, with everything that is random.
+RECIPE = toy_recipe(
+    model_options={"depth": 3, "dropout_rate": 0.1, "drop_path_rate": 0.2},
+    augmentation=dataclasses.replace(
+        toy_recipe().augmentation, mixup=0.8, cutmix=1.0, crop_scale=(0.3, 1.0)
+    ),
+    train_split="train[:4%]",
+    epochs=3,
+    checkpoint_every=7,
+    ema_decay=0.99,
+    deterministic=True,
+)
+STEPS = 3 * 60
+
+
+def start(folder, **options):
+    """Starts the training of a recipe file in a process of its own."""
+    recipe = folder.with_suffix(".json")
+    record = {"recipe": dataclasses.asdict(RECIPE), "class_names": []}
+    recipe.write_text(json.dumps(record))
+    command = [sys.executable, "-m", "keras_tnt", "train", "--recipe", str(recipe)]
+    return subprocess.Popen(
+        [*command, "--out", str(folder), "--strategy", "one_device"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def finish(process, status=0):
+    """What a process says until it ends with a status."""
+    output, errors = process.communicate(timeout=600)
+    assert process.returncode == status, output[-2000:] + errors[-3000:]
+    return output + errors
+
+
+def wait_for_step(process, folder, step):
+    """Waits for a checkpoint of that step or a later one."""
+    checkpoints = Checkpoints(folder / "checkpoints")
+    while process.poll() is None:
+        steps = [int(path.stem.removeprefix("step-")) for path in checkpoints.paths()]
+        if steps and steps[-1] >= step:
+            return
+        time.sleep(0.005)
+    raise AssertionError(finish(process))
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "unbroken"
+    process = start(folder)
+    yield folder, process
+    process.kill()
+
+
+def assert_same_end(folder, expected):
+    folders = (folder, expected)
+    ends = [Checkpoints(path / "checkpoints").newest() for path in folders]
+    assert [end.state["step"] for end in ends] == [STEPS, STEPS]
+    for name, tensor in ends[0].tensors.items():
+        np.testing.assert_allclose(
+            tensor, ends[1].tensors[name], rtol=0, atol=1e-5, err_msg=name
+        )
+    for ours, theirs in zip(
+        *(History(path / "history.csv").rows() for path in folders), strict=True
+    ):
+        del ours["images_per_second"], theirs["images_per_second"]
+        assert ours == pytest.approx(theirs, abs=1e-5)
+
+
+def test_killed_and_stopped_runs_end_as_the_unbroken_one(unbroken, tmp_path):
+    folder = tmp_path / "run"
+    killed = start(folder)
+    step = random.randint(7, 50)
+    wait_for_step(killed, folder, step)
+    killed.kill()
+    killed.communicate()
+    newest = Checkpoints(folder / "checkpoints").newest().state["step"]
+    assert newest >= step // 7 * 7
+
+    stopped = start(folder)
+    wait_for_step(stopped, folder, 80)
+    stopped.send_signal(signal.SIGTERM)
+    said = finish(stopped, status=128 + signal.SIGTERM)
+    assert f"Going on after step {newest}, from " in said
+    assert "Traceback" not in said
+    saved = Checkpoints(folder / "checkpoints").newest().state["step"]
+    assert f"stopped by SIGTERM after step {saved}, which is saved" in said
+    assert 80 <= saved < STEPS
+
+    last = finish(start(folder))
+    assert f"Going on after step {saved}, from " in last
+    finish(unbroken[1])
+    assert_same_end(folder, unbroken[0])
+
+
+def test_a_full_disk_ends_the_run_and_the_same_command_goes_on(unbroken, tmp_path):
+    """The limit on the size of a file stands for the disk's: the same call fails."""
+    folder = tmp_path / "run"
+    finish(unbroken[1])
+    size = Checkpoints(unbroken[0] / "checkpoints").paths()[0].stat().st_size
+    process = start(folder)
+    wait_for_step(process, folder, 21)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size // 2, size // 2))
+    said = finish(process, status=1)
+    assert "Traceback" not in said
+    newest = Checkpoints(folder / "checkpoints").newest()
+    assert newest.state["step"] >= 21
+    assert f"The last one is {newest.path}" in said
+    assert not [name for name in os.listdir(newest.path.parent) if "tmp" in name]
+    finish(start(folder))
+    assert_same_end(folder, unbroken[0])

@@ -1,0 +1,270 @@
+"""Training with a recipe: what is trained, what is left behind, what is refused."""
+
+import json
+import os
+import shutil
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_tnt.data import Augmentation, open_images
+from keras_tnt.training import RunFolder, evaluate, train
+from keras_tnt.training.checkpoints import Checkpoints
+from keras_tnt.training.history import History
+from tests.checks import two_replicas
+from tests.training.toy import toy_recipe
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A finished training with averaged weights, and dropout of all kinds."""
+    folder = tmp_path_factory.mktemp("runs") / "toy"
+    recipe = toy_recipe(
+        ema_decay=0.99, model_options={"dropout_rate": 0.1, "drop_path_rate": 0.1}
+    )
+    return recipe, RunFolder(folder), train(recipe, folder)
+
+
+def weights(model):
+    return {weight.path: weight.numpy() for weight in model.weights}
+
+
+def assert_close(ours, theirs, atol):
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        np.testing.assert_allclose(value, theirs[name], atol=atol, err_msg=name)
+
+
+def test_the_folder_has_what_it_says_and_nothing_else(trained):
+    recipe, run, _ = trained
+    names = {path.name for path, _ in run.contents()}
+    expected = {"model.keras", "history.csv", "curves.png", "recipe.json"}
+    assert expected | {"checkpoints"} <= names
+    assert set(os.listdir(run.path)) == names
+    assert run.read_recipe()[0] == recipe
+    record = json.loads(run.recipe.read_text())
+    assert record["versions"]["keras"] == keras.__version__
+    assert record["command"]
+    steps = [path.stem for path in Checkpoints(run.checkpoints).paths()]
+    assert steps == ["step-00000024", "step-00000028", "step-00000030"]
+
+
+def test_the_history_has_raw_and_averaged_accuracy_apart(trained):
+    _, run, result = trained
+    rows = History(run.history).rows()
+    assert rows == result.history
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert rows[1]["loss"] < rows[0]["loss"]
+    for row in rows:
+        assert row["images_per_second"] > 0
+        assert 0 <= row["val_accuracy"] <= row["val_top_5_accuracy"] <= 1
+        assert row["val_loss"] != row["val_ema_loss"]
+    assert rows[0]["learning_rate"] == pytest.approx(4e-3, rel=0.01)
+    assert rows[1]["learning_rate"] == pytest.approx(4e-5, rel=0.01)
+
+
+def test_the_model_has_the_averaged_weights(trained):
+    _, run, result = trained
+    reloaded = keras.saving.load_model(run.model)
+    assert_close(weights(reloaded), weights(result.model), atol=0)
+    tensors = Checkpoints(run.checkpoints).newest().tensors
+    for number, weight in enumerate(result.model.weights):
+        np.testing.assert_array_equal(weight, tensors[f"average/{number}"])
+    source = open_images("fashion_mnist_mini", "test[:2%]")
+    figures = evaluate(reloaded, source, crop_fraction=1.0)
+    last = result.history[-1]
+    for name, value in figures.items():
+        assert value == pytest.approx(last[f"val_ema_{name}"], abs=1e-5)
+
+
+def test_the_same_call_again_changes_nothing(trained, capsys):
+    recipe, run, result = trained
+    before = {path: path.stat().st_mtime_ns for path in run.checkpoints.iterdir()}
+    again = train(recipe, run.path)
+    assert "Going on after step 30" in capsys.readouterr().out
+    assert_close(weights(again.model), weights(result.model), atol=0)
+    assert again.history == result.history
+    after = {path: path.stat().st_mtime_ns for path in run.checkpoints.iterdir()}
+    assert after == before
+
+
+def test_a_truncated_checkpoint_is_skipped(trained, tmp_path, capsys):
+    recipe, run, result = trained
+    shutil.copytree(run.path, tmp_path / "copy")
+    newest = Checkpoints(tmp_path / "copy" / "checkpoints").paths()[-1]
+    os.truncate(newest, newest.stat().st_size - 100)
+    resumed = train(recipe, tmp_path / "copy")
+    said = capsys.readouterr().out
+    assert f"The checkpoint {newest} is damaged" in said
+    assert "Going on after step 28" in said
+    assert_close(weights(resumed.model), weights(result.model), atol=1e-5)
+    assert resumed.history[0] == result.history[0]
+    for name, value in result.history[1].items():
+        if name != "images_per_second":
+            assert resumed.history[1][name] == pytest.approx(value, abs=1e-5), name
+
+
+def test_another_recipe_does_not_go_into_the_same_folder(trained):
+    recipe, run, _ = trained
+    other = toy_recipe(epochs=3, ema_decay=0.99)
+    with pytest.raises(FileExistsError, match=r"in epochs \(2 → 3\)") as error:
+        train(other, run.path)
+    assert "--out" in str(error.value)
+    assert run.read_recipe()[0] == recipe
+
+
+def test_two_replicas_train_as_one(tmp_path):
+    recipe = toy_recipe(
+        augmentation=Augmentation(flip=0.5, mixup=0.8, cutmix=1.0), ema_decay=0.9
+    )
+    one = train(recipe, tmp_path / "one", tf.distribute.OneDeviceStrategy("/cpu:0"))
+    two = train(recipe, tmp_path / "two", two_replicas())
+    assert_close(weights(two.model), weights(one.model), atol=1e-4)
+    for ours, theirs in zip(two.history, one.history, strict=True):
+        for name, value in theirs.items():
+            if name != "images_per_second":
+                assert ours[name] == pytest.approx(value, abs=1e-4), name
+
+
+def test_a_loss_that_turns_nan_stops_the_run(tmp_path):
+    recipe = toy_recipe(learning_rate=1e25, checkpoint_every=1, keep_checkpoints=99)
+    with pytest.raises(FloatingPointError, match=r"diverged: .* at step \d+") as error:
+        train(recipe, tmp_path)
+    last = Checkpoints(tmp_path / "checkpoints").newest()
+    assert f"The weights of step {last.state['step']} are in" in str(error.value)
+    assert "lower learning_rate" in str(error.value)
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    for number, weight in enumerate(model.weights):
+        assert np.isfinite(weight).all()
+        np.testing.assert_array_equal(
+            weight, last.tensors[f"model/{number}/{weight.path}"]
+        )
+
+
+def test_fine_tuning_with_other_classes_and_size(trained, tmp_path, capsys):
+    _, run, _ = trained
+    recipe = toy_recipe(
+        weights=str(run.model),
+        image_size=42,
+        epochs=1,
+        warmup_epochs=0,
+        frozen_backbone=True,
+    )
+    tuned = weights(train(recipe, tmp_path / "probe").model)
+    before = weights(keras.saving.load_model(run.model))
+    changed = {name for name in tuned if tuned[name].shape != before[name].shape}
+    assert len(changed) == 1  # the positions, resampled
+    assert "position" in changed.pop()
+    for name, value in tuned.items():
+        same = value.shape == before[name].shape and (value == before[name]).all()
+        assert same != (name.startswith("predictions") or "position" in name)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"accumulation_steps": 3, "clip_norm": 1.0, "layer_decay": 0.7},
+        {"remat": True, "jit_compile": True, "steps_per_execution": 5},
+        {"precision": "float16", "ema_decay": 0.9},
+        {"precision": "bfloat16"},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_other_ways_to_train(changes, tmp_path):
+    recipe = toy_recipe(epochs=1, warmup_epochs=0, **changes)
+    result = train(recipe, tmp_path)
+    assert result.history[0]["loss"] < 2.6
+    assert result.history[0]["val_loss"] < 2.4
+    assert result.model.outputs[0].dtype == "float32"
+    assert keras.config.dtype_policy().name == "float32"
+    policy = result.model.get_layer("block_1").dtype_policy.name
+    precision = changes.get("precision", "float32")
+    assert policy == (precision if precision == "float32" else f"mixed_{precision}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"data": "fashion_mnist_mimi"}, ValueError, "Did you mean fashion_mnist_mini"),
+        ({"data": "./nowhere"}, FileNotFoundError, "There is no folder './nowhere'"),
+        ({"train_split": "training"}, ValueError, "training"),
+        ({"model": "ResNet50"}, ValueError, "There is no model 'ResNet50'.*TNTSmall"),
+        ({"model_options": {"dept": 3}}, ValueError, "do not fit TNT: .*'dept'"),
+        ({"batch_size": 128}, ValueError, "A batch of 128 is more than the 120"),
+        ({"steps_per_execution": 4}, ValueError, "must divide the 15 steps"),
+        ({"weights": "nowhere.safetensors"}, OSError, "nowhere.safetensors"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_cannot_work_is_said_before_the_first_step(
+    changes, error, message, tmp_path
+):
+    with pytest.raises(error, match=message):
+        train(toy_recipe(**changes), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 9}, "must be a multiple of their number, 2: take 8"),
+        ({"batch_size": 1}, "must be a multiple of their number, 2: take 2"),
+        ({"accumulation_steps": 3}, "no accumulation_steps on several devices"),
+        ({"jit_compile": True}, "no jit_compile on several devices"),
+    ],
+)
+def test_what_cannot_work_on_two_devices(changes, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        train(toy_recipe(**changes), tmp_path / "run", two_replicas())
+
+
+def picture_folder(path, classes):
+    """Class folders with two gray pictures each."""
+    for name in classes:
+        (path / name).mkdir(parents=True)
+        for number in range(2):
+            picture = tf.io.encode_png(tf.fill((28, 28, 1), tf.constant(99, tf.uint8)))
+            (path / name / f"{number}.png").write_bytes(picture.numpy())
+
+
+def test_classes_must_be_the_same_in_both_parts(tmp_path):
+    picture_folder(tmp_path / "data" / "train", ["cat", "dog", "owl"])
+    picture_folder(tmp_path / "data" / "test", ["cat", "dog"])
+    recipe = toy_recipe(
+        data=str(tmp_path / "data"),
+        train_split="train",
+        validation_split="test",
+        batch_size=2,
+    )
+    with pytest.raises(ValueError, match=r"3 classes, 'test' has 2.*'owl'"):
+        train(recipe, tmp_path / "run")
+
+
+def test_a_broken_picture_is_named_and_on_request_skipped(tmp_path, caplog):
+    for part in ("train", "test"):
+        picture_folder(tmp_path / "data" / part, ["cat", "dog", "owl"])
+    broken = tmp_path / "data" / "train" / "dog" / "1.png"
+    broken.write_bytes(broken.read_bytes()[:40])
+    recipe = toy_recipe(
+        data=str(tmp_path / "data"),
+        train_split="train",
+        validation_split="test",
+        batch_size=2,
+        epochs=2,
+        cache=False,
+    )
+    with pytest.raises(ValueError, match=r"dog/1\.png"):
+        train(recipe, tmp_path / "run")
+    recipe = toy_recipe(
+        data=str(tmp_path / "data"),
+        train_split="train",
+        validation_split="test",
+        batch_size=2,
+        epochs=2,
+        cache=False,
+        skip_broken=True,
+    )
+    result = train(recipe, tmp_path / "skipping")
+    assert len(result.history) == 2
+    assert "dog/1.png" in caplog.text
