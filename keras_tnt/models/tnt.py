@@ -94,7 +94,7 @@ def TNT(  # noqa: N802 (keras.applications' convention: a builder reads like a c
             out for each patch by itself, outer ones for each image.
         remat: whether training keeps only the blocks' inputs in memory and computes
             each block a second time for its gradient (rematerialization): the same
-            results from a fraction of the memory, in about a third more time.
+            results from less than half the memory, in about a quarter more time.
         include_top: whether to classify; else the model gives features.
         weights: ``None`` (random), a path to weights, or ``"hf://owner/name"``; what
             `keras_tnt.load_weights` takes.

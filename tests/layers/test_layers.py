@@ -19,11 +19,13 @@ TOKENS = (3, 9, 48)
         (layers.SqueezeExcitation(), [TOKENS], 6),
         (layers.TransformerBlock(3), [TOKENS], 11),
         (layers.TransformerBlock(3, se_ratio=0.25, qkv_bias=True), [TOKENS], 18),
+        (layers.TransformerBlock(3, remat=True), [TOKENS], 11),
         (layers.PixelEmbedding(12), [(3, 64, 32, 3)], 3),
         (layers.PixelEmbedding(5, patch_size=7, stride=2), [(3, 14, 21, 1)], 3),
         (layers.PatchEmbedding(48), [PIXELS], 8),
         (layers.TNTBlock(3, 4), [PIXELS, TOKENS], 27),
         (layers.TNTBlock(3, 4, se_ratio=0.25, qkv_bias=True), [PIXELS, TOKENS], 35),
+        (layers.TNTBlock(3, 4, remat=True), [PIXELS, TOKENS], 27),
     ],
     ids=lambda value: value.name if hasattr(value, "name") else "",
 )
