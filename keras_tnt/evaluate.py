@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from keras_tnt.data import image_dataset
+from keras_tnt.data.errors import readable_errors
 from keras_tnt.images import imagenet_classes
 from keras_tnt.pictures import draw_confusion
 
@@ -98,14 +99,15 @@ def evaluate_classifier(
     in_top_5 = 0
     steps = math.ceil(len(source) / batch_size)
     progress = keras.utils.Progbar(steps, verbose=verbose)
-    for images, labels, weights in dataset:
-        counted = weights.numpy() > 0
-        truth = labels.numpy().argmax(axis=1)[counted]
-        scores = np.asarray(model.predict_on_batch(images))[counted][:, columns]
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :5]
-        np.add.at(confusion, (truth, best[:, 0]), 1)
-        in_top_5 += int((best == truth[:, None]).any(axis=1).sum())
-        progress.add(1)
+    with readable_errors():
+        for images, labels, weights in dataset:
+            counted = weights.numpy() > 0
+            truth = labels.numpy().argmax(axis=1)[counted]
+            scores = np.asarray(model.predict_on_batch(images))[counted][:, columns]
+            best = np.argsort(-scores, axis=1, kind="stable")[:, :5]
+            np.add.at(confusion, (truth, best[:, 0]), 1)
+            in_top_5 += int((best == truth[:, None]).any(axis=1).sum())
+            progress.add(1)
     return Report(tuple(source.class_names), confusion, in_top_5)
 
 

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from keras_tnt.data import image_dataset
+from keras_tnt.data.errors import readable_errors
 from keras_tnt.pictures import draw_curves, require_matplotlib
 from keras_tnt.training import distribution
 from keras_tnt.training.average import WeightAverage
@@ -100,7 +101,7 @@ def train(recipe, folder, strategy=None, verbose=None):
         model = build_model(recipe, len(sources.train.class_names))
         compile_model(model, recipe, steps_per_epoch)
     training = _Training(recipe, run, strategy, sources, model, verbose)
-    with distribution.worker_errors(strategy):
+    with distribution.worker_errors(strategy), readable_errors():
         return training.run()
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_tnt.training import AdamW
-from keras_tnt.training.optimizer import warmup_cosine
+from keras_tnt.training.optimizer import learning_rate_scales, warmup_cosine
 from keras_tnt.weights.loading import to_upstream
 from tests import reference
 from tests.checks import two_replicas
@@ -163,3 +163,43 @@ def test_warmup_cosine(peak, share, warmup_steps, cosine_steps, data):
 def test_the_warmup_must_leave_steps_for_the_cosine(warmup_steps, total_steps):
     with pytest.raises(ValueError, match=f"{warmup_steps} steps must be shorter"):
         warmup_cosine(1e-3, 1e-5, warmup_steps, total_steps)
+
+
+def test_learning_rates_shrink_from_block_to_block_towards_the_picture():
+    variables = small(depth=3, inner_blocks=(1,)).trainable_variables
+    scales = learning_rate_scales(variables, 0.5)
+    found = {}
+    for variable, scale in zip(variables, scales, strict=True):
+        found.setdefault(variable.path.split("/")[0], set()).add(scale)
+    assert found == {
+        "pixel_embedding": {0.5**4},
+        "patch_embedding": {0.5**4},
+        "block_1": {0.5**3},
+        "block_2": {0.5**2},
+        "block_3": {0.5},
+        "norm": {1.0},
+        "predictions": {1.0},
+    }
+
+
+def test_a_step_has_the_learning_rate_of_its_layer(tmp_path):
+    """Adam's first step moves all by the learning rate, whatever the gradient."""
+    model = small(depth=2)
+    model.compile(AdamW(0.1, weight_decay=0.0, layer_decay=0.5), "mse")
+    model.optimizer.build(model.trainable_variables)
+    model = reloaded(model, tmp_path / "model.keras")
+    variables = model.trainable_variables
+    before = [variable.numpy() for variable in variables]
+    model.optimizer.apply([tf.ones(value.shape) for value in before], variables)
+    scales = learning_rate_scales(variables, 0.5)
+    assert sorted(set(scales)) == [0.125, 0.25, 0.5, 1]
+    for variable, value, scale in zip(variables, before, scales, strict=True):
+        np.testing.assert_allclose(
+            variable, value - 0.1 * scale, atol=1e-5, err_msg=variable.path
+        )
+
+
+@pytest.mark.parametrize("layer_decay", [0, -1, 1.1])
+def test_the_layer_decay_is_checked(layer_decay):
+    with pytest.raises(ValueError, match="layer_decay must be above 0 and at most 1"):
+        AdamW(layer_decay=layer_decay)

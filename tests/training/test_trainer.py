@@ -156,10 +156,11 @@ def test_fine_tuning_with_other_classes_and_size(trained, tmp_path, capsys):
     before = weights(keras.saving.load_model(run.model))
     changed = {name for name in tuned if tuned[name].shape != before[name].shape}
     assert len(changed) == 1  # the positions, resampled
-    assert "position" in changed.pop()
+    assert changed == {"patch_embedding/position_embedding"}
     for name, value in tuned.items():
-        same = value.shape == before[name].shape and (value == before[name]).all()
-        assert same != (name.startswith("predictions") or "position" in name)
+        if name not in changed:
+            same = (value == before[name]).all()
+            assert same != name.startswith("predictions"), name
 
 
 @pytest.mark.parametrize(
@@ -228,19 +229,6 @@ def picture_folder(path, classes):
             (path / name / f"{number}.png").write_bytes(picture.numpy())
 
 
-def test_classes_must_be_the_same_in_both_parts(tmp_path):
-    picture_folder(tmp_path / "data" / "train", ["cat", "dog", "owl"])
-    picture_folder(tmp_path / "data" / "test", ["cat", "dog"])
-    recipe = toy_recipe(
-        data=str(tmp_path / "data"),
-        train_split="train",
-        validation_split="test",
-        batch_size=2,
-    )
-    with pytest.raises(ValueError, match=r"3 classes, 'test' has 2.*'owl'"):
-        train(recipe, tmp_path / "run")
-
-
 def test_a_broken_picture_is_named_and_on_request_skipped(tmp_path, caplog):
     for part in ("train", "test"):
         picture_folder(tmp_path / "data" / part, ["cat", "dog", "owl"])
@@ -254,7 +242,7 @@ def test_a_broken_picture_is_named_and_on_request_skipped(tmp_path, caplog):
         epochs=2,
         cache=False,
     )
-    with pytest.raises(ValueError, match=r"dog/1\.png"):
+    with pytest.raises(ValueError, match=r"dog/1\.png cannot be read.* skip_broken"):
         train(recipe, tmp_path / "run")
     recipe = toy_recipe(
         data=str(tmp_path / "data"),

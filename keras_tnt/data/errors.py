@@ -1,0 +1,33 @@
+"""Errors of a pipeline, as a person wants to read them."""
+
+import contextlib
+import re
+
+import tensorflow as tf
+
+
+@contextlib.contextmanager
+def readable_errors():
+    """Turns what a dataset's assertion says inside a graph's error into a ValueError.
+
+    Raises:
+        ValueError: for a picture that cannot be read and the like, naming it.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> from keras_tnt.data.errors import readable_errors
+        >>> try:
+        ...     with readable_errors():
+        ...         tf.debugging.Assert(False, ["cat.jpg", "cannot be read."])
+        ... except ValueError as error:
+        ...     print(error)
+        cat.jpg cannot be read.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        said = re.search(r"assertion failed: \[(.*)\]", error.message)
+        if not said:
+            raise
+        parts = said[1].split("] [")
+        raise ValueError(" ".join(part.strip("b'\"") for part in parts)) from error

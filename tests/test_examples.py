@@ -1,0 +1,40 @@
+"""The examples run as they stand."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run_example(name, folder, *arguments):
+    """What an example prints."""
+    process = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
+    return process.stdout
+
+
+@pytest.mark.slow
+def test_train_imagenet(tmp_path):
+    output = run_example("train_imagenet.py", tmp_path, "--epochs", "2")
+    assert re.search(r"Accuracy of the weights [\d.]+%, of their average", output)
+    assert (tmp_path / "runs" / "train_imagenet" / "model.keras").exists()
+
+
+@pytest.mark.slow
+def test_finetune(tmp_path):
+    output = run_example("finetune.py", tmp_path)
+    accuracy = float(re.search(r"Accuracy ([\d.]+)%", output)[1])
+    assert accuracy > 55
+    model = keras.saving.load_model(tmp_path / "finetuned.keras")
+    assert model.input_shape == (None, 42, 42, 1)

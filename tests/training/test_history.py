@@ -1,0 +1,87 @@
+"""The history of a run, and how an interrupted epoch gets into it."""
+
+import math
+
+import pytest
+
+from keras_tnt.training.callbacks import SaveCheckpoints
+from keras_tnt.training.history import History
+
+
+def test_rows_come_back_as_numbers(tmp_path):
+    history = History(tmp_path / "history.csv")
+    assert history.rows() == []
+    rows = [
+        {"epoch": 1, "loss": 0.1 + 0.2},
+        {"epoch": 2, "loss": 1e-9, "val_loss": 3.5},
+    ]
+    for row in rows:
+        history.write(row)
+    first, second = history.rows()
+    assert second == rows[1]
+    assert math.isnan(first.pop("val_loss"))  # it had none
+    assert first == rows[0]
+    assert [path.name for path in tmp_path.iterdir()] == ["history.csv"]
+
+
+def test_epochs_that_are_done_again_replace_the_old_ones(tmp_path):
+    history = History(tmp_path / "history.csv")
+    for epoch in (1, 2, 3):
+        history.write({"epoch": epoch, "loss": epoch / 10})
+    history.write({"epoch": 2, "loss": 0.5})
+    assert history.rows() == [{"epoch": 1, "loss": 0.1}, {"epoch": 2, "loss": 0.5}]
+
+
+def run_epoch(callback, epoch, losses, first=0):
+    """What Keras calls in an epoch of steps with these losses."""
+    callback.on_epoch_begin(epoch)
+    for batch in range(len(losses)):
+        mean = sum(losses[: batch + 1]) / (batch + 1)
+        callback.on_train_batch_end(batch, {"loss": mean})
+    logs = {"loss": sum(losses) / len(losses)}
+    callback.on_epoch_end(epoch, logs)
+    return logs["loss"]
+
+
+class Recorder:
+    """Checkpoints that keep what they are given."""
+
+    def __init__(self):
+        self.saved = []
+
+    def save(self, step, tensors, state):
+        self.saved.append(state)
+
+
+class NoState:
+    def tensors(self):
+        return {}
+
+
+def test_an_epoch_in_two_parts_has_the_mean_of_all_its_steps():
+    losses = [1.0, 2.0, 4.0, 8.0, 16.0]
+    recorder = Recorder()
+    whole = SaveCheckpoints(recorder, NoState(), 3, 5)
+    assert run_epoch(whole, 0, losses) == pytest.approx(6.2)
+    assert [state["step"] for state in recorder.saved] == [3]
+    state = recorder.saved[0]
+    assert state["logs"]["loss"] == pytest.approx(7 / 3)
+
+    rest = SaveCheckpoints(Recorder(), NoState(), 3, 5, state["step"], state["logs"])
+    assert run_epoch(rest, 0, losses[3:]) == pytest.approx(6.2)
+    assert rest.step == 5
+    assert run_epoch(rest, 1, losses) == pytest.approx(6.2)  # and the next is whole
+    assert rest.step == 10
+    rest.save()
+    assert rest.checkpoints.saved[-1] == {"step": 10, "logs": {}}
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_is_not_saved(loss):
+    recorder = Recorder()
+    callback = SaveCheckpoints(recorder, NoState(), 1, 5)
+    callback.on_epoch_begin(0)
+    callback.on_train_batch_end(0, {"loss": 1.0})
+    with pytest.raises(FloatingPointError, match="at step 2"):
+        callback.on_train_batch_end(1, {"loss": loss})
+    assert [state["step"] for state in recorder.saved] == [1]
