@@ -38,6 +38,7 @@ class StopOnSignal(keras.callbacks.Callback):
         super().__init__()
         self.any_worker = any_worker
         self.number = 0
+        self._calls = 0
 
     @contextlib.contextmanager
     def listening(self):
@@ -63,7 +64,8 @@ class StopOnSignal(keras.callbacks.Callback):
         """Ends the training."""
         stop = bool(self.number)
         if self.any_worker:
-            stop = batch % ASK_EVERY == 0 and self.any_worker(stop)
+            self._calls += 1
+            stop = self._calls % ASK_EVERY == 0 and self.any_worker(stop)
         if stop:
             raise StoppedBySignal(self.number or signal.SIGTERM)
 

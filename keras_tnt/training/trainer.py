@@ -251,7 +251,7 @@ class _Training:
             skip_broken=recipe.skip_broken,
             strategy=self.strategy,
             callbacks=[self.stop],
-            verbose=self.verbose,
+            verbose=int(self.verbose == 1),
         )
 
     def _keep_last_good(self, error):
@@ -272,6 +272,9 @@ class _Training:
         if self.average:
             self.average.copy_to_model()
         self._save_model()
+        broken = len(self.sources.train.broken) + len(self.sources.validation.broken)
+        if broken:
+            self._say(f"{broken} pictures could not be decoded and were left out.")
         rows = self.history.rows()
         if self.writes and rows:
             draw_curves(self.folder.history, self.folder.curves)
