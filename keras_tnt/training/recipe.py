@@ -201,6 +201,6 @@ def _check_names(record_type, names):
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise ValueError(
-                f"{name!r} is no field of a recipe's {record_type.__name__}.{hint} "
+                f"{name!r} is no field of {record_type.__name__}.{hint} "
                 f"Its fields are {', '.join(known)}."
             )
