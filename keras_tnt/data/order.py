@@ -1,4 +1,4 @@
-"""Which picture comes when: a function of the seed, the epoch and the position."""
+"""Which picture comes when: a function of the seed and the step."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ def picture_at(position, epoch, size, seed, repeats=1):
 
     Args:
         position: int64 tensor, from 0.
-        epoch: int64 tensor, from 0.
+        epoch: int64 scalar tensor, from 0.
         size: number of pictures.
         seed: of the order, an integer.
         repeats: how often a picture is shown, 1 to 3.
@@ -61,33 +61,34 @@ class Share:
     def __post_init__(self):
         if not 0 <= self.worker < self.workers:
             raise ValueError(
-                f"worker must be from 0 to {self.workers - 1}, as there are "
-                f"{self.workers} workers; got {self.worker}."
+                f"Workers count from 0 and there are {self.workers}; got "
+                f"worker={self.worker}."
             )
         parts = self.workers * self.replicas
         if self.batch_size < 1 or self.batch_size % parts:
             raise ValueError(
-                f"A batch_size of {self.batch_size} cannot be divided among "
-                f"{self.workers} workers with {self.replicas} replicas each. Take a "
-                f"multiple of {parts}."
+                f"batch_size={self.batch_size} cannot be divided among workers="
+                f"{self.workers} with replicas={self.replicas} each. Take a multiple "
+                f"of {parts}."
             )
 
     @property
-    def batch_of_replica(self):
+    def of_worker(self):
+        """Pictures of a step on this worker."""
+        return self.batch_size // self.workers
+
+    @property
+    def of_replica(self):
         """Pictures of a step on one replica."""
-        return self.batch_size // (self.workers * self.replicas)
+        return self.of_worker // self.replicas
 
-    def samples(self, first_step, epochs):
-        """Numbers this worker's samples, from a step on to the end of training."""
-        samples = self.batch_size // self.workers
-        return tf.data.Dataset.range(
-            first_step * samples, epochs * self.steps_per_epoch * samples
-        )
+    def of(self, values):
+        """Returns this worker's part of what there is one of for each picture."""
+        start = self.worker * self.of_worker
+        return values[start : start + self.of_worker]
 
-    def locate(self, sample):
-        """Returns the step, the epoch, and the position in it of a worker's sample."""
-        samples = self.batch_size // self.workers
-        step, place = sample // samples, sample % samples
-        position = step % self.steps_per_epoch * self.batch_size
-        position += self.worker * samples + place
-        return step, step // self.steps_per_epoch, position
+    def positions(self, step):
+        """Returns the epoch of a step, and where in it this worker's pictures are."""
+        first = step % self.steps_per_epoch * self.batch_size
+        positions = first + tf.range(self.batch_size, dtype=tf.int64)
+        return step // self.steps_per_epoch, self.of(positions)

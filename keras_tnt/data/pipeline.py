@@ -2,12 +2,11 @@
 
 import tensorflow as tf
 
-from keras_tnt.data.guard import load_guarded
-from keras_tnt.data.mixing import mix
+from keras_tnt.data.loading import load_in_order, stop_at
 from keras_tnt.data.opening import open_images
-from keras_tnt.data.order import GROUP, Share, picture_at
+from keras_tnt.data.order import GROUP, Share
+from keras_tnt.data.plans import Evaluation, Training
 from keras_tnt.data.source import ImageSource
-from keras_tnt.data.transforms import evaluation_image, training_image
 from keras_tnt.images import CROP_FRACTION
 
 
@@ -101,92 +100,79 @@ def image_dataset(
     if not isinstance(data, ImageSource):
         source = open_images(data, split, data_dir)
     _check(source, batch_size, augmentation, channels, classes)
-    steps = len(source) // batch_size
-    if augmentation is None:
-        steps = -(-len(source) // batch_size)
-    share = Share(batch_size, steps, worker, workers, replicas)
-    if augmentation is not None and augmentation.mixes and share.batch_of_replica % 2:
-        raise ValueError(
-            f"MixUp and CutMix mix pairs, but with batch_size={batch_size} a replica "
-            f"gets {share.batch_of_replica} pictures. Take a multiple of "
-            f"{2 * workers * replicas}."
-        )
     if cache:
         source = source.in_memory()
-    shape = (*_pair(image_size), channels)
+    height, width = (
+        image_size if isinstance(image_size, list | tuple) else (image_size,) * 2
+    )
+    shape = (height, width, channels)
     if augmentation is None:
-        load = _evaluation(source, share, shape, crop_fraction, skip_broken)
+        steps_per_epoch = -(-len(source) // batch_size)
+        share = Share(batch_size, steps_per_epoch, worker, workers, replicas)
+        plan = Evaluation(source, share, shape, crop_fraction)
     else:
-        load = _training(
-            source, share, shape, crop_fraction, skip_broken, augmentation, seed
-        )
-
-    def finish(images, labels, weights, steps):
-        labels = tf.one_hot(labels, len(source.class_names))
-        labels = labels * (1 - label_smoothing) + label_smoothing / labels.shape[1]
-        if augmentation is None:
-            return images, labels, weights
-        if augmentation.mixes:
-            # The seeds of pictures have no negative numbers, so this is none of them.
-            batch_seed = tf.stack([tf.constant(seed, tf.int64), -1 - steps[0]])
-            return mix(images, labels, batch_seed, augmentation)
-        return images, labels
-
-    dataset = share.samples(first_step, epochs)
-    dataset = dataset.map(load, num_parallel_calls=parallel_calls or tf.data.AUTOTUNE)
-    dataset = dataset.batch(share.batch_of_replica, drop_remainder=True).map(finish)
+        steps_per_epoch = len(source) // batch_size
+        share = Share(batch_size, steps_per_epoch, worker, workers, replicas)
+        plan = Training(source, share, shape, crop_fraction, augmentation, seed)
+        _check_pairs(share, augmentation)
+    steps = range(first_step, epochs * steps_per_epoch)
+    loaded = _load(plan, steps, skip_broken, parallel_calls or tf.data.AUTOTUNE)
+    batches = loaded.batch(share.of_replica, drop_remainder=True)
+    finish = _finish(plan, label_smoothing)
+    dataset = batches.enumerate(first_step * replicas).map(
+        lambda number, batch: finish(number // replicas, *batch)
+    )
+    count = tf.data.experimental.assert_cardinality(len(steps) * replicas)
+    dataset = dataset.apply(count).prefetch(prefetch or tf.data.AUTOTUNE)
     options = tf.data.Options()
     options.deterministic = True
     policy = tf.data.experimental.AutoShardPolicy.OFF  # this is one worker's part
     options.experimental_distribute.auto_shard_policy = policy
-    return dataset.prefetch(prefetch or tf.data.AUTOTUNE).with_options(options)
+    return dataset.with_options(options)
 
 
-def _evaluation(source, share, shape, crop_fraction, skip_broken):
-    """Returns a function from a sample's number to what a batch is made of."""
+def _load(plan, steps, skip_broken, parallel_calls):
+    """The single pictures of some steps, in order."""
+    total = len(steps) * plan.share.of_worker
 
-    def transform(contents):
-        return evaluation_image(contents, shape[:2], shape[2], crop_fraction)
+    def replace(number):
+        samples = plan.choose(steps.start + number // plan.share.of_worker)
+        sample = [values[number % plan.share.of_worker] for values in samples]
+        if skip_broken:
+            return plan.replace(*sample)
+        with tf.control_dependencies([stop_at(plan.source, sample[0])]):
+            return plan.load(*sample)  # for the structure: this is not reached
 
-    def load(sample):
-        step, _, position = share.locate(sample)
-        # Behind the last picture nothing is tried, so the image stays black.
-        tries = tf.cast(position < len(source), tf.int64)
-        index = tf.minimum(position, len(source) - 1)
-        image, label, broken = load_guarded(
-            source, index, transform, shape, tries, skip_broken
+    chosen = tf.data.Dataset.range(steps.start, steps.stop).map(plan.choose)
+    return load_in_order(chosen.unbatch(), plan.load, replace, total, parallel_calls)
+
+
+def _finish(plan, label_smoothing):
+    """Returns a function that makes labels one-hot and mixes the pictures."""
+    classes = len(plan.source.class_names)
+
+    def finish(step, indices, images, labels, *weights):
+        wrong = (labels < 0) | (labels >= classes)
+        first = tf.argmax(wrong)
+        message = f"has a label outside 0 to {classes - 1}, the labels of its classes:"
+        tf.debugging.Assert(
+            ~tf.reduce_any(wrong),
+            [plan.source.describe(indices[first]), message, labels[first]],
         )
-        return image, label, tf.cast(tries - broken, tf.float32), step
+        labels = tf.one_hot(labels, classes)
+        labels = labels * (1 - label_smoothing) + label_smoothing / classes
+        return plan.finish(step, images, labels, *weights)
 
-    return load
+    return finish
 
 
-def _training(source, share, shape, crop_fraction, skip_broken, augmentation, seed):
-    """Returns a function from a sample's number to what a batch is made of."""
-
-    def load(sample):
-        step, epoch, position = share.locate(sample)
-        index = picture_at(position, epoch, len(source), seed, augmentation.repeats)
-        sample_seed = tf.stack([tf.constant(seed, tf.int64), epoch * 2**32 + position])
-
-        def transform(contents):
-            return training_image(
-                contents, sample_seed, augmentation, shape[:2], shape[2], crop_fraction
-            )
-
-        tries = len(source) if skip_broken else 1
-        image, label, broken = load_guarded(
-            source, index, transform, shape, tries, skip_broken
+def _check_pairs(share, augmentation):
+    if augmentation.mixes and share.of_replica % 2:
+        raise ValueError(
+            f"MixUp and CutMix mix pairs, but with batch_size={share.batch_size} each "
+            f"replica gets {share.of_replica} pictures. Take a multiple of "
+            f"{2 * share.workers * share.replicas}."
         )
-        message = f"None of the pictures of {source.name!r} can be read or decoded."
-        tf.debugging.Assert(broken < len(source), [message])
-        return image, label, tf.constant(1.0), step
-
-    return load
-
-
-def _pair(size):
-    return tuple(size) if isinstance(size, list | tuple) else (size, size)
 
 
 def _check(source, batch_size, augmentation, channels, classes):

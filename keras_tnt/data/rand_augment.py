@@ -12,7 +12,7 @@ import tensorflow as tf
 FILL = 128.0  # where a moved picture leaves nothing: the mean of the models' scaling
 
 
-def rand_augment(image, seed, augmentation):
+def rand_augment(image, operations_seed, magnitudes_seed, augmentation):
     """Applies some random operations of random magnitude, one after the other.
 
     "Increasing" severities, as in timm's `rand-m9-mstd0.5-inc1`: every operation but
@@ -21,7 +21,8 @@ def rand_augment(image, seed, augmentation):
 
     Args:
         image: float32 (height, width, channels), whole numbers 0-255, of static shape.
-        seed: a pair of integers, a tensor.
+        operations_seed: a pair of integers, a tensor; which operations.
+        magnitudes_seed: another; how strong.
         augmentation: an `Augmentation`, which says how many and how strong.
 
     Returns:
@@ -34,11 +35,10 @@ def rand_augment(image, seed, augmentation):
         )
         return tf.round(keras_cv_layer(number, magnitude / 10)(image))
     number = augmentation.rand_augment
-    choice_seed, magnitude_seed = tf.unstack(tf.random.split(seed, 2), 2)
-    draws = tf.random.stateless_uniform((number, 3), choice_seed)
+    draws = tf.random.stateless_uniform((number, 3), operations_seed)
     levels = tf.random.stateless_normal(
         (number,),
-        magnitude_seed,
+        magnitudes_seed,
         augmentation.rand_augment_magnitude,
         augmentation.rand_augment_std,
     )

@@ -5,6 +5,7 @@ same picture.
 """
 
 import math
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -19,72 +20,92 @@ ERASED_AREA = (0.02, 1 / 3)
 ERASED_RATIO = (0.3, 1 / 0.3)
 
 
-def evaluation_image(contents, size, channels, crop_fraction):
+class Seeds(NamedTuple):
+    """The seeds of one picture, a pair of integers for each random choice."""
+
+    crop_size: tf.Tensor
+    crop_place: tf.Tensor
+    interpolation: tf.Tensor
+    flip: tf.Tensor
+    operations: tf.Tensor
+    magnitudes: tf.Tensor
+    erasing: tf.Tensor
+    erased_size: tf.Tensor
+    erased_place: tf.Tensor
+    noise: tf.Tensor
+
+
+SEEDS = len(Seeds._fields)
+
+
+def evaluation_image(contents, shape, crop_fraction):
     """Decodes a picture and takes its center, as in the published evaluation.
 
     Args:
         contents: an encoded picture, a scalar string tensor.
-        size: height and width.
-        channels: 1 for gray, 3 for color.
+        shape: height, width and channels of the result; 1 channel is gray, 3 are color.
         crop_fraction: as in `keras_tnt.preprocess_input`.
 
     Returns:
-        A float32 tensor (height, width, channels), whole numbers 0-255.
+        A float32 tensor of that shape, whole numbers 0-255.
     """
-    image = _to_channels(decode_image(contents), channels)
-    return preprocess_input(image, size, crop_fraction)
+    image = _to_channels(decode_image(contents), shape[2])
+
+    def preprocess():
+        return preprocess_input(image, shape[:2], crop_fraction)
+
+    if crop_fraction < 1:
+        return preprocess()
+    # Small pictures often have the right size already, which is the fastest resize.
+    fits = tf.reduce_all(tf.shape(image) == shape)
+    image = tf.cond(fits, lambda: tf.cast(image, tf.float32), preprocess)
+    return tf.ensure_shape(image, shape)
 
 
-def training_image(contents, seed, augmentation, size, channels, crop_fraction):
+def training_image(contents, seeds, augmentation, shape, crop_fraction):
     """Decodes a picture and augments it, but for mixing, which needs a batch.
 
     Args:
         contents: an encoded picture, a scalar string tensor.
-        seed: a pair of integers, a tensor.
+        seeds: an integer tensor (`SEEDS`, 2).
         augmentation: an `Augmentation`.
-        size: height and width.
-        channels: 1 for gray, 3 for color.
+        shape: height, width and channels of the result; 1 channel is gray, 3 are color.
         crop_fraction: of pictures that are not cropped at random.
 
     Returns:
-        A float32 tensor (height, width, channels), 0-255; whole numbers but for the
-        noise of random erasing.
+        A float32 tensor of that shape, 0-255; whole numbers but for the noise of random
+        erasing.
     """
-    crop_seed, flip_seed, policy_seed, erase_seed = tf.unstack(
-        tf.random.split(seed, 4), 4
-    )
+    seeds = Seeds(*tf.unstack(seeds, SEEDS))
     if augmentation.crop_scale is None:
-        image = evaluation_image(contents, size, channels, crop_fraction)
+        image = evaluation_image(contents, shape, crop_fraction)
     else:
-        image = _random_crop(contents, crop_seed, augmentation, size, channels)
+        image = _random_crop(contents, seeds, augmentation, shape)
     if augmentation.flip:
-        mirrored = _uniform(flip_seed, ()) < augmentation.flip
+        mirrored = _uniform(seeds.flip, ()) < augmentation.flip
         image = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
     if augmentation.rand_augment:
-        image = rand_augment(image, policy_seed, augmentation)
+        image = rand_augment(image, seeds.operations, seeds.magnitudes, augmentation)
     if augmentation.random_erasing:
-        image = _random_erasing(image, erase_seed, augmentation.random_erasing)
-    return tf.ensure_shape(image, (*size, channels))
+        image = _random_erasing(image, seeds, augmentation.random_erasing)
+    return tf.ensure_shape(image, shape)
 
 
-def _random_crop(contents, seed, augmentation, size, channels):
+def _random_crop(contents, seeds, augmentation, shape):
     """A random rectangle of a picture, resized."""
-    box_seed, method_seed = tf.unstack(tf.random.split(seed, 2), 2)
 
-    def choose(height, width):
-        return _crop_box(
-            height, width, box_seed, augmentation.crop_scale, augmentation.crop_ratio
-        )
+    def choose_box(height, width):
+        return _crop_box(height, width, seeds, augmentation)
 
-    image = _to_channels(decode_and_crop(contents, choose), channels)
+    image = _to_channels(decode_and_crop(contents, choose_box), shape[2])
 
     def resize(method):
-        return tf.image.resize(image, size, method, antialias=True)
+        return tf.image.resize(image, shape[:2], method, antialias=True)
 
     method = augmentation.interpolation
     if method == "random":
         resized = tf.cond(
-            _uniform(method_seed, ()) < 0.5,
+            _uniform(seeds.interpolation, ()) < 0.5,
             lambda: resize("bilinear"),
             lambda: resize("bicubic"),
         )
@@ -131,43 +152,43 @@ def decode_and_crop(contents, choose_box):
     return image
 
 
-def _crop_box(height, width, seed, scale, ratio):
+def _crop_box(height, width, seeds, augmentation):
     """The first of ten random rectangles that fits; else a large central one."""
-    size_seed, place_seed = tf.unstack(tf.random.split(seed, 2), 2)
+    low, high = augmentation.crop_ratio
     full = tf.cast(tf.stack([height, width]), tf.float32)
-    sides = _random_sides(full, size_seed, scale, [1 / ratio[1], 1 / ratio[0]])
+    sides = _random_sides(
+        full, seeds.crop_size, augmentation.crop_scale, (1 / high, 1 / low)
+    )
     fits = tf.reduce_all((sides >= 1) & (sides <= full), axis=1)
     # The largest rectangle with a permitted ratio of sides.
-    fallback = tf.round(tf.minimum(full, full[::-1] * [1 / ratio[0], ratio[1]]))
-    fallback = tf.maximum(fallback, 1.0)
-    fitting = tf.reduce_any(fits)
-    box = tf.where(fitting, sides[tf.argmax(fits)], fallback)
+    central = tf.round(tf.minimum(full, full[::-1] * [1 / low, high]))
+    found = tf.reduce_any(fits)
+    box = tf.where(found, sides[tf.argmax(fits)], tf.maximum(central, 1.0))
     free = full - box
-    place = tf.floor(_uniform(place_seed, (2,)) * (free + 1))
-    corner = tf.where(fitting, tf.minimum(place, free), tf.floor(free / 2))
+    place = tf.floor(_uniform(seeds.crop_place, (2,)) * (free + 1))
+    corner = tf.where(found, tf.minimum(place, free), tf.floor(free / 2))
     return tf.unstack(tf.cast(tf.concat([corner, box], 0), tf.int32), 4)
 
 
-def _random_erasing(image, seed, probability):
+def _random_erasing(image, seeds, probability):
     """Maybe fills a rectangle with noise: normal, around and as wide as all values."""
-    chance, size_seed, place_seed, noise_seed = tf.unstack(tf.random.split(seed, 4), 4)
     height, width, _ = image.shape
     full = tf.constant([height, width], tf.float32)
 
     def erase():
-        sides = _random_sides(full, size_seed, ERASED_AREA, ERASED_RATIO)
+        sides = _random_sides(full, seeds.erased_size, ERASED_AREA, ERASED_RATIO)
         fits = tf.reduce_all(sides < full, axis=1)
         box = tf.where(tf.reduce_any(fits), sides[tf.argmax(fits)], 0.0)
-        place = tf.floor(_uniform(place_seed, (2,)) * (full - box + 1))
+        place = tf.floor(_uniform(seeds.erased_place, (2,)) * (full - box + 1))
         top, left = tf.unstack(tf.minimum(place, full - box))
         rows = tf.range(height, dtype=tf.float32)[:, None, None]
         columns = tf.range(width, dtype=tf.float32)[None, :, None]
         inside = (rows >= top) & (rows < top + box[0])
         inside &= (columns >= left) & (columns < left + box[1])
-        noise = tf.random.stateless_normal(image.shape, noise_seed, 127.5, 127.5)
+        noise = tf.random.stateless_normal(image.shape, seeds.noise, 127.5, 127.5)
         return tf.where(inside, tf.clip_by_value(noise, 0.0, 255.0), image)
 
-    return tf.cond(_uniform(chance, ()) < probability, erase, lambda: image)
+    return tf.cond(_uniform(seeds.erasing, ()) < probability, erase, lambda: image)
 
 
 def _random_sides(full, seed, area, ratio):
