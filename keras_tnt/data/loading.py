@@ -38,9 +38,8 @@ def load_in_order(samples, load, replace, total, parallel_calls):
         return number + 1, (expected, number, loaded)
 
     def fill(expected, number, loaded):
-        kept = [
-            tensor[tf.newaxis][: tf.cast(number < total, tf.int32)] for tensor in loaded
-        ]
+        is_sample = tf.cast(number < total, tf.int32)  # and not the end
+        kept = [tensor[tf.newaxis][:is_sample] for tensor in loaded]
 
         def add_missing():
             missing = tf.range(expected, number)
