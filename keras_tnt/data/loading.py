@@ -17,8 +17,8 @@ def load_in_order(samples, load, replace, total, parallel_calls):
     Args:
         samples: a `tf.data.Dataset`; an element is what `load` takes.
         load: returns a tuple of tensors of static shape; may fail.
-        replace: takes the number of a sample that failed, an int64 tensor, and returns
-            what `load` would.
+        replace: takes the number of a sample that failed, an int64 tensor, and tensors
+            like those that `load` returns; returns what takes its place.
         total: number of samples.
         parallel_calls: number of samples loaded at a time.
 
@@ -30,7 +30,7 @@ def load_in_order(samples, load, replace, total, parallel_calls):
         num_parallel_calls=parallel_calls,
     )
     spec = numbered.element_spec[1]
-    nothing = tuple(tf.zeros(tensor.shape, tensor.dtype) for tensor in spec)
+    nothing = _zeros(spec)
     end = tf.data.Dataset.from_tensors((tf.constant(total, tf.int64), nothing))
 
     def expect(expected, element):
@@ -43,7 +43,11 @@ def load_in_order(samples, load, replace, total, parallel_calls):
 
         def add_missing():
             missing = tf.range(expected, number)
-            added = tf.map_fn(replace, missing, fn_output_signature=spec)
+            added = tf.map_fn(
+                lambda number: replace(number, nothing),
+                missing,
+                fn_output_signature=spec,
+            )
             return [tf.concat(pair, 0) for pair in zip(added, kept, strict=True)]
 
         filled = tf.cond(number > expected, add_missing, lambda: kept)
@@ -54,6 +58,10 @@ def load_in_order(samples, load, replace, total, parallel_calls):
 
     complete = numbered.ignore_errors().concatenate(end)
     return complete.scan(tf.constant(0, tf.int64), expect).map(fill).unbatch()
+
+
+def _zeros(spec):
+    return tuple(tf.zeros(tensor.shape, tensor.dtype) for tensor in spec)
 
 
 def stop_at(source, index):
@@ -76,10 +84,14 @@ def next_readable(source, index, load):
     Raises:
         tf.errors.InvalidArgumentError: when it runs, if there is none.
     """
-    others = tf.data.Dataset.range(1, len(source)).map(
-        lambda distance: (distance, load((index + distance) % len(source)))
-    )
-    distance, loaded = others.ignore_errors().take(1).get_single_element()
+    distances = tf.data.Dataset.range(1, len(source))
+    others = distances.map(lambda d: (d, load((index + d) % len(source))))
+    size = tf.constant(len(source), tf.int64)
+    none = tf.data.Dataset.from_tensors((size, _zeros(others.element_spec[1])))
+    found = others.ignore_errors().concatenate(none).take(1)
+    distance, loaded = found.get_single_element()
+    message = f"None of the pictures of {source.name!r} can be read or decoded."
+    tf.debugging.Assert(distance < size, [message])
     noted = note_broken(source, (index + tf.range(distance)) % len(source))
     with tf.control_dependencies([noted]):
         return tuple(tf.identity(tensor) for tensor in loaded)

@@ -99,13 +99,11 @@ def image_dataset(
     source = data
     if not isinstance(data, ImageSource):
         source = open_images(data, split, data_dir)
-    _check(source, batch_size, augmentation, channels, classes)
+    _check(source, batch_size, augmentation, classes)
+    _check_numbers(label_smoothing, epochs, first_step)
     if cache:
         source = source.in_memory()
-    height, width = (
-        image_size if isinstance(image_size, list | tuple) else (image_size,) * 2
-    )
-    shape = (height, width, channels)
+    shape = _shape(image_size, channels)
     if augmentation is None:
         steps_per_epoch = -(-len(source) // batch_size)
         share = Share(batch_size, steps_per_epoch, worker, workers, replicas)
@@ -116,32 +114,40 @@ def image_dataset(
         plan = Training(source, share, shape, crop_fraction, augmentation, seed)
         _check_pairs(share, augmentation)
     steps = range(first_step, epochs * steps_per_epoch)
-    loaded = _load(plan, steps, skip_broken, parallel_calls or tf.data.AUTOTUNE)
-    batches = loaded.batch(share.of_replica, drop_remainder=True)
-    finish = _finish(plan, label_smoothing)
-    dataset = batches.enumerate(first_step * replicas).map(
-        lambda number, batch: finish(number // replicas, *batch)
-    )
-    count = tf.data.experimental.assert_cardinality(len(steps) * replicas)
-    dataset = dataset.apply(count).prefetch(prefetch or tf.data.AUTOTUNE)
+    dataset = _batches(plan, steps, label_smoothing, skip_broken, parallel_calls)
     options = tf.data.Options()
     options.deterministic = True
     policy = tf.data.experimental.AutoShardPolicy.OFF  # this is one worker's part
     options.experimental_distribute.auto_shard_policy = policy
-    return dataset.with_options(options)
+    return dataset.prefetch(prefetch or tf.data.AUTOTUNE).with_options(options)
+
+
+# Without autograph, which nothing here needs, tracing takes a third of the time.
+@tf.autograph.experimental.do_not_convert
+def _batches(plan, steps, label_smoothing, skip_broken, parallel_calls):
+    """The batches of some steps, one after the other for each replica."""
+    loaded = _load(plan, steps, skip_broken, parallel_calls or tf.data.AUTOTUNE)
+    batches = loaded.batch(plan.share.of_replica, drop_remainder=True)
+    finish = _finish(plan, label_smoothing)
+    replicas = plan.share.replicas
+    finished = batches.enumerate(steps.start * replicas).map(
+        lambda number, batch: finish(number // replicas, *batch)
+    )
+    count = tf.data.experimental.assert_cardinality(len(steps) * replicas)
+    return finished.apply(count)
 
 
 def _load(plan, steps, skip_broken, parallel_calls):
     """The single pictures of some steps, in order."""
     total = len(steps) * plan.share.of_worker
 
-    def replace(number):
+    def replace(number, nothing):
         samples = plan.choose(steps.start + number // plan.share.of_worker)
         sample = [values[number % plan.share.of_worker] for values in samples]
         if skip_broken:
             return plan.replace(*sample)
         with tf.control_dependencies([stop_at(plan.source, sample[0])]):
-            return plan.load(*sample)  # for the structure: this is not reached
+            return tuple(tf.identity(tensor) for tensor in nothing)  # not reached
 
     chosen = tf.data.Dataset.range(steps.start, steps.stop).map(plan.choose)
     return load_in_order(chosen.unbatch(), plan.load, replace, total, parallel_calls)
@@ -154,10 +160,11 @@ def _finish(plan, label_smoothing):
     def finish(step, indices, images, labels, *weights):
         wrong = (labels < 0) | (labels >= classes)
         first = tf.argmax(wrong)
+        index = indices[first] % len(plan.source)  # behind the last one there is none
         message = f"has a label outside 0 to {classes - 1}, the labels of its classes:"
         tf.debugging.Assert(
             ~tf.reduce_any(wrong),
-            [plan.source.describe(indices[first]), message, labels[first]],
+            [plan.source.describe(index), message, labels[first]],
         )
         labels = tf.one_hot(labels, classes)
         labels = labels * (1 - label_smoothing) + label_smoothing / classes
@@ -175,9 +182,28 @@ def _check_pairs(share, augmentation):
         )
 
 
-def _check(source, batch_size, augmentation, channels, classes):
+def _shape(image_size, channels):
+    pair = image_size if isinstance(image_size, list | tuple) else (image_size,) * 2
+    if len(pair) != 2 or not all(isinstance(x, int) and x > 0 for x in pair):
+        raise ValueError(
+            "image_size must be a whole number of pixels or a pair (height, width), "
+            f"got {image_size!r}."
+        )
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 (gray) or 3 (color), got {channels!r}.")
+    return (*pair, channels)
+
+
+def _check_numbers(label_smoothing, epochs, first_step):
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must be from 0 to 1, got {label_smoothing}.")
+    if epochs < 1:
+        raise ValueError(f"epochs must be at least 1, got {epochs}.")
+    if first_step < 0:
+        raise ValueError(f"first_step must be at least 0, got {first_step}.")
+
+
+def _check(source, batch_size, augmentation, classes):
     if classes is not None and classes != len(source.class_names):
         raise ValueError(
             f"{source.name!r} has {len(source.class_names)} classes, but {classes} "

@@ -57,6 +57,8 @@ def rand_augment(image, operations_seed, magnitudes_seed, augmentation):
     return image
 
 
+# As a function of its own it is traced once, not once for each operation drawn.
+@tf.function(autograph=False)
 def apply_operation(image, number, level, sign):
     """Applies one operation.
 
