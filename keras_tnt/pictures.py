@@ -140,6 +140,34 @@ def draw_attention(model, images, titles, path):
     _save(figure, path)
 
 
+def draw_augmented(images, labels, class_names, path):
+    """Draws a batch that a model trains on, with the shares of its classes.
+
+    Args:
+        images: array ``(batch, height, width, channels)``, 0-255.
+        labels: array ``(batch, classes)``, shares that sum to 1.
+        class_names: the classes' names.
+        path: the PNG file to write.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.pictures import draw_augmented
+        >>> images = numpy.zeros((2, 28, 28, 1))
+        >>> labels = numpy.array([[0.3, 0.7], [1.0, 0.0]])
+        >>> draw_augmented(images, labels, ["night", "day"], "augmented.png")
+    """
+    columns = 6
+    figure, axes = _figure(-(-len(images) // columns), columns, (1.9, 2.15), each=True)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, image, shares in zip(axes.flat, images, labels, strict=False):
+        _show(axis, image)
+        most = np.argsort(-shares, kind="stable")[:2]  # a mixed picture has two
+        lines = [f"{class_names[c]} {shares[c]:.0%}" for c in most if shares[c] > 0]
+        axis.set_title("\n".join(lines), fontsize=8)
+    _save(figure, path)
+
+
 def draw_confusion(confusion, class_names, path):
     """Draws a confusion matrix: true classes as rows, shares of a row as shades.
 

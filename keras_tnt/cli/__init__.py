@@ -5,10 +5,10 @@ import logging
 import sys
 
 from keras_tnt import __version__
-from keras_tnt.cli import demo, evaluate, predict, train
+from keras_tnt.cli import data, demo, evaluate, predict, train
 from keras_tnt.training.callbacks import StoppedBySignal
 
-COMMANDS = (demo, train, evaluate, predict)
+COMMANDS = (demo, train, evaluate, predict, data)
 
 ERRORS = (FloatingPointError, ImportError, OSError, RuntimeError, ValueError)
 
