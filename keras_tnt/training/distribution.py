@@ -118,8 +118,9 @@ def _tpu(name):
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (tf.errors.OpError, OSError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
         raise RuntimeError(
-            f"There is no TPU {name!r}: {error}\nOn a TPU VM, install the package "
+            f"There is no TPU {name!r}: {reason}\nOn a TPU VM, install the package "
             "tensorflow-tpu in place of tensorflow, and set TPU_NAME to 'local'."
         ) from error
     return tf.distribute.TPUStrategy(resolver)

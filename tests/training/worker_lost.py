@@ -1,0 +1,36 @@
+"""A worker that trains until another one is lost."""
+
+import time
+
+import keras
+import tensorflow as tf
+
+from keras_tnt.training import distribution
+
+
+class Report(keras.callbacks.Callback):
+    """Prints the steps."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        print("step", batch, flush=True)
+        time.sleep(0.05)
+
+
+def main():
+    """Trains a perceptron on zeros."""
+    strategy = distribution.strategy()
+    with strategy.scope():
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile(keras.optimizers.SGD(), "mse")
+    data = distribution.distribute(
+        strategy,
+        lambda *place: tf.data.Dataset.from_tensors((tf.zeros((2, 2)), [0, 0])),
+    )
+    with distribution.worker_errors(strategy):
+        model.fit(
+            data, steps_per_epoch=10**9, shuffle=False, verbose=0, callbacks=[Report()]
+        )
+
+
+if __name__ == "__main__":
+    main()
