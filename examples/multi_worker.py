@@ -1,0 +1,70 @@
+"""Trains one model with several workers, each a process with devices of its own.
+
+    python examples/multi_worker.py                 # two workers on this machine
+    python examples/multi_worker.py --workers 3
+
+On several machines, give each an environment variable TF_CONFIG (or start them with
+Slurm's srun), a run folder that all share, and the real pictures:
+
+    python examples/multi_worker.py --recipe imagenet_300ep --out /shared/runs/tnt_s
+
+The same command again goes on where a run was ended.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import sys
+
+from keras_tnt.training import distribution, train
+from keras_tnt.training.recipes import RECIPES
+
+
+def work(options):
+    """Does the part of one worker; all of them run this, with the same options."""
+    # First of all, before TensorFlow computes anything. It waits for the others.
+    strategy = distribution.strategy("multi_worker")
+
+    recipe = RECIPES[options.recipe]()
+    if options.recipe == "fashion_mnist_demo":  # less of it, for a first look
+        recipe = dataclasses.replace(recipe, train_split="train[:20%]", epochs=3)
+
+    # Each worker reads its own part of every global batch; only the chief writes.
+    result = train(recipe, options.out, strategy)
+
+    if distribution.is_chief(strategy):
+        accuracy = result.history[-1]["val_accuracy"]
+        print(f"{strategy.num_replicas_in_sync} replicas trained: {accuracy:.1%} right")
+
+
+def start_workers(number):
+    """Starts this script once for each worker; the exit status of the worst."""
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(number)]
+    addresses = [f"localhost:{free.getsockname()[1]}" for free in sockets]
+    for free in sockets:
+        free.close()
+    workers = []
+    for index in range(number):
+        task = {"type": "worker", "index": index}
+        config = json.dumps({"cluster": {"worker": addresses}, "task": task})
+        workers.append(
+            subprocess.Popen(
+                [sys.executable, *sys.argv], env=os.environ | {"TF_CONFIG": config}
+            )
+        )
+    return max(abs(worker.wait()) for worker in workers)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--recipe", choices=RECIPES, default="fashion_mnist_demo")
+    parser.add_argument("--out", default="runs/multi_worker")
+    parser.add_argument("--workers", type=int, default=2, help="on this machine")
+    options = parser.parse_args()
+    if "TF_CONFIG" in os.environ or "SLURM_STEP_NUM_TASKS" in os.environ:
+        work(options)
+    else:
+        sys.exit(start_workers(options.workers))
