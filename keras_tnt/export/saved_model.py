@@ -6,12 +6,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_tnt.decoding import decode_image
-from keras_tnt.images import CROP_FRACTION, preprocess_input
+from keras_tnt.decoding import MAX_PIXELS
+from keras_tnt.export.serving_files import (
+    write_batching_parameters,
+    write_metadata,
+    write_warm_up,
+)
+from keras_tnt.export.signatures import Signatures
+from keras_tnt.images import CROP_FRACTION
+from keras_tnt.layers import PixelEmbedding
 
 RELOAD = Path(__file__).with_name("reload_saved_model.py")
 
@@ -23,34 +29,51 @@ def export_saved_model(
     version=None,
     top_k=5,
     crop_fraction=CROP_FRACTION,
+    batch_sizes=(1, 2, 4, 8, 16, 32),
+    license=None,
     overwrite=False,
 ):
     """Exports a classifier as a SavedModel for TensorFlow Serving.
 
-    The SavedModel needs neither Keras nor this package. It has two signatures, both
-    of dynamic batch:
+    The SavedModel needs neither Keras nor this package. Its signatures have a dynamic
+    batch; all numbers that come out are float32, whatever the model's precision:
 
     - ``serving_default``: ``image_bytes``, encoded pictures (string, ``(batch,)``), to
-      ``classes`` (string), ``class_ids`` (int64) and ``scores`` (float32), each
-      ``(batch, top_k)``, best first. Decoding, resizing and center crop are inside.
+      ``classes`` (string), ``class_ids`` (int64) and ``scores``, each
+      ``(batch, top_k)``, best first, and ``ok`` (bool, ``(batch,)``). Decoding,
+      resizing and center crop are inside. A picture that cannot be read, or has more
+      than `keras_tnt.decoding.MAX_PIXELS`, has ``ok`` false, empty classes, ids -1 and
+      scores NaN; the others in its batch are answered as ever.
     - ``predict_images``: ``images``, pixels as the model takes them (float32,
-      ``(batch, height, width, channels)``), to ``probabilities`` (float32,
-      ``(batch, classes)``).
+      ``(batch, height, width, channels)``), to ``probabilities`` and ``logits``,
+      each ``(batch, classes)``.
+    - ``predict_images_uint8``: the same for uint8; a signature has one type only.
+    - ``features``: ``images`` (float32) to ``embedding``, what the head gets, for a TNT
+      the class token after the final norm, ``(batch, dim)``, and ``feature_map``, the
+      patches after the final norm, ``(batch, h, w, dim)``. Only for a model that has
+      the layers of a TNT and ends in a Dense layer, not if it is nested in another.
+
+    Beside it in the version's folder are ``assets/labels.txt``, ``metadata.json``, and
+    for the server warm-up requests and ``batching_params.pbtxt``; see docs/serving.md.
 
     Args:
-        model: a TNT with softmax head and preprocessing inside; 1 or 3 channels.
+        model: a classifier, such as a TNT, with preprocessing inside; 1 or 3 channels.
+            It ends in a Dense layer. A model that does not, such as a nested one, has
+            to end in a softmax, whose logarithm are the logits, or in logits.
         path: the folder of the model; the version becomes a folder in it.
         labels: names of the classes; their indices by default.
         version: a positive number; the next free one by default.
         top_k: classes in an answer; all of them if there are fewer.
         crop_fraction: central share of a picture that is looked at.
+        batch_sizes: sizes of the batches that the server makes of requests, rising.
+        license: SPDX identifier of the weights' license, for the metadata.
         overwrite: whether an existing version may be replaced.
 
     Returns:
         The `pathlib.Path` of the version's folder.
 
     Raises:
-        ValueError: if labels, version, ``top_k`` or model do not fit.
+        ValueError: if labels, version, ``top_k``, ``batch_sizes`` or model do not fit.
         FileExistsError: if the version exists, without ``overwrite``.
 
     Example:
@@ -61,8 +84,10 @@ def export_saved_model(
         '1'
     """
     labels = _checked_labels(model, labels)
+    batch_sizes = _checked_batch_sizes(batch_sizes)
     if top_k < 1:
         raise ValueError(f"top_k must be at least 1, got {top_k}.")
+    top_k = min(top_k, len(labels))
     path = Path(path)
     version = _next_version(path) if version is None else version
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
@@ -73,22 +98,35 @@ def export_saved_model(
             f"{target} exists. Choose another version, leave it out for the next free "
             "one, or pass overwrite=True."
         )
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.add_endpoint(
-        "serving_default",
-        _classify_files(model, labels, min(top_k, len(labels)), crop_fraction),
-        [tf.TensorSpec((None,), tf.string, name="image_bytes")],
-    )
-    archive.add_endpoint(
-        "predict_images",
-        lambda images: {"probabilities": model(images, training=False)},
-        [tf.TensorSpec(model.input_shape, tf.float32, name="images")],
-    )
+    module = Signatures(model, labels, top_k, crop_fraction)
+    _, height, width, channels = model.input_shape
+    record = {
+        "name": path.name,
+        "version": version,
+        "license": license,
+        "classes": len(labels),
+        "top_k": top_k,
+        "input": {"height": height, "width": width, "channels": channels},
+        "preprocessing": {
+            "resize": "bicubic, antialias, until the picture covers the box",
+            "box": [int(side / crop_fraction) for side in (height, width)],
+            "crop": "center",
+            "crop_fraction": crop_fraction,
+            "values": [0, 255],
+            "max_pixels": MAX_PIXELS,
+        },
+        "signatures": sorted(module.functions),
+    }
     path.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path, prefix=".export-") as folder:
         written = Path(folder) / "saved_model"
-        archive.write_out(written, verbose=False)
+        names = Path(folder) / "labels.txt"
+        names.write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+        module.labels = tf.saved_model.Asset(str(names))
+        tf.saved_model.save(module, str(written), signatures=module.functions)
+        write_warm_up(written, path.name, module.functions, batch_sizes)
+        write_batching_parameters(written, batch_sizes)
+        write_metadata(written, model, record)
         _move_into_place(written, target, replaced=Path(folder) / "replaced")
     return target
 
@@ -150,6 +188,11 @@ def _checked_labels(model, labels):
             "Expected a classifier of gray or color pictures, got a model from "
             f"{model.input_shape} to {model.output_shape}."
         )
+    if any(isinstance(layer, PixelEmbedding) for layer in model.layers[:2]):
+        raise ValueError(
+            f"Model {model.name!r} expects images that are scaled already. Build it "
+            "with include_preprocessing=True, and load its weights into that."
+        )
     classes = model.output_shape[-1]
     labels = [str(i) for i in range(classes)] if labels is None else list(labels)
     if len(labels) != classes:
@@ -158,7 +201,20 @@ def _checked_labels(model, labels):
         )
     if not all(isinstance(label, str) for label in labels):
         raise ValueError(f"Labels must be strings, got {labels[:3]}…")
+    broken = [label for label in labels if len(label.splitlines()) != 1]
+    if broken:
+        raise ValueError(f"Labels must be of one line each, got {broken[:3]}.")
     return labels
+
+
+def _checked_batch_sizes(sizes):
+    sizes = list(sizes)
+    if not sizes or sizes[0] < 1 or sizes != sorted(set(sizes)):
+        raise ValueError(
+            "batch_sizes must be positive numbers, each larger than the one before, "
+            f"got {sizes}."
+        )
+    return sizes
 
 
 def _move_into_place(written, target, replaced):
@@ -176,27 +232,3 @@ def _move_into_place(written, target, replaced):
 def _next_version(path):
     versions = [int(entry.name) for entry in path.glob("*") if entry.name.isdecimal()]
     return max(versions, default=0) + 1
-
-
-def _classify_files(model, labels, top_k, crop_fraction):
-    """Returns the function behind ``serving_default``."""
-    _, height, width, channels = model.input_shape
-    names = tf.constant(labels)
-
-    def read(contents):
-        image = decode_image(contents)
-        if channels == 1:
-            image = tf.image.rgb_to_grayscale(image)
-        return preprocess_input(image, (height, width), crop_fraction)
-
-    def classify(image_bytes):
-        spec = tf.TensorSpec((height, width, channels), tf.float32)
-        images = tf.map_fn(read, image_bytes, fn_output_signature=spec)
-        scores, ids = tf.math.top_k(model(images, training=False), top_k)
-        return {
-            "classes": tf.gather(names, ids),
-            "class_ids": tf.cast(ids, tf.int64),
-            "scores": scores,
-        }
-
-    return classify

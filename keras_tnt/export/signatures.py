@@ -1,0 +1,186 @@
+"""The functions behind the signatures of a SavedModel, as TensorFlow ops alone."""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_tnt.decoding import decode_image
+from keras_tnt.images import preprocess_input
+
+SMALLEST = np.finfo("float32").tiny  # positive, so that it has a logarithm
+
+
+class Signatures(tf.Module):
+    """What goes into a SavedModel: a classifier's signatures and variables.
+
+    Args:
+        model: a classifier of pictures, which is left as it is.
+        labels: names of the classes.
+        top_k: classes in an answer.
+        crop_fraction: central share of a picture that is looked at.
+
+    Attributes:
+        functions: the signatures, by name.
+    """
+
+    def __init__(self, model, labels, top_k, crop_fraction):
+        super().__init__()
+        _, height, width, channels = model.input_shape
+        answer, self.model_variables = _answers(model)
+        images = tf.TensorSpec((None, height, width, channels), tf.float32, "images")
+        # All signatures call this one function: the network is traced and kept once.
+        answer = tf.function(answer, input_signature=[images], autograph=False)
+        classify = _classify(answer, model.input_shape, labels, top_k, crop_fraction)
+        self.functions = {
+            "serving_default": _function(
+                classify, tf.TensorSpec((None,), tf.string, "image_bytes")
+            ),
+            "predict_images": _function(
+                _pick(answer, "probabilities", "logits"), images
+            ),
+            "predict_images_uint8": _function(
+                _pick(answer, "probabilities", "logits"),
+                tf.TensorSpec(images.shape, tf.uint8, "images"),
+            ),
+        }
+        if "feature_map" in answer.get_concrete_function().structured_outputs:
+            self.functions["features"] = _function(
+                _pick(answer, "embedding", "feature_map"), images
+            )
+
+
+def _function(python_function, spec):
+    return tf.function(python_function, input_signature=[spec], autograph=False)
+
+
+def _pick(answer, *names):
+    def picked(images):
+        outputs = answer(tf.cast(images, tf.float32))
+        return {name: outputs[name] for name in names}
+
+    return picked
+
+
+def _answers(model):
+    """A function from images to all that a model can say, and its variables.
+
+    Logits are what the head gives before its activation. They come from a copy of the
+    head, so that one run of the network gives both.
+    """
+    head = model.layers[-1]
+    if not (isinstance(head, keras.layers.Dense) and head.output is model.output):
+        return _answers_of_any(model)
+    outputs = {"embedding": head.input}
+    feature_map = _feature_map(model)
+    if feature_map is not None:
+        outputs["feature_map"] = feature_map
+    body, linear = keras.Model(model.inputs, outputs), _without_activation(head)
+    activation = head.activation
+    if activation is keras.activations.linear:
+        activation = keras.activations.softmax
+
+    def answer(images):
+        found = body(images, training=False)
+        logits = tf.cast(linear(found["embedding"]), tf.float32)
+        found |= {"logits": logits, "probabilities": activation(logits)}
+        return {name: tf.cast(value, tf.float32) for name, value in found.items()}
+
+    return answer, _tensorflow_variables(body, linear)
+
+
+def _answers_of_any(model):
+    """The same for a model whose head cannot be taken off, such as a nested one."""
+    last = model
+    while isinstance(last, keras.Model):
+        last = last.layers[-1]
+    activation = getattr(last, "activation", None)
+    if activation not in (keras.activations.linear, keras.activations.softmax):
+        raise ValueError(
+            f"The last layer of model {model.name!r} is {last.name!r}, a "
+            f"{type(last).__name__}. Expected one with the activation softmax or none, "
+            "to tell probabilities from logits: end the model in a Dense layer."
+        )
+
+    def answer(images):
+        outputs = tf.cast(model(images, training=False), tf.float32)
+        if activation is keras.activations.linear:
+            return {"logits": outputs, "probabilities": tf.nn.softmax(outputs)}
+        logits = tf.math.log(tf.maximum(outputs, SMALLEST))
+        return {"logits": logits, "probabilities": outputs}
+
+    return answer, _tensorflow_variables(model)
+
+
+def _tensorflow_variables(*layers):
+    return [variable.value for layer in layers for variable in layer.variables]
+
+
+def _without_activation(head):
+    config = head.get_config() | {"activation": "linear"}
+    linear = type(head).from_config(config)
+    linear.build(head.input.shape)
+    linear.set_weights(head.get_weights())
+    return linear
+
+
+def _feature_map(model):
+    """The tokens after the final norm in their places ``(batch, h, w, d)``, if any."""
+    names = [layer.name for layer in model.layers]
+    tokens = model.get_layer("norm").output if "norm" in names else None
+    if tokens is None or len(tokens.shape) != 3:
+        return None
+    _, height, width, _ = model.input_shape
+    for class_tokens in (0, 1):
+        stride = math.sqrt(height * width / (tokens.shape[1] - class_tokens))
+        if height % stride == width % stride == 0:
+            patches = keras.layers.Cropping1D((class_tokens, 0))(tokens)
+            grid = (round(height / stride), round(width / stride), -1)
+            return keras.layers.Reshape(grid)(patches)
+    return None
+
+
+def _classify(answer, input_shape, labels, top_k, crop_fraction):
+    """The function behind ``serving_default``."""
+    _, height, width, channels = input_shape
+    names = tf.constant(labels)
+
+    def read(contents):
+        image = decode_image(contents)
+        if channels == 1:
+            image = tf.image.rgb_to_grayscale(image)
+        return preprocess_input(image, (height, width), crop_fraction)
+
+    def classify(image_bytes):
+        images, ok = _read_all(read, image_bytes, (height, width, channels))
+        scores, ids = tf.math.top_k(answer(images)["probabilities"], top_k)
+        known = ok[:, tf.newaxis]
+        return {
+            "classes": tf.where(known, tf.gather(names, ids), ""),
+            "class_ids": tf.where(known, tf.cast(ids, tf.int64), -1),
+            "scores": tf.where(known, scores, math.nan),
+            "ok": ok,
+        }
+
+    return classify
+
+
+def _read_all(read, image_bytes, shape):
+    """Pictures as a batch, black where one cannot be read, and which ones can.
+
+    `tf.data` alone goes on behind an op that fails: it leaves the element out.
+    """
+    count = tf.shape(image_bytes)[0]
+    dataset = tf.data.Dataset.from_tensor_slices((tf.range(count), image_bytes))
+    dataset = dataset.map(
+        lambda index, contents: (index, read(contents)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    ).ignore_errors()
+    # One more, as a dataset without elements would be an error of its own.
+    last = tf.data.Dataset.from_tensors((count, tf.zeros(shape)))
+    batch = dataset.concatenate(last).batch(tf.cast(count + 1, tf.int64))
+    indices, images = batch.get_single_element()
+    rows = indices[:-1, tf.newaxis]
+    ok = tf.scatter_nd(rows, tf.ones_like(indices[:-1]), [count]) > 0
+    return tf.scatter_nd(rows, images[:-1], [count, *shape]), ok
