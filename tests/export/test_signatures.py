@@ -1,0 +1,191 @@
+"""What the signatures answer: logits, features, any head, the same each time."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_tnt
+from keras_tnt.export.signatures import Signatures
+from tests.small import pixels, small
+
+
+def signatures(model, top_k=2):
+    """The signatures of a model, without a SavedModel around them."""
+    labels = [str(index) for index in range(model.output_shape[-1])]
+    return Signatures(model, labels, top_k, crop_fraction=0.9).functions
+
+
+def softmax(logits):
+    return np.asarray(keras.ops.softmax(logits))
+
+
+def images_of(model, batch=3):
+    return tf.constant(pixels(model, batch), tf.float32)
+
+
+def test_logits_are_those_of_the_head(color):
+    logits = small(classifier_activation=None)
+    logits.set_weights(color.model.get_weights())
+    images = images_of(color.model)
+    found = color.signatures["predict_images"](images=images)
+    np.testing.assert_allclose(found["logits"], logits(images), atol=1e-5)
+    np.testing.assert_allclose(
+        keras.ops.log_softmax(found["logits"]),
+        np.log(found["probabilities"]),
+        atol=1e-5,
+    )
+    # And the model without softmax is exported alike.
+    alike = signatures(logits)["predict_images"](images)
+    for name, value in found.items():
+        np.testing.assert_allclose(alike[name], value, atol=1e-5)
+
+
+def test_features_are_those_of_the_model_without_top(color):
+    images = images_of(color.model)
+    found = color.signatures["features"](images=images)
+    assert {name: value.dtype for name, value in found.items()} == {
+        "embedding": tf.float32,
+        "feature_map": tf.float32,
+    }
+    for name, pooling in (("embedding", "token"), ("feature_map", None)):
+        model = small(include_top=False, pooling=pooling)
+        # Weights of the body come first; those of the head are missing here.
+        model.set_weights(color.model.get_weights()[: len(model.weights)])
+        np.testing.assert_allclose(found[name], model(images), atol=1e-5)
+
+
+def test_uint8_pixels_are_answered_bit_for_bit_as_floats(exported):
+    images = pixels(exported.model)
+    found = exported.signatures["predict_images_uint8"](images=tf.constant(images))
+    expected = exported.signatures["predict_images"](
+        images=tf.constant(images, tf.float32)
+    )
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value)
+
+
+def test_float32_from_mixed_precision():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    model = small(depth=1)
+    images = images_of(model)
+    for name in ("predict_images", "features"):
+        outputs = signatures(model)[name](images)
+        assert {value.dtype for value in outputs.values()} == {tf.float32}
+    assert model.get_layer("norm").output.dtype == "bfloat16"
+
+
+def test_other_activations_of_the_head():
+    model = small(depth=1, classifier_activation="sigmoid")
+    images = images_of(model)
+    found = signatures(model)["predict_images"](images)
+    np.testing.assert_allclose(found["probabilities"], model(images), atol=1e-5)
+    np.testing.assert_allclose(
+        keras.ops.sigmoid(found["logits"]), found["probabilities"], atol=1e-6
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`:UserWarning")
+def test_a_quantized_head():
+    model = small(depth=1)
+    model.quantize("int8")
+    images = images_of(model)
+    found = signatures(model)["predict_images"](images)
+    np.testing.assert_allclose(found["probabilities"], model(images), atol=1e-5)
+    np.testing.assert_allclose(softmax(found["logits"]), model(images), atol=1e-5)
+
+
+def test_a_fine_tuned_head():
+    base = small(depth=1, include_top=False, pooling="token")
+    model = keras.Model(base.input, keras.layers.Dense(2, "softmax")(base.output))
+    images = images_of(model)
+    functions = signatures(model)
+    found = functions["predict_images"](images)
+    np.testing.assert_allclose(found["probabilities"], model(images), atol=1e-5)
+    np.testing.assert_allclose(softmax(found["logits"]), model(images), atol=1e-5)
+    embedding = functions["features"](images)["embedding"]
+    np.testing.assert_allclose(embedding, base(images), atol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["softmax", None])
+def test_a_nested_model_has_no_features(activation):
+    inner = small(depth=1, classifier_activation=activation)
+    model = keras.Sequential([keras.Input((32, 48, 3)), inner])
+    images = images_of(model)
+    functions = signatures(model)
+    assert sorted(functions) == [
+        "predict_images",
+        "predict_images_uint8",
+        "serving_default",
+    ]
+    found = functions["predict_images"](images)
+    outputs = model(images).numpy()
+    probabilities = outputs if activation else softmax(outputs)
+    np.testing.assert_allclose(found["probabilities"], probabilities, atol=1e-5)
+    np.testing.assert_allclose(softmax(found["logits"]), probabilities, atol=1e-5)
+
+
+def test_a_nested_model_so_sure_that_a_logarithm_would_be_infinite():
+    images = keras.Input((32, 48, 3))
+    sums = keras.layers.GlobalAveragePooling2D()(images)
+    model = keras.Model(images, keras.layers.Softmax()(1e6 * sums))
+    with pytest.raises(
+        ValueError, match=r"a Softmax\. Expected one with the activation"
+    ):
+        signatures(model)
+    model = keras.Model(images, keras.layers.Activation("softmax")(1e6 * sums))
+    found = signatures(model)["predict_images"](images_of(model))
+    assert found["probabilities"].numpy().min() == 0
+    assert np.isfinite(found["logits"]).all()
+
+
+def test_a_pyramid_of_tokens_without_class_token():
+    """The feature map has its place in any model whose ``norm`` gives tokens."""
+    images = keras.Input((32, 64, 3))
+    patches = keras.layers.AveragePooling2D(16)(images)
+    tokens = keras.layers.Reshape((8, 3))(patches)
+    tokens = keras.layers.LayerNormalization(name="norm")(tokens)
+    pooled = keras.layers.GlobalAveragePooling1D()(tokens)
+    model = keras.Model(images, keras.layers.Dense(2, "softmax")(pooled))
+    values = images_of(model)
+    found = signatures(model)["features"](values)
+    assert found["feature_map"].shape == (3, 2, 4, 3)
+    norm = keras.Model(images, tokens)
+    np.testing.assert_allclose(
+        found["feature_map"], np.reshape(norm(values), (3, 2, 4, 3)), atol=1e-6
+    )
+
+
+ANSWERS = """
+import sys, numpy as np, tensorflow as tf
+path, inputs, outputs = sys.argv[1:]
+served = tf.saved_model.load(path).signatures
+images = np.load(inputs)
+pictures = tf.constant([tf.io.encode_png(image).numpy() for image in images])
+answers = {
+    **served["predict_images_uint8"](images=tf.constant(images)),
+    **served["features"](images=tf.constant(images, tf.float32)),
+    **served["serving_default"](image_bytes=pictures),
+}
+answers["classes"] = tf.strings.to_hash_bucket_fast(answers["classes"], 2**40)
+np.savez(outputs, **{name: value.numpy() for name, value in answers.items()})
+"""
+
+
+def test_two_exports_answer_bit_for_bit_the_same(color, tmp_path):
+    """Each in a process of its own."""
+    np.save(tmp_path / "images.npy", pixels(color.model, 7))
+    again = keras_tnt.export_saved_model(color.model, tmp_path / "again", color.names)
+    answers = []
+    for number, path in enumerate([color.path, color.path, again]):
+        outputs = tmp_path / f"{number}.npz"
+        arguments = [path, tmp_path / "images.npy", outputs]
+        subprocess.run([sys.executable, "-c", ANSWERS, *arguments], check=True)
+        answers.append(dict(np.load(outputs)))
+    assert len(answers[0]) == 8
+    for name, value in answers[0].items():
+        np.testing.assert_array_equal(answers[1][name], value, strict=True)
+        np.testing.assert_array_equal(answers[2][name], value, strict=True)
