@@ -21,7 +21,8 @@ def decode_gif(contents):
     behind = _ends_of_blocks(data)
 
     def is_extension(at):
-        return data[at] == EXTENSION
+        # The op's library reads an empty one, and all behind it, otherwise than this.
+        return (data[at] == EXTENSION) & (data[at + 2] > 0)
 
     colors = number(head, 10, tf.uint8)
     start = 13 + tf.cast(_size_of_colors(colors), tf.int32)

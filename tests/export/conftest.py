@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 import keras_tnt
+from keras_tnt.decoding import decode_image
 from tests.small import small
 
 DATA = Path(__file__).parents[1] / "data"
@@ -22,6 +24,34 @@ class Exported:
             self.model, folder / "pets", NAMES, license="MIT"
         )
         self.signatures = tf.saved_model.load(self.path).signatures
+
+    def live(self, name, images):
+        """What the signatures call ``name``, from plain Keras models."""
+        arguments = {
+            "probabilities": {},
+            "logits": {"classifier_activation": None},
+            "embedding": {"include_top": False, "pooling": "token"},
+            "feature_map": {"include_top": False},
+        }[name]
+        model = small(input_shape=self.model.input_shape[1:], **arguments)
+        # Without top, the weights of the head are missing, the last ones.
+        model.set_weights(self.model.get_weights()[: len(model.weights)])
+        return model(images, training=False).numpy()
+
+    def live_classes(self, pictures):
+        """What ``serving_default`` should answer, step by step."""
+        images = [decode_image(contents) for contents in pictures]
+        if self.model.input_shape[-1] == 1:
+            images = [tf.image.rgb_to_grayscale(image) for image in images]
+        images = keras_tnt.preprocess_input(images, (32, 48))
+        scores = self.live("probabilities", images)
+        ids = np.argsort(-scores, axis=1)[:, :5]
+        return {
+            "classes": np.array([name.encode() for name in NAMES], dtype=object)[ids],
+            "class_ids": ids,
+            "scores": np.take_along_axis(scores, ids, axis=1),
+            "ok": np.array([True] * len(pictures)),
+        }
 
     def classify(self, pictures):
         """What ``serving_default`` answers, as NumPy arrays."""

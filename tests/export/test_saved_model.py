@@ -3,8 +3,6 @@
 import os
 import resource
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -16,7 +14,6 @@ from PIL import Image
 import keras_tnt
 from keras_tnt.decoding import load_image
 from keras_tnt.export import check_saved_model, saved_model
-from keras_tnt.export.saved_model import RELOAD
 from keras_tnt.predict import Classifier, predict_files
 from tests.export.conftest import DATA, NAMES
 from tests.small import pixels, small

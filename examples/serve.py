@@ -1,0 +1,89 @@
+"""Serves an exported model as TensorFlow Serving's REST interface does, one picture
+a request, and answers requests that come together as one batch.
+
+TensorFlow Serving is the server to use (docs/serving.md). This one, made with LitServe
+(`pip install ".[serve]"`), is for trying a model out where only Python is at hand:
+
+    python examples/serve.py pets --port 8501
+    curl -d "{\\"instances\\": [{\\"b64\\": \\"$(base64 -w0 cat.jpg)\\"}]}" \\
+        localhost:8501/v1/models/pets:predict
+"""
+
+import argparse
+import base64
+import binascii
+from pathlib import Path
+
+import litserve
+import tensorflow as tf
+from fastapi import HTTPException
+
+
+class SavedModel(litserve.LitAPI):
+    """One model, in the newest version of its folder."""
+
+    def __init__(self, folder, **options):
+        super().__init__(api_path=f"/v1/models/{folder.name}:predict", **options)
+        self.version = max(
+            (path for path in folder.iterdir() if path.name.isdecimal()),
+            key=lambda path: int(path.name),
+        )
+
+    def setup(self, device):
+        """Loads the model, in the process that serves it."""
+        loaded = tf.saved_model.load(self.version)
+        self.classify = loaded.signatures["serving_default"]
+        self.loaded = loaded  # a signature alone does not keep its variables
+
+    def decode_request(self, request):
+        """From ``{"instances": [{"b64": "…"}]}`` to the bytes of a picture."""
+        try:
+            (instance,) = request["instances"]
+            return base64.b64decode(instance["b64"], validate=True)
+        except (KeyError, TypeError, ValueError, binascii.Error) as error:
+            raise HTTPException(400, f"Expected one picture in base64: {error}") from error
+
+    def predict(self, pictures):
+        """From a batch of pictures to as many answers."""
+        outputs = self.classify(image_bytes=tf.constant(pictures))
+        columns = {name: value.numpy().tolist() for name, value in outputs.items()}
+        columns["classes"] = [
+            [name.decode() for name in row] for row in columns["classes"]
+        ]
+        # JSON knows no NaN; the scores of a bad picture are null here.
+        columns["scores"] = [
+            [score if ok else None for score in row]
+            for row, ok in zip(columns["scores"], columns["ok"], strict=True)
+        ]
+        rows = zip(*columns.values(), strict=True)
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    def encode_response(self, answer):
+        """One row, in the form of the request."""
+        return {"predictions": [answer]}
+
+
+def main():
+    """Parses the command line and serves until it is stopped."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser.add_argument("folder", type=Path, help="folder of the model")
+    parser.add_argument("--port", type=int, default=8501)
+    parser.add_argument("--batch-size", type=int, default=32, help="largest batch")
+    arguments = parser.parse_args()
+    api = SavedModel(
+        arguments.folder.resolve(),
+        max_batch_size=arguments.batch_size,
+        batch_timeout=0.005,
+    )
+    server = litserve.LitServer(api, accelerator="cpu", timeout=60)
+    server.run(
+        host="127.0.0.1",
+        port=arguments.port,
+        num_api_servers=1,
+        generate_client_file=False,
+        log_level="warning",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Bad pictures in a batch are marked; their neighbours are answered as ever."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.decoding.test_limits import BOMBS, SIXTEEN_BITS_PNG, scans
+from tests.encoded import AS_PILLOW, PHOTO, encode
+
+ROOT = Path(__file__).parents[2]
+
+BAD = {
+    "empty": b"",
+    "random": np.random.default_rng(0).bytes(1000),
+    "text": b"The quick brown fox jumps over the lazy dog.\n" * 20,
+    "html": b"<!DOCTYPE html><html><body>Not found</body></html>",
+    "jpeg cut off": AS_PILLOW["jpeg"][:-200],
+    "jpeg cut in half": AS_PILLOW["jpeg"][: len(AS_PILLOW["jpeg"]) // 2],
+    "jpeg, first bytes": AS_PILLOW["jpeg"][:3],
+    "jpeg of too many scans": scans(101),
+    "png cut off": AS_PILLOW["png"][:-200],
+    "gif cut off": AS_PILLOW["gif"][:-200],
+    "webp cut off": AS_PILLOW["webp"][:-200],
+    **{f"bomb {kind}": contents for kind, contents in BOMBS.items()},
+}
+UNUSUAL = {
+    "animated gif": AS_PILLOW["gif animated"],
+    "animated webp": AS_PILLOW["webp animated"],
+    "cmyk": AS_PILLOW["jpeg cmyk"],
+    "16 bits": SIXTEEN_BITS_PNG,
+    "1x1": encode(PHOTO.resize((1, 1)), "PNG"),
+    "10000x3": encode(PHOTO.resize((10_000, 3)), "PNG"),
+    "3x10000": encode(PHOTO.resize((3, 10_000)), "JPEG"),
+}
+
+
+def assert_marked(answer, row):
+    assert not answer["ok"][row]
+    assert set(answer["classes"][row]) == {b""}
+    assert set(answer["class_ids"][row]) == {-1}
+    assert all(math.isnan(score) for score in answer["scores"][row])
+
+
+def assert_same(answer, row, expected, expected_row):
+    for name, value in expected.items():
+        np.testing.assert_array_equal(answer[name][row], value[expected_row])
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_picture_is_marked_and_its_neighbours_are_not(kind, color, photos):
+    expected = color.classify([photos[0], photos[2], photos[1]])
+    assert expected["ok"].all()
+    answer = color.classify([photos[0], BAD[kind], photos[1]])
+    assert_marked(answer, 1)
+    assert_same(answer, 0, expected, 0)
+    assert_same(answer, 2, expected, 2)
+
+
+@pytest.mark.parametrize("kind", UNUSUAL)
+def test_an_unusual_picture_is_answered(kind, color, photos):
+    expected = color.classify([photos[0], photos[2]])
+    answer = color.classify([photos[0], UNUSUAL[kind]])
+    assert_same(answer, 0, expected, 0)
+    for name, value in color.live_classes([UNUSUAL[kind]]).items():
+        if name == "scores":
+            np.testing.assert_allclose(answer[name][1], value[0], atol=1e-5)
+        else:
+            np.testing.assert_array_equal(answer[name][1], value[0])
+
+
+def test_a_batch_of_bad_pictures_alone(gray):
+    answer = gray.classify([b"", b"x", BAD["text"]])
+    for row in range(3):
+        assert_marked(answer, row)
+
+
+def fuzz(cases, timeout, folder):
+    arguments = ["--cases", str(cases), "--out", str(folder / "fuzz.json")]
+    process = subprocess.run(
+        [sys.executable, "benchmarks/serving_fuzz.py", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    assert process.returncode == 0, process.stdout[-500:] + process.stderr[-3000:]
+
+
+def test_mutated_pictures(tmp_path):
+    fuzz(cases=350, timeout=600, folder=tmp_path)
+
+
+@pytest.mark.slow
+def test_many_mutated_pictures(tmp_path):
+    fuzz(cases=20_000, timeout=3600, folder=tmp_path)
