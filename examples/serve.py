@@ -1,12 +1,14 @@
-"""Serves an exported model as TensorFlow Serving's REST interface does, one picture
-a request, and answers requests that come together as one batch.
+r"""Serves an exported model over HTTP, in the form of TensorFlow Serving's interface.
 
-TensorFlow Serving is the server to use (docs/serving.md). This one, made with LitServe
-(`pip install ".[serve]"`), is for trying a model out where only Python is at hand:
+Requests that come together are answered as one batch. TensorFlow Serving is the server
+to use (docs/serving.md); this one, made with LitServe (`pip install ".[serve]"`), is
+for trying a model out where there is only Python. A request has one picture.
 
     python examples/serve.py pets --port 8501
-    curl -d "{\\"instances\\": [{\\"b64\\": \\"$(base64 -w0 cat.jpg)\\"}]}" \\
-        localhost:8501/v1/models/pets:predict
+
+    echo "{\"instances\": [{\"b64\": \"$(base64 -w0 cat.jpg)\"}]}" |
+        curl -H "Content-Type: application/json" -d @- \
+            localhost:8501/v1/models/pets:predict
 """
 
 import argparse
@@ -41,7 +43,9 @@ class SavedModel(litserve.LitAPI):
             (instance,) = request["instances"]
             return base64.b64decode(instance["b64"], validate=True)
         except (KeyError, TypeError, ValueError, binascii.Error) as error:
-            raise HTTPException(400, f"Expected one picture in base64: {error}") from error
+            raise HTTPException(
+                400, f"Expected one picture in base64: {error}"
+            ) from error
 
     def predict(self, pictures):
         """From a batch of pictures to as many answers."""

@@ -1,0 +1,269 @@
+"""Serves an exported model with request batching and asks it for minutes on end.
+
+    python benchmarks/serving_load.py --minutes 10
+
+The server is `examples/serve.py`, in a process of its own, on loopback. As many clients
+as are given ask it as fast as they get answers, a picture a request, so that requests
+meet and are answered in batches. Every picture has its own answer, which is known
+beforehand, and some are broken: a lost or swapped answer is found. The memory of the
+server's processes is read every few seconds. All of it goes into a file, and the
+command fails if an answer was lost or wrong.
+"""
+
+import argparse
+import base64
+import http.client
+import itertools
+import json
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import keras
+import numpy as np
+import psutil
+import tensorflow as tf
+
+import keras_tnt
+from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
+from keras_tnt.decoding import decode_image
+
+PICTURES = 200
+BROKEN_EVERY = 20
+TOLERANCE = 1e-5
+
+
+def build(variant):
+    """A model with random weights and a head that tells the pictures apart."""
+    keras.utils.set_random_seed(0)
+    if variant == "tnt_small":
+        model = keras_tnt.TNTSmall(weights=None, classes=10)
+    else:
+        model = keras_tnt.TNT(
+            outer_dim=96,
+            inner_dim=12,
+            depth=4,
+            outer_num_heads=3,
+            patch_size=8,
+            inner_stride=2,
+            classes=10,
+            input_shape=(32, 32, 3),
+        )
+    images = [decode_image(contents) for contents in pictures()[1:10]]
+    images = keras_tnt.preprocess_input(images, model.input_shape[1:3])
+    head = model.get_layer("predictions")
+    spread = np.log(model(images)).std(axis=0).mean()
+    head.kernel.assign(head.kernel / spread)
+    return model
+
+
+def pictures():
+    """Encoded pictures, some of them broken."""
+    images = fashion_mnist_mini(f"test[:{PICTURES}]").as_numpy_iterator()
+    encoded = [tf.io.encode_png(image).numpy() for image, _ in images]
+    return [
+        contents[: len(contents) // 2] if index % BROKEN_EVERY == 0 else contents
+        for index, contents in enumerate(encoded)
+    ]
+
+
+def expected_answers(path, encoded):
+    """What the SavedModel says to each; they must differ, or swaps would go unseen."""
+    loaded = tf.saved_model.load(path)
+    outputs = loaded.signatures["serving_default"](image_bytes=tf.constant(encoded))
+    outputs = {name: value.numpy() for name, value in outputs.items()}
+    assert not outputs["ok"][::BROKEN_EVERY].any()
+    good = outputs["scores"][outputs["ok"]]
+    distances = np.abs(good[:, None] - good[None]).max(axis=-1)
+    np.fill_diagonal(distances, 1)
+    assert distances.min() > 4 * TOLERANCE, distances.min()
+    return outputs
+
+
+class Client(threading.Thread):
+    """Asks one question after the other and notes how long the answers took."""
+
+    def __init__(self, port, path, questions, expected, until):
+        super().__init__(daemon=True)
+        self.port, self.path, self.until = port, path, until
+        self.questions, self.expected = questions, expected
+        self.seconds, self.lost, self.wrong = [], 0, 0
+
+    def run(self):
+        """Asks until the time is over; lost answers are counted and shown."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        for index, body in self.questions:
+            if time.time() > self.until:
+                return
+            start = time.perf_counter()
+            try:
+                connection.request("POST", self.path, body, JSON)
+                response = connection.getresponse()
+                answer = json.loads(response.read())["predictions"][0]
+            except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
+                print(f"Lost: {error!r}", flush=True)
+                self.lost += 1
+                connection.close()
+                continue
+            self.seconds.append(time.perf_counter() - start)
+            self.wrong += not self.is_right(index, answer)
+
+    def is_right(self, index, answer):
+        """Whether an answer is that of the picture."""
+        if not self.expected["ok"][index]:
+            return not answer["ok"] and set(answer["class_ids"]) == {-1}
+        scores = np.array(answer["scores"], float)
+        difference = np.abs(scores - self.expected["scores"][index]).max()
+        return answer["ok"] and difference <= TOLERANCE
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+def questions_of(client, bodies):
+    """The pictures without end, each client in another order."""
+    order = np.random.default_rng(client).permutation(len(bodies))
+    return ((index, bodies[index]) for index in itertools.cycle(order))
+
+
+def start_server(folder, port):
+    """Starts the server in a process group of its own and waits until it answers."""
+    script = ROOT / "examples" / "serve.py"
+    server = subprocess.Popen(
+        [sys.executable, str(script), str(folder), "--port", str(port)],
+        start_new_session=True,
+        cwd=folder.parent,
+    )
+    for _ in range(600):
+        if server.poll() is not None:
+            break
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", "/health")
+            if connection.getresponse().status == 200:
+                return server
+        except OSError:
+            pass
+        time.sleep(0.5)
+    stop_server(server)
+    raise RuntimeError("The server did not start.")
+
+
+def stop_server(server):
+    """Ends the server and all of its processes."""
+    if server.poll() is None:
+        os.killpg(server.pid, signal.SIGTERM)
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+
+def memory(server):
+    """Resident memory of the server's processes, in MB."""
+    parent = psutil.Process(server.pid)
+    processes = [parent, *parent.children(recursive=True)]
+    return round(sum(process.memory_info().rss for process in processes) / 1e6)
+
+
+def free_port():
+    """A port that nobody listens at."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def run(variant, clients, minutes):
+    """Exports, serves, asks; returns what was measured."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder) / "load"
+        model = build(variant)
+        path = keras_tnt.export_saved_model(
+            model, folder, fashion_mnist_mini_class_names(), top_k=10
+        )
+        encoded = pictures()
+        expected = expected_answers(path, encoded)
+        bodies = [
+            json.dumps({"instances": [{"b64": base64.b64encode(c).decode()}]})
+            for c in encoded
+        ]
+        port = free_port()
+        server = start_server(folder, port)
+        try:
+            until = time.time() + minutes * 60
+            crowd = [
+                Client(
+                    port,
+                    f"/v1/models/{folder.name}:predict",
+                    questions_of(number, bodies),
+                    expected,
+                    until,
+                )
+                for number in range(clients)
+            ]
+            for client in crowd:
+                client.start()
+            start, rss = time.time(), []
+            while time.time() < until:
+                rss.append([round(time.time() - start, 1), memory(server)])
+                time.sleep(min(5, minutes * 6))
+            for client in crowd:
+                client.join()
+            seconds = time.time() - start
+        finally:
+            stop_server(server)
+    took = sorted(second for client in crowd for second in client.seconds)
+    percentiles = statistics.quantiles(took, n=100)
+    quarter = max(len(rss) // 4, 1)
+    return {
+        "model": variant,
+        "clients": clients,
+        "seconds": round(seconds),
+        "answers": len(took),
+        "answers_per_second": round(len(took) / seconds, 1),
+        "lost": sum(client.lost for client in crowd),
+        "wrong": sum(client.wrong for client in crowd),
+        "milliseconds": {
+            "p50": round(1000 * percentiles[49], 1),
+            "p99": round(1000 * percentiles[98], 1),
+            "max": round(1000 * took[-1], 1),
+        },
+        "rss_mb_second_quarter": statistics.mean(
+            mb for _, mb in rss[quarter : 2 * quarter] or rss
+        ),
+        "rss_mb_last_quarter": statistics.mean(mb for _, mb in rss[-quarter:]),
+        "rss_mb": rss,
+        "cpus": os.cpu_count(),
+        "tensorflow": tf.__version__,
+    }
+
+
+def main():
+    """Parses the command line, writes the result, fails on lost or wrong answers."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--model", choices=["tiny", "tnt_small"], default="tiny")
+    parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--out", type=Path, default="benchmarks/serving_load.json")
+    arguments = parser.parse_args()
+    result = run(arguments.model, arguments.clients, arguments.minutes)
+    arguments.out.write_text(json.dumps(result) + "\n")
+    print(json.dumps({k: v for k, v in result.items() if k != "rss_mb"}, indent=2))
+    if result["lost"] or result["wrong"]:
+        sys.exit("Answers were lost or wrong.")
+
+
+if __name__ == "__main__":
+    main()
