@@ -133,8 +133,9 @@ def _resize_and_crop(images, size, box):
 
     # Only the pixels of the crop are computed, so a very long picture costs no memory.
     across, down = tf.constant([0.0, 1.0]), tf.constant([1.0, 0.0])
+    # The op reads bytes as they are: floats would take four times the memory.
     images = resample(
-        tf.cast(images, tf.float32),
+        images if images.dtype == tf.uint8 else tf.cast(images, tf.float32),
         tf.stack([tf.cast(old[0], tf.int32), size[1]]),
         scale * across + down,
         corner * across,
