@@ -1,4 +1,4 @@
-"""Classifying picture files with a run, a model file, or published weights."""
+"""Classifying picture files with a run, a model in a file, or published weights."""
 
 import glob
 from pathlib import Path
@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_tnt.decoding import SUFFIXES, load_image
+from keras_tnt.export.formats import find_format, load_exported
+from keras_tnt.export.runtimes import ExportedModel
 from keras_tnt.images import CROP_FRACTION, imagenet_classes, preprocess_input
 from keras_tnt.models import TNTBase, TNTSmall
 from keras_tnt.training.run_folder import RunFolder
@@ -21,7 +23,7 @@ BATCH_SIZE = 32
 class Classifier(NamedTuple):
     """A model and what it takes to feed it and to read its answers."""
 
-    model: keras.Model
+    model: keras.Model | ExportedModel
     class_names: list
     crop_fraction: float
 
@@ -34,19 +36,22 @@ class Prediction(NamedTuple):
 
 
 def load_classifier(source):
-    """Loads what a user calls a model.
+    """Loads what a user calls a model, whatever its name: the content decides.
 
     Args:
-        source: the folder of a run, a ``.keras`` file, or ``tnt_small`` or
-            ``tnt_base`` for the published ImageNet weights.
+        source: the folder of a run, a Keras file, an exported model (the folder of a
+            SavedModel, with versions or of one, an ONNX or LiteRT file, the folder or
+            XML file of OpenVINO), or ``tnt_small`` or ``tnt_base`` for the published
+            ImageNet weights.
 
     Returns:
-        A `Classifier`. Class names of a file with other than 1,000 classes are their
-        indices.
+        A `Classifier`. Exported models know the names of their classes; those of a file
+        without, and with other than 1,000 classes, are their indices.
 
     Raises:
-        FileNotFoundError: if there is no such run or file.
-        ValueError: if the file is damaged or holds no classifier of pictures.
+        FileNotFoundError: if there is no such file or folder.
+        ValueError: if it is damaged or no classifier of pictures.
+        ImportError: if the runtime of an exported model is not installed.
 
     Example:
         >>> import keras_tnt
@@ -60,22 +65,33 @@ def load_classifier(source):
     if source in PUBLISHED:
         return Classifier(PUBLISHED[source](), _imagenet_names(), CROP_FRACTION)
     path = Path(source)
-    if path.is_dir():
-        run = RunFolder(path)
-        recipe, class_names = run.read_recipe()
-        return Classifier(_load_model(run.model), class_names, recipe.crop_fraction)
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(
             f"There is no model {source!r}. Expected the folder of a run, a .keras "
-            f"file, or one of {', '.join(PUBLISHED)}."
+            f"file, an exported model, or one of {', '.join(PUBLISHED)}."
         )
-    if path.suffix != ".keras":
+    run = RunFolder(path)
+    if run.recipe.is_file():
+        recipe, class_names = run.read_recipe()
+        return Classifier(_load_keras(run.model), class_names, recipe.crop_fraction)
+    file_format, path = find_format(path)
+    if file_format is None:
         raise ValueError(
-            f"{source!r} is no model: expected the folder of a run or a .keras file. "
-            "A file of weights alone has to be loaded into a model first, with "
+            f"{source!r} is no model: expected the folder of a run (with recipe.json), "
+            "a .keras file, a SavedModel, or an ONNX, LiteRT or OpenVINO file. A file "
+            "of weights alone has to be loaded into a model first, with "
             "keras_tnt.load_weights, and saved with model.save."
         )
-    model = _load_model(path)
+    if file_format == "keras":
+        return _without_metadata(_load_keras(path))
+    model = load_exported(path, file_format)
+    _check_shapes(path, model.input_shape, model.output_shape)
+    if model.metadata is None:
+        return _without_metadata(model)
+    return Classifier(model, model.metadata.labels, model.metadata.crop_fraction)
+
+
+def _without_metadata(model):
     classes = model.output_shape[-1]
     names = _imagenet_names() if classes == 1000 else [str(i) for i in range(classes)]
     return Classifier(model, names, CROP_FRACTION)
@@ -148,37 +164,64 @@ def predict_files(classifier, paths, top=5):
         ...     print(path, sorted(name for name, score in classes))
         night.png ['cat', 'dog']
     """
-    model, class_names, crop_fraction = classifier
     for start in range(0, len(paths), BATCH_SIZE):
         batch = paths[start : start + BATCH_SIZE]
-        images = tf.stack([_read(path, model, crop_fraction) for path in batch])
-        for path, scores in zip(batch, model.predict_on_batch(images), strict=True):
-            best = np.argsort(-scores, kind="stable")[:top]
-            named = [(class_names[index], float(scores[index])) for index in best]
+        images = tf.stack([prepare(classifier, load_image(path)) for path in batch])
+        scores = classifier.model.predict_on_batch(images)
+        for path, row in zip(batch, scores, strict=True):
+            best = np.argsort(-row, kind="stable")[:top]
+            named = [(classifier.class_names[i], float(row[i])) for i in best]
             yield Prediction(str(path), named)
 
 
-def _load_model(path):
+def prepare(classifier, image):
+    """Makes a picture into what a classifier takes.
+
+    Args:
+        classifier: a `Classifier`.
+        image: a picture in color, uint8 ``(height, width, 3)``, of any size.
+
+    Returns:
+        A float32 tensor ``(height, width, channels)`` of the model's size.
+
+    Example:
+        >>> import keras_tnt, numpy
+        >>> from keras_tnt.predict import Classifier, prepare
+        >>> model = keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3, classes=2,
+        ...                       input_shape=(64, 64, 1))
+        >>> pets = Classifier(model, ["cat", "dog"], crop_fraction=0.9)
+        >>> prepare(pets, numpy.zeros((80, 90, 3), "uint8")).shape
+        TensorShape([64, 64, 1])
+    """
+    _, height, width, channels = classifier.model.input_shape
+    if channels == 1:
+        image = tf.image.rgb_to_grayscale(image)
+    return preprocess_input(image, (height, width), classifier.crop_fraction)
+
+
+def _load_keras(path):
     """Loads a Keras file that holds a classifier of gray or color pictures."""
     try:
         model = keras.saving.load_model(path, compile=False)
     except (BadZipFile, KeyError, OSError, TypeError, ValueError) as error:
         raise ValueError(f"{str(path)!r} holds no whole model: {error}") from error
-    shapes = [tensor.shape for tensor in (*model.inputs, *model.outputs)]
-    if [len(shape) for shape in shapes] != [4, 2] or shapes[0][-1] not in (1, 3):
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ValueError(
-            f"{str(path)!r} holds no classifier of pictures but a model from "
-            f"{model.input_shape} to {model.output_shape}."
+            f"{str(path)!r} holds no classifier of pictures but a model of "
+            f"{len(model.inputs)} inputs and {len(model.outputs)} outputs."
         )
+    _check_shapes(path, model.input_shape, model.output_shape)
     return model
 
 
-def _read(path, model, crop_fraction):
-    _, height, width, channels = model.input_shape
-    image = load_image(path)
-    if channels == 1:
-        image = tf.image.rgb_to_grayscale(image)
-    return preprocess_input(image, (height, width), crop_fraction)
+def _check_shapes(path, input_shape, output_shape):
+    shapes = [len(input_shape), len(output_shape)]
+    static = None not in (*input_shape[1:], *output_shape[1:])
+    if shapes != [4, 2] or not static or input_shape[-1] not in (1, 3):
+        raise ValueError(
+            f"{str(path)!r} holds no classifier of pictures but a model from "
+            f"{tuple(input_shape)} to {tuple(output_shape)}."
+        )
 
 
 def _imagenet_names():

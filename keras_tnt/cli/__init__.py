@@ -5,10 +5,10 @@ import logging
 import sys
 
 from keras_tnt import __version__
-from keras_tnt.cli import data, demo, evaluate, predict, train
+from keras_tnt.cli import data, demo, evaluate, export, predict, train
 from keras_tnt.training.callbacks import StoppedBySignal
 
-COMMANDS = (demo, train, evaluate, predict, data)
+COMMANDS = (demo, train, evaluate, predict, export, data)
 
 ERRORS = (FloatingPointError, ImportError, OSError, RuntimeError, ValueError)
 

@@ -12,8 +12,8 @@ def add_command(commands):
     predict.add_argument(
         "--model",
         default="tnt_small",
-        help="the folder of a run, a .keras file, or tnt_small (the default) or "
-        "tnt_base with ImageNet weights",
+        help="the folder of a run, a .keras file, an exported model of any format, or "
+        "tnt_small (the default) or tnt_base with ImageNet weights",
     )
     predict.add_argument("--top", type=int, default=5, help="classes to name (5)")
     predict.add_argument("--json", action="store_true", help="a JSON line a picture")

@@ -1,0 +1,106 @@
+"""LiteRT (formerly TensorFlow Lite) files, run by ai-edge-litert."""
+
+import tempfile
+import warnings
+import zipfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_tnt.export.metadata import Metadata
+from keras_tnt.export.runtimes import (
+    INPUT,
+    ExportedModel,
+    prediction_function,
+    require,
+)
+
+IDENTIFIER = b"TFL3"  # bytes 4 to 8 of a file
+SIGNATURE = "predict_images"
+METADATA = "keras_tnt.json"
+
+
+def write_litert(model, path, metadata, calibration=None):
+    """Writes a model as a LiteRT file with a dynamic batch.
+
+    Args:
+        model: a float32 classifier.
+        path: the file.
+        metadata: `Metadata`; goes into the file, and its precision says: float32,
+            weights stored in float16 (the runtime computes as it likes), or integers
+            alone, between images and probabilities in float32.
+        calibration: for int8, images as the model takes them.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        function = prediction_function(model)
+        archive = keras.export.ExportArchive()
+        archive.track(model)
+        archive.add_endpoint(SIGNATURE, function, function.input_signature)
+        archive.write_out(folder, verbose=False)
+        # Not from the function itself: that converts, but to a model that gives NaN.
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            folder, signature_keys=[SIGNATURE]
+        )
+        if metadata.precision != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if metadata.precision == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        elif metadata.precision == "int8":
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.representative_dataset = lambda: (
+                {INPUT: image} for image in np.split(calibration, len(calibration))
+            )
+        with warnings.catch_warnings():
+            # The converter itself uses what it tells others not to use.
+            warnings.filterwarnings("ignore", r"(?s).*tf\.lite\.Interpreter is dep")
+            content = converter.convert()
+    path.write_bytes(content)
+    # As LiteRT's own metadata do: files behind the model, which itself is left alone.
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr(zipfile.ZipInfo(METADATA), metadata.to_json())
+
+
+def load_litert(path):
+    """Loads a LiteRT file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        An `ExportedModel`.
+
+    Raises:
+        ValueError: if the file is damaged or has no signature.
+    """
+    interpreter = require("ai_edge_litert.interpreter").Interpreter
+    try:
+        model = interpreter(model_path=str(path))
+        runner = model.get_signature_runner()
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{str(path)!r} holds no whole model: {error}") from error
+    (name, image), *_ = runner.get_input_details().items()
+    (answer, scores), *_ = runner.get_output_details().items()
+
+    def shape(tensor):
+        sides = [int(side) if side > 0 else None for side in tensor["shape_signature"]]
+        return (None, *sides[1:])
+
+    def predict(images):
+        return runner(**{name: np.asarray(images)})[answer]
+
+    return ExportedModel(
+        input_shape=shape(image),
+        output_shape=shape(scores),
+        predict_on_batch=predict,
+        metadata=_read_metadata(path),
+    )
+
+
+def _read_metadata(path):
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as file:
+        if METADATA not in file.namelist():
+            return None
+        return Metadata.from_json(file.read(METADATA))

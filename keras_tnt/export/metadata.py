@@ -1,0 +1,60 @@
+"""What an exported model says about itself, whatever its format."""
+
+import dataclasses
+import json
+import math
+
+
+@dataclasses.dataclass(frozen=True)
+class Metadata:
+    """What it takes to feed a model and to read its answers.
+
+    Attributes:
+        labels: names of the classes, in the order of the probabilities.
+        image_shape: ``(height, width, channels)`` of the input.
+        crop_fraction: central share of a picture that is looked at.
+        precision: ``"float32"``, ``"float16"`` or ``"int8"``.
+    """
+
+    labels: list
+    image_shape: tuple
+    crop_fraction: float
+    precision: str = "float32"
+
+    def to_json(self):
+        """Writes all of it as JSON, with the keys of a SavedModel's metadata.json."""
+        height, width, channels = self.image_shape
+        record = {
+            "labels": self.labels,
+            "precision": self.precision,
+            "input": {"height": height, "width": width, "channels": channels},
+            "preprocessing": {
+                "resize": "bicubic, antialias, until the picture covers the box",
+                "box": [
+                    math.floor(side / self.crop_fraction) for side in (height, width)
+                ],
+                "crop": "center",
+                "crop_fraction": self.crop_fraction,
+                "values": [0, 255],
+            },
+        }
+        return json.dumps(record)
+
+    @classmethod
+    def from_json(cls, text):
+        """Reads what `to_json` wrote.
+
+        Raises:
+            ValueError: if something is missing.
+        """
+        try:
+            record = json.loads(text)
+            shape = record["input"]
+            return cls(
+                labels=list(record["labels"]),
+                image_shape=(shape["height"], shape["width"], shape["channels"]),
+                crop_fraction=record["preprocessing"]["crop_fraction"],
+                precision=record.get("precision", "float32"),
+            )
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"Metadata are damaged: {error!r}.") from error

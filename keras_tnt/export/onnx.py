@@ -1,0 +1,132 @@
+"""ONNX files, run by onnxruntime."""
+
+import logging
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from keras_tnt.export.metadata import Metadata
+from keras_tnt.export.runtimes import (
+    INPUT,
+    OUTPUT,
+    ExportedModel,
+    prediction_function,
+    require,
+)
+
+OPSET = 18
+METADATA = "keras_tnt"
+BATCH_SIZE = 32
+
+
+def write_onnx(model, path, metadata, calibration=None):
+    """Writes a model as an ONNX file with a dynamic batch.
+
+    Args:
+        model: a float32 classifier.
+        path: the file.
+        metadata: `Metadata`; goes into the file, and its precision says which weights
+            and arithmetic: all in float32, all but norms and head in float16, or
+            products with weights in int8 by onnxruntime's static quantization.
+        calibration: for int8, images as the model takes them.
+    """
+    onnx, tf2onnx = require("onnx"), require("tf2onnx")
+    function = prediction_function(model)
+    graph, _ = tf2onnx.convert.from_function(
+        function, function.input_signature, opset=OPSET
+    )
+    for tensor in (*graph.graph.input, *graph.graph.output):
+        tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
+    if metadata.precision == "float16":
+        graph = _in_float16(graph)
+    elif metadata.precision == "int8":
+        graph = _in_int8(graph, calibration)
+    onnx.helper.set_model_props(graph, {METADATA: metadata.to_json()})
+    onnx.save(graph, path)
+
+
+def load_onnx(path):
+    """Loads an ONNX file, to run on the CPU.
+
+    Args:
+        path: the file.
+
+    Returns:
+        An `ExportedModel`.
+
+    Raises:
+        ValueError: if the file is damaged or no classifier of pictures.
+    """
+    onnxruntime = require("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors
+    try:
+        session = onnxruntime.InferenceSession(
+            path, options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime's errors have no base class of their own
+        raise ValueError(f"{str(path)!r} holds no whole model: {error}") from error
+    (image, *_), (answer, *_) = session.get_inputs(), session.get_outputs()
+
+    def shape(tensor):  # a dynamic side has a name
+        sides = [side if isinstance(side, int) else None for side in tensor.shape]
+        return (None, *sides[1:])
+
+    properties = session.get_modelmeta().custom_metadata_map
+    metadata = properties.get(METADATA)
+
+    def predict(images):
+        return session.run([answer.name], {image.name: np.asarray(images)})[0]
+
+    return ExportedModel(
+        input_shape=shape(image),
+        output_shape=shape(answer),
+        predict_on_batch=predict,
+        metadata=Metadata.from_json(metadata) if metadata else None,
+    )
+
+
+def _in_float16(graph):
+    """Norms and head stay in float32, as in Keras: squares would overflow."""
+    float16 = require("onnxruntime.transformers.float16")
+    kept = [
+        node.name
+        for node in graph.graph.node
+        if "norm" in node.name or "predictions" in node.name
+    ]
+    return float16.convert_float_to_float16(
+        graph, keep_io_types=True, node_block_list=kept
+    )
+
+
+def _in_int8(graph, calibration):
+    onnx, quantization = require("onnx"), require("onnxruntime.quantization")
+
+    class Reader(quantization.CalibrationDataReader):
+        def __init__(self):
+            starts = range(0, len(calibration), BATCH_SIZE)
+            self._batches = (
+                {INPUT: calibration[start : start + BATCH_SIZE]} for start in starts
+            )
+
+        def get_next(self):
+            return next(self._batches, None)
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        # It asks for a pass of its own before, which would not change the result.
+        logging.disable(logging.WARNING)
+        try:
+            quantization.quantize_static(
+                graph,
+                path,
+                Reader(),
+                op_types_to_quantize=["Conv", "MatMul"],
+                per_channel=True,
+                # The products of the attention, between activations, stay as they are.
+                extra_options={"MatMulConstBOnly": True},
+            )
+        finally:
+            logging.disable(logging.NOTSET)
+        return onnx.load(path)

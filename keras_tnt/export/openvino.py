@@ -1,0 +1,98 @@
+"""OpenVINO's intermediate representation, a folder with an XML file and weights."""
+
+import contextlib
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from keras_tnt.export.metadata import Metadata
+from keras_tnt.export.runtimes import ExportedModel, prediction_function, require
+
+MODEL = "model.xml"  # beside it model.bin
+METADATA = "keras_tnt"
+
+
+def write_openvino(model, path, metadata, calibration=None):
+    """Writes a model as a folder for OpenVINO, with a dynamic batch.
+
+    Args:
+        model: a float32 classifier.
+        path: the folder, which is made.
+        metadata: `Metadata`; goes into the XML file, and its precision says: float32,
+            weights stored in float16 (the runtime computes as it likes), or int8 by
+            NNCF's quantization for transformers.
+        calibration: for int8, images as the model takes them.
+    """
+    openvino = _require("openvino")
+    converted = openvino.convert_model(prediction_function(model))
+    if metadata.precision == "int8":
+        nncf = _require("nncf")
+        images = np.split(calibration, len(calibration))
+        with contextlib.redirect_stdout(sys.stderr):  # progress bars
+            converted = nncf.quantize(
+                converted,
+                nncf.Dataset(images),
+                subset_size=len(images),
+                model_type=nncf.ModelType.TRANSFORMER,
+            )
+    converted.set_rt_info(metadata.to_json(), METADATA)
+    openvino.save_model(
+        converted, path / MODEL, compress_to_fp16=metadata.precision == "float16"
+    )
+
+
+def load_openvino(path):
+    """Loads a model of OpenVINO, to run on the CPU.
+
+    Args:
+        path: the XML file, or a folder with one.
+
+    Returns:
+        An `ExportedModel`.
+
+    Raises:
+        ValueError: if the file is damaged or no classifier of pictures.
+    """
+    openvino = _require("openvino")
+    path = Path(path)
+    if path.is_dir():
+        path = path / MODEL
+    try:
+        model = openvino.Core().read_model(path)
+        metadata = None
+        if model.has_rt_info(METADATA):
+            metadata = Metadata.from_json(model.get_rt_info(METADATA).value)
+        # OpenVINO computes in bfloat16 by default where the CPU can.
+        exact = metadata is None or metadata.precision == "float32"
+        settings = {"INFERENCE_PRECISION_HINT": "f32"} if exact else {}
+        compiled = openvino.compile_model(model, "CPU", settings)
+        shapes = [
+            _shape(tensor) for tensor in (compiled.inputs[0], compiled.outputs[0])
+        ]
+    except RuntimeError as error:
+        raise ValueError(f"{str(path)!r} holds no whole model: {error}") from error
+
+    def predict(images):
+        return compiled(np.asarray(images))[0]
+
+    return ExportedModel(
+        input_shape=shapes[0],
+        output_shape=shapes[1],
+        predict_on_batch=predict,
+        metadata=metadata,
+    )
+
+
+def _shape(tensor):
+    sides = [
+        side.get_length() if side.is_static else None for side in tensor.partial_shape
+    ]
+    return (None, *sides[1:])
+
+
+def _require(module):
+    # By default both packages report what they are used for over the network; they do
+    # without where the package for that is missing.
+    sys.modules.setdefault("openvino_telemetry", None)
+    return require(module)

@@ -1,0 +1,50 @@
+"""What the formats have in common: optional packages, the graph, a loaded model."""
+
+import importlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from keras_tnt.export.metadata import Metadata
+
+INPUT, OUTPUT = "images", "probabilities"
+
+
+class ExportedModel(NamedTuple):
+    """A model in its own runtime, with what predictions need of a Keras model.
+
+    Attributes:
+        input_shape: ``(None, height, width, channels)``; ``None`` for whatever is not
+            fixed in the file.
+        output_shape: ``(None, classes)``.
+        predict_on_batch: float32 images, as an array of that shape, to an array
+            ``(batch, classes)``.
+        metadata: `Metadata`, or ``None`` if the file has none.
+    """
+
+    input_shape: tuple
+    output_shape: tuple
+    predict_on_batch: Callable
+    metadata: Metadata | None
+
+
+def require(module):
+    """Imports a module that only the extra ``export`` installs."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f"This format takes {module.partition('.')[0]}, which could not be "
+            f'imported ({error}). Install it: pip install "keras-tnt[export]"'
+        ) from error
+
+
+def prediction_function(model):
+    """Returns a `tf.function` from ``images`` to a dict with ``probabilities``."""
+
+    def predict(images):
+        return {OUTPUT: tf.cast(model(images, training=False), tf.float32)}
+
+    spec = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)
+    return tf.function(predict, input_signature=[spec], autograph=False)
