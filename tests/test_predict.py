@@ -12,6 +12,7 @@ from PIL import Image
 
 import keras_tnt
 from keras_tnt.decoding import load_image
+from keras_tnt.export import export_model
 from keras_tnt.images import imagenet_classes
 from keras_tnt.predict import (
     Classifier,
@@ -22,6 +23,7 @@ from keras_tnt.predict import (
 )
 from keras_tnt.training import fashion_mnist_demo
 from keras_tnt.training.run_folder import RunFolder
+from tests.export.runtimes import RUNTIMES, need_runtime
 from tests.small import small
 
 DATA = Path(__file__).parent / "data"
@@ -166,8 +168,39 @@ class TestLoadClassifier:
         scores = expected_scores(model, pictures, 1.0)
         check_predictions(predictions, pictures, scores, NAMES, 5)
 
+    @pytest.mark.parametrize("file_format", RUNTIMES)
+    def test_the_same_answers_from_every_format(self, file_format, pictures, tmp_path):
+        """Names, crop and size come with the export, whatever it is called."""
+        need_runtime(file_format)
+        model = small(depth=1, input_shape=(32, 48, 1))
+        path = tmp_path / "model.h5"
+        export_model(model, path, file_format, labels=NAMES, crop_fraction=0.7)
+        classifier = load_classifier(str(path))
+        assert (classifier.class_names, classifier.crop_fraction) == (NAMES, 0.7)
+        live = predict_files(Classifier(model, NAMES, 0.7), pictures, 3)
+        for found, expected in zip(
+            predict_files(classifier, pictures, 3), live, strict=True
+        ):
+            assert found.path == expected.path
+            (names, scores), (live_names, live_scores) = (
+                zip(*prediction.classes, strict=True)
+                for prediction in (found, expected)
+            )
+            assert names == live_names
+            np.testing.assert_allclose(scores, live_scores, atol=1e-4)
+
+    def test_a_saved_model_of_somebody_else(self, tmp_path):
+        tf.saved_model.save(tf.Module(), str(tmp_path / "m"))
+        with pytest.raises(ValueError, match=r"not exported by keras_tnt.*predict_im"):
+            load_classifier(str(tmp_path / "m"))
+
+    def test_a_keras_file_by_another_name(self, tmp_path):
+        small(depth=1).save(tmp_path / "model.keras")
+        path = (tmp_path / "model.keras").rename(tmp_path / "model")
+        assert load_classifier(str(path)).class_names == list("0123456")
+
     def test_a_folder_that_is_no_run(self, tmp_path):
-        with pytest.raises(FileNotFoundError, match=r"folder of a run.*recipe\.json"):
+        with pytest.raises(ValueError, match=r"no model: expected.*recipe\.json"):
             load_classifier(str(tmp_path))
 
     def test_a_run_without_its_model(self, tmp_path):
@@ -194,14 +227,16 @@ class TestLoadClassifier:
         middle = len(whole) // 2
         flipped = bytes(255 - value for value in whole[middle : middle + 100])
         for contents in (
-            b"",
-            b"text",
             whole[:middle],
             whole[:middle] + flipped + whole[middle + 100 :],
             b"x" * 1000 + whole[1000:],
         ):
             path.write_bytes(contents)
             with pytest.raises(ValueError, match=r"model\.keras' holds no whole model"):
+                load_classifier(str(path))
+        for contents in (b"", b"text"):
+            path.write_bytes(contents)
+            with pytest.raises(ValueError, match=r"model\.keras' is no model: expec"):
                 load_classifier(str(path))
 
     @pytest.mark.parametrize("kind", ["features", "two outputs", "numbers", "channels"])

@@ -1,6 +1,5 @@
 """One way to every format: write, reload, compare, move into place."""
 
-import os
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -117,8 +116,9 @@ def export_model(
         calibration = np.asarray(calibration, "float32")
     samples = _noise(shape) if calibration is None else calibration[:32]
     metadata = Metadata(labels, shape, crop_fraction, precision)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as folder:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.parent if target.parent.is_dir() else path.parent
+    with tempfile.TemporaryDirectory(dir=beside, prefix=".export-") as folder:
         # The name is kept, for formats that note it.
         written = Path(folder) / "written" / path.name
         written.parent.mkdir()
@@ -132,6 +132,7 @@ def export_model(
             }[file_format]
             write(model, written, metadata, calibration)
         difference = _compare(model, written, samples, TOLERANCES[precision])
+        target.parent.mkdir(exist_ok=True)
         _move_into_place(written, target, replaced=Path(folder) / "replaced")
     return Export(target, difference)
 

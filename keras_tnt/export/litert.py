@@ -1,5 +1,6 @@
 """LiteRT (formerly TensorFlow Lite) files, run by ai-edge-litert."""
 
+import os
 import tempfile
 import warnings
 import zipfile
@@ -75,7 +76,7 @@ def load_litert(path):
     """
     interpreter = require("ai_edge_litert.interpreter").Interpreter
     try:
-        model = interpreter(model_path=str(path))
+        model = interpreter(model_path=str(path), num_threads=os.cpu_count())
         runner = model.get_signature_runner()
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"{str(path)!r} holds no whole model: {error}") from error

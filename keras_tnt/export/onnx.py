@@ -9,7 +9,6 @@ import numpy as np
 from keras_tnt.export.metadata import Metadata
 from keras_tnt.export.runtimes import (
     INPUT,
-    OUTPUT,
     ExportedModel,
     prediction_function,
     require,
