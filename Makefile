@@ -29,5 +29,5 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(INSTALL) -e ".[demo,dev]"
+	$(INSTALL) -e ".[demo,dev,export]"
 	touch $@ $(VENV)/demo.stamp
