@@ -323,7 +323,7 @@ class TestCommandLine:
         assert main(["export", "--model", out, "--out", out]) == 1
         assert "is an export already" in capsys.readouterr().err
 
-    def test_embedded_pictures_calibrate(self, tmp_path, capsys):
+    def test_a_data_set_calibrates(self, tmp_path, capsys):
         need_runtime("onnx")
         plain().save(tmp_path / "m.keras")
         arguments = ["export", "--model", str(tmp_path / "m.keras")]
@@ -331,7 +331,7 @@ class TestCommandLine:
         arguments += ["--out", str(tmp_path / "m")]
         assert main(arguments) == 1
         assert "takes calibration pictures" in capsys.readouterr().err
-        assert main([*arguments, "--calibration", "embedded"]) == 0
+        assert main([*arguments, "--calibration", "fashion_mnist_mini"]) == 0
         assert load(tmp_path / "m").metadata.precision == "int8"
 
 
