@@ -127,8 +127,9 @@ def test_lower_precisions_are_smaller_and_close(file_format, wide, tmp_path):
         if file_format != "savedmodel":
             assert exported.metadata.precision == precision
         sizes.append(size_of_weights(result.path))
-    float32 = 4 * wide.count_params()
-    assert sizes[1] < sizes[0] < 0.8 * float32
+    assert sizes[1] < 0.7 * sizes[0]
+    if file_format != "savedmodel":  # Keras's archives store weights more than once
+        assert sizes[0] < 0.8 * 4 * wide.count_params()
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
