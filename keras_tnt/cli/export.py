@@ -87,8 +87,8 @@ def run(options):
         options.overwrite,
     )
     print(
-        f"{exported.path}: {_size(exported.path) / 1e6:.1f} MB. The largest difference "
-        f"of a probability from Keras is {exported.difference:.1g}."
+        f"{exported.path}: {_size(exported.path) / 1e6:.1f} MB, probabilities as Keras "
+        f"gives them within {exported.difference:.1g}."
     )
 
 

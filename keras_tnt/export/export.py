@@ -22,8 +22,9 @@ from keras_tnt.export.saved_model import (
 from keras_tnt.images import CROP_FRACTION
 
 FORMATS = ("savedmodel", "onnx", "litert", "openvino")
-# How much a probability of a sample picture may differ from Keras's in float32.
-TOLERANCES = {"float32": 1e-4, "float16": 0.05, "int8": 0.3}
+# How much probabilities may differ from Keras's in float32: of any sample picture in
+# float32, of the pictures' mean in the others, where a close decision may turn.
+TOLERANCES = {"float32": 1e-4, "float16": 0.02, "int8": 0.1}
 
 
 HALF = ("float16", "bfloat16")
@@ -35,7 +36,7 @@ class Export(NamedTuple):
     Attributes:
         path: the file or folder; of a SavedModel the version's folder.
         difference: largest difference of a probability from the Keras model's, in
-            float32, on the sample pictures.
+            float32, on the sample pictures; in lower precision the mean over them.
     """
 
     path: Path
@@ -131,7 +132,7 @@ def export_model(
                 "openvino": write_openvino,
             }[file_format]
             write(model, written, metadata, calibration)
-        difference = _compare(model, written, samples, TOLERANCES[precision])
+        difference = _compare(model, written, samples, precision)
         target.parent.mkdir(exist_ok=True)
         _move_into_place(written, target, replaced=Path(folder) / "replaced")
     return Export(target, difference)
@@ -179,7 +180,7 @@ def _write_saved_model(model, path, metadata, version):
     )
 
 
-def _compare(model, path, images, tolerance):
+def _compare(model, path, images, precision):
     expected = model.predict(images, verbose=0)
     if not np.allclose(expected.sum(axis=1), 1, atol=1e-3):
         raise ValueError(
@@ -187,10 +188,14 @@ def _compare(model, path, images, tolerance):
             'classifier_activation="softmax".'
         )
     exported = load_exported(path, find_format(path)[0])
-    difference = float(np.abs(exported.predict_on_batch(images) - expected).max())
+    differences = np.abs(exported.predict_on_batch(images) - expected).max(axis=1)
+    difference = float(
+        differences.max() if precision == "float32" else differences.mean()
+    )
+    tolerance = TOLERANCES[precision]
     if not difference <= tolerance:  # catches NaN too
         raise RuntimeError(
-            f"The exported model predicts otherwise than the Keras model: the largest "
+            "The exported model predicts otherwise than the Keras model: the largest "
             f"difference of a probability is {difference:.2g}, allowed is "
             f"{tolerance:.2g}. Nothing was written."
         )

@@ -115,14 +115,14 @@ def test_lower_precisions_are_smaller_and_close(file_format, wide, tmp_path):
     images = pixels(wide, 64).astype("float32")
     expected = wide.predict(images, verbose=0)
     sizes = []
-    for precision, tolerance in (("float16", 0.05), ("int8", 0.3)):
+    for precision, tolerance in (("float16", 0.02), ("int8", 0.1)):
         path = tmp_path / precision
         result = export_model(
             wide, path, file_format, precision, calibration=images[:16]
         )
         exported = load(result.path)
-        difference = np.abs(exported.predict_on_batch(images) - expected).max()
-        assert 1e-6 < difference < tolerance
+        differences = np.abs(exported.predict_on_batch(images) - expected)
+        assert 1e-6 < differences.max(axis=1).mean() < tolerance
         assert 0 < result.difference < tolerance
         if file_format != "savedmodel":
             assert exported.metadata.precision == precision
