@@ -1,8 +1,9 @@
 """What the layers of this package have in common: how they make their sublayers."""
 
 import keras
+from keras import ops
 
-from keras_tnt.layers.initializers import normal_initializer
+from keras_tnt.layers.initializers import convolution_initializer, normal_initializer
 
 
 class CompositeLayer(keras.layers.Layer):
@@ -34,13 +35,34 @@ class CompositeLayer(keras.layers.Layer):
             **arguments,
         )
 
-    def _norm(self, name):
+    def _norm(self, name, axis=-1):
         # Epsilon as in PyTorch; Keras's own default is 1e-3.
         return keras.layers.LayerNormalization(
-            epsilon=1e-5, name=name, dtype=self.dtype_policy
+            axis=axis, epsilon=1e-5, name=name, dtype=self.dtype_policy
+        )
+
+    def _convolution(self, dim, name, strides=1):
+        """A 3x3 convolution for inputs padded by `pad_image`."""
+        return keras.layers.Conv2D(
+            dim,
+            3,
+            strides=strides,
+            padding="valid",
+            data_format="channels_last",
+            kernel_initializer=convolution_initializer(),
+            name=name,
+            dtype=self.dtype_policy,
         )
 
     def _dropout(self, rate, name, noise_shape=None):
         return keras.layers.Dropout(
             rate, noise_shape, name=name, dtype=self.dtype_policy
         )
+
+
+def pad_image(images, margin=1):
+    """Pads height and width with zeros on all sides, as PyTorch's convolutions do.
+
+    Keras's ``padding="same"`` pads a strided convolution at the far sides only.
+    """
+    return ops.pad(images, ((0, 0), (margin, margin), (margin, margin), (0, 0)))

@@ -32,8 +32,8 @@ def gelu(x):
 class FeedForward(CompositeLayer):
     """Dense, exact GELU, Dense, applied to each token (paper, section 2.1).
 
-    Shapes: ``(batch, tokens, dim)`` to ``(batch, tokens, dim)``; ``tokens`` and
-    ``dim`` are static.
+    Shapes: ``(batch, …, dim)`` to the same, one or more axes of tokens in between; all
+    but the batch is static.
 
     Args:
         mlp_ratio: width of the hidden layer as a multiple of ``dim``; 4 in all
@@ -42,7 +42,7 @@ class FeedForward(CompositeLayer):
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
-        inputs: floating-point tensor ``(batch, tokens, dim)``.
+        inputs: floating-point tensor ``(batch, …, dim)``.
         training: whether dropout is active.
 
     Raises:
@@ -63,7 +63,7 @@ class FeedForward(CompositeLayer):
         self.output_dropout = self._dropout(dropout_rate, "output_dropout")
 
     def build(self, input_shape):
-        """Creates the two Dense sublayers for ``(batch, tokens, dim)`` inputs."""
+        """Creates the two Dense sublayers for ``(batch, …, dim)`` inputs."""
         dim = input_shape[-1]
         units = int(dim * self.mlp_ratio)
         if units < 1:
@@ -80,12 +80,12 @@ class FeedForward(CompositeLayer):
 
     def call(self, inputs, training=None):
         """Applies the perceptron; see the class for shapes."""
-        _, tokens, dim = inputs.shape
+        _, *tokens, dim = inputs.shape
         rows = self.intermediate_dense(ops.reshape(inputs, (-1, dim)))
         rows = self.intermediate_dropout(rows, training=training)
         rows = self.output_dense(rows)
         rows = self.output_dropout(rows, training=training)
-        return ops.reshape(rows, (-1, tokens, dim))
+        return ops.reshape(rows, (-1, *tokens, dim))
 
     def get_config(self):
         """Returns the constructor's arguments."""

@@ -11,3 +11,14 @@ def normal_initializer():
     object: two weights never start from the same numbers.
     """
     return keras.initializers.RandomNormal(stddev=0.02)
+
+
+def convolution_initializer():
+    """Returns the initializer of PyramidTNT's convolutions.
+
+    Normal with standard deviation ``sqrt(2 / fan_out)``. As with
+    `normal_initializer`, each call returns a new object.
+    """
+    return keras.initializers.VarianceScaling(
+        scale=2.0, mode="fan_out", distribution="untruncated_normal"
+    )

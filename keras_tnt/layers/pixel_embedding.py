@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_tnt.layers.composite import CompositeLayer
+from keras_tnt.layers.composite import CompositeLayer, pad_image
 from keras_tnt.layers.initializers import normal_initializer
 
 KERNEL_SIZE = 7
@@ -109,8 +109,7 @@ class PixelEmbedding(CompositeLayer):
         x = ops.reshape(
             ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, patch, patch, channels)
         )
-        margin = (KERNEL_SIZE // 2, KERNEL_SIZE // 2)
-        x = self.projection(ops.pad(x, ((0, 0), margin, margin, (0, 0))))
+        x = self.projection(pad_image(x, KERNEL_SIZE // 2))
         x = ops.reshape(x, (-1, rows * columns, self._pixels, self.dim))
         return x + ops.cast(self.position_embedding, x.dtype)
 

@@ -3,13 +3,13 @@
 import keras
 from keras import ops
 
-from keras_tnt.layers.composite import CompositeLayer
+from keras_tnt.layers.fold import FoldingLayer
 from keras_tnt.layers.rematerialization import rematerialize
 from keras_tnt.layers.transformer_block import TransformerBlock
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class TNTBlock(CompositeLayer):
+class TNTBlock(FoldingLayer):
     """Transformer in Transformer block (paper, section 2.2, equations 3 to 6).
 
     With pixels ``Y`` and patch tokens ``Z``, whose first is the class token:
@@ -88,8 +88,7 @@ class TNTBlock(CompositeLayer):
             "dtype": self.dtype_policy,
         }
         self.inner = TransformerBlock(inner_num_heads, name="inner", **common)
-        self.fold_input_norm = self._norm("fold_input_norm")
-        self.fold_output_norm = self._norm("fold_output_norm")
+        self._create_fold()
         self.outer = TransformerBlock(
             outer_num_heads, se_ratio=se_ratio, name="outer", **common
         )
@@ -104,10 +103,7 @@ class TNTBlock(CompositeLayer):
                 f"{num_patches} patches, got {tokens} tokens."
             )
         self.inner.build((None, per_patch, inner_dim))
-        self.fold_input_norm.build((None, per_patch * inner_dim))
-        self.fold_dense = self._dense(outer_dim, "fold_dense", use_bias=False)
-        self.fold_dense.build((None, per_patch * inner_dim))
-        self.fold_output_norm.build((None, outer_dim))
+        self._build_fold(per_patch * inner_dim, outer_dim)
         self.outer.build((batch, tokens, outer_dim))
 
     def call(self, pixels, patches, training=None, return_attention_scores=False):
@@ -130,21 +126,15 @@ class TNTBlock(CompositeLayer):
         pixels, inner_scores = self.inner(
             pixels, training=training, return_attention_scores=True
         )
-        patches = patches + self._fold(pixels, num_patches, patches.shape[-1])
+        folded = ops.reshape(self._fold(pixels), (-1, num_patches, patches.shape[-1]))
+        # The class token, which comes first, gets nothing.
+        patches = patches + ops.pad(folded, ((0, 0), (1, 0), (0, 0)))
         pixels = ops.reshape(pixels, (-1, num_patches, per_patch, inner_dim))
         patches, outer_scores = self.outer(
             patches, training=training, return_attention_scores=True
         )
         shape = (-1, num_patches, self.inner_num_heads, per_patch, per_patch)
         return pixels, patches, ops.reshape(inner_scores, shape), outer_scores
-
-    def _fold(self, pixels, num_patches, outer_dim):
-        """What the pixels add to the tokens: nothing to the class token."""
-        _, per_patch, inner_dim = pixels.shape
-        rows = self.fold_input_norm(ops.reshape(pixels, (-1, per_patch * inner_dim)))
-        rows = self.fold_output_norm(self.fold_dense(rows))
-        folded = ops.reshape(rows, (-1, num_patches, outer_dim))
-        return ops.pad(folded, ((0, 0), (1, 0), (0, 0)))
 
     def get_config(self):
         """Returns the constructor's arguments."""

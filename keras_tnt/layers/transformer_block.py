@@ -30,6 +30,8 @@ class TransformerBlock(CompositeLayer):
         drop_path_rate: probability of leaving out a branch, 0 to 1.
         remat: whether training recomputes the block in the backward pass instead of
             keeping its intermediate results in memory.
+        joint_norm: whether the norms are over all tokens of a sequence together, as
+            inside the patches of PyramidTNT, instead of over each token.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -54,6 +56,7 @@ class TransformerBlock(CompositeLayer):
         dropout_rate=0.0,
         drop_path_rate=0.0,
         remat=False,
+        joint_norm=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -64,12 +67,14 @@ class TransformerBlock(CompositeLayer):
         self.dropout_rate = dropout_rate
         self.drop_path_rate = drop_path_rate
         self.remat = remat
+        self.joint_norm = joint_norm
         common = {"dtype": self.dtype_policy}
-        self.attention_norm = self._norm("attention_norm")
+        axis = (-2, -1) if joint_norm else -1
+        self.attention_norm = self._norm("attention_norm", axis)
         self.attention = SelfAttention(
             num_heads, qkv_bias, dropout_rate, name="attention", **common
         )
-        self.feed_forward_norm = self._norm("feed_forward_norm")
+        self.feed_forward_norm = self._norm("feed_forward_norm", axis)
         self.feed_forward = FeedForward(
             mlp_ratio, dropout_rate, name="feed_forward", **common
         )
@@ -124,4 +129,5 @@ class TransformerBlock(CompositeLayer):
             "dropout_rate": self.dropout_rate,
             "drop_path_rate": self.drop_path_rate,
             "remat": self.remat,
+            "joint_norm": self.joint_norm,
         }

@@ -15,8 +15,16 @@ from keras_tnt.layers import (
     TNTBlock,
     TransformerBlock,
 )
-from keras_tnt.layers.initializers import normal_initializer
-from keras_tnt.weights import load_weights, registry
+from keras_tnt.models.common import (
+    check_channels_last,
+    check_pooling,
+    check_widths,
+    classify,
+    finish,
+    image_input,
+    rescale,
+)
+from keras_tnt.weights import registry
 
 # Paper, Table 2; the widths and heads of TNT-Ti, TNT-S and TNT-B.
 VARIANTS = {
@@ -133,18 +141,18 @@ def TNT(  # noqa: N802 (keras.applications' convention: a builder reads like a c
             'weights="imagenet" is for the published sizes: use keras_tnt.TNTSmall or '
             "keras_tnt.TNTBase, or weights=None, a path, or hf://owner/name here."
         )
-    _check(outer_dim, inner_dim, depth, outer_num_heads, inner_num_heads)
+    check_channels_last()
+    check_widths(outer_dim, inner_dim, outer_num_heads, inner_num_heads)
+    if depth < 1:
+        raise ValueError(f"depth must be at least 1, got {depth}.")
     inner_blocks = _inner_blocks(inner_blocks, depth)
-    if pooling not in POOLINGS:
-        raise ValueError(f"pooling must be one of {POOLINGS}, got {pooling!r}.")
-    images = _images(input_tensor, input_shape, patch_size)
+    check_pooling(pooling, POOLINGS)
+    images = image_input(input_tensor, input_shape, (224, 224, 3))
+    # The layer's own check of the image's size, before any weight is made.
+    PixelEmbedding(1, patch_size, name="input").compute_output_shape(images.shape)
     height, width = (side // patch_size for side in images.shape[1:3])
 
-    x = images
-    if include_preprocessing:
-        x = keras.layers.Rescaling(
-            1 / 127.5, offset=-1.0, name="rescaling", dtype="float32"
-        )(x)
+    x = rescale(images) if include_preprocessing else images
     pixels = PixelEmbedding(
         inner_dim, patch_size, inner_stride, name="pixel_embedding"
     )(x)
@@ -168,35 +176,12 @@ def TNT(  # noqa: N802 (keras.applications' convention: a builder reads like a c
     tokens = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")(patches)
 
     if include_top:
-        outputs = _head(tokens, classes, classifier_activation, dropout_rate)
+        dropout = keras.layers.Dropout(dropout_rate, name="head_dropout")
+        features = dropout(_class_token(tokens))
+        outputs = classify(features, classes, classifier_activation)
     else:
         outputs = _pool(tokens, pooling, height, width)
-    sources = keras.utils.get_source_inputs(images)
-    inputs = sources[0] if len(sources) == 1 else sources
-    model = keras.Model(inputs, outputs, name=name)
-    if weights is not None:
-        load_weights(model, weights)
-    return model
-
-
-def _check(outer_dim, inner_dim, depth, outer_num_heads, inner_num_heads):
-    if keras.config.image_data_format() != "channels_last":
-        raise ValueError(
-            "keras_tnt works on channels-last images, and image_data_format is "
-            f"{keras.config.image_data_format()!r}. Call "
-            'keras.config.set_image_data_format("channels_last") before.'
-        )
-    if depth < 1:
-        raise ValueError(f"depth must be at least 1, got {depth}.")
-    for side, dim, heads in (
-        ("outer", outer_dim, outer_num_heads),
-        ("inner", inner_dim, inner_num_heads),
-    ):
-        if dim < 1 or heads < 1 or dim % heads:
-            raise ValueError(
-                f"{side}_dim must be a positive multiple of {side}_num_heads, got "
-                f"{side}_dim={dim} and {side}_num_heads={heads}."
-            )
+    return finish(images, outputs, name, weights)
 
 
 def _inner_blocks(inner_blocks, depth):
@@ -209,40 +194,6 @@ def _inner_blocks(inner_blocks, depth):
             f"inner_blocks counts the blocks from 1 to depth={depth}, got {outside}."
         )
     return set(inner_blocks)
-
-
-def _images(input_tensor, input_shape, patch_size):
-    """The model's input, a Keras tensor of static size (but for the batch)."""
-    if input_tensor is None:
-        images = keras.Input(input_shape or (224, 224, 3), name="images")
-    elif keras.utils.is_keras_tensor(input_tensor):
-        images = input_tensor
-    else:
-        raise ValueError(
-            "input_tensor must be a Keras tensor, such as keras.Input gives, got "
-            f"{type(input_tensor).__name__}. To run a model on values, call it."
-        )
-    shape = tuple(images.shape[1:])
-    if input_tensor is not None and input_shape and shape != tuple(input_shape):
-        raise ValueError(
-            f"input_tensor has shape {shape} beyond the batch, input_shape says "
-            f"{tuple(input_shape)}. Leave input_shape out, or make them agree."
-        )
-    # The layer's own check, before any weight is made.
-    PixelEmbedding(1, patch_size, name="input").compute_output_shape(images.shape)
-    return images
-
-
-def _head(tokens, classes, classifier_activation, dropout_rate):
-    """Class probabilities (or logits) from the class token, in float32."""
-    x = keras.layers.Dropout(dropout_rate, name="head_dropout")(_class_token(tokens))
-    return keras.layers.Dense(
-        classes,
-        activation=classifier_activation,
-        kernel_initializer=normal_initializer(),
-        name="predictions",
-        dtype="float32",
-    )(x)
 
 
 def _pool(tokens, pooling, height, width):

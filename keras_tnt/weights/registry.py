@@ -56,6 +56,14 @@ PUBLISHED = {
     ),
 }
 
+# On a file-sharing site, with a password: no program can fetch these.
+BY_HAND = {
+    "pyramid_tnt_tiny": ("https://pan.baidu.com/s/1xm3DSGcAJbvFQm4jmDAlnQ", "0r5t"),
+    "pyramid_tnt_small": ("https://pan.baidu.com/s/1xha8x3DTlPq9-KeC6EPPow", "v5w5"),
+    "pyramid_tnt_medium": ("https://pan.baidu.com/s/1B9zkWkrUAETuiyr08ClY-w", "jqm3"),
+    "pyramid_tnt_base": ("https://pan.baidu.com/s/1tT0mxRrZQx6facYsdPBt0g", "ns4t"),
+}
+
 
 def published(variant):
     """Looks up the published weights of a variant.
@@ -67,12 +75,21 @@ def published(variant):
         The `PublishedWeights` of the variant.
 
     Raises:
-        ValueError: If the variant has no published weights.
+        ValueError: If the variant has no published weights, or none that can be
+            downloaded; says where to get those by hand.
 
     Example:
         >>> published("tnt_small").repo_id
         'timm/tnt_s_patch16_224.in1k'
     """
+    if variant in BY_HAND:
+        url, password = BY_HAND[variant]
+        raise ValueError(
+            f"The weights of {variant!r} are on a file-sharing site alone, from which "
+            f"no program can download them. Get the .pth.tar file from {url} (password "
+            f"{password}) with a browser, and {_OWN_FILE}; or build the model with "
+            "`weights=None`."
+        )
     if variant not in PUBLISHED:
         raise ValueError(
             f"{variant!r} has no published weights; {', '.join(PUBLISHED)} have. Build "

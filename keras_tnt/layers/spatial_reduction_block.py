@@ -1,0 +1,107 @@
+"""One pre-norm transformer block over a map of patches."""
+
+import keras
+
+from keras_tnt.layers.composite import CompositeLayer
+from keras_tnt.layers.feed_forward import FeedForward
+from keras_tnt.layers.rematerialization import rematerialize
+from keras_tnt.layers.spatial_reduction_attention import SpatialReductionAttention
+
+
+@keras.saving.register_keras_serializable(package="keras_tnt")
+class SpatialReductionBlock(CompositeLayer):
+    """The outer transformer block of PyramidTNT (arXiv 2201.00978, section 2.2).
+
+    ``x ← x + DropPath(SRA(LN(x)))``, then ``x ← x + DropPath(MLP(LN(x)))``, with
+    `SpatialReductionAttention` where a `TransformerBlock` has `SelfAttention`.
+
+    Shapes: ``(batch, rows, columns, dim)`` to the same. All but the batch is static.
+
+    Args:
+        num_heads: number of attention heads; must divide ``dim``.
+        sr_ratio: side of the squares that keys and values are pooled over.
+        mlp_ratio: width of the perceptron's hidden layer as a multiple of ``dim``.
+        drop_path_rate: probability of leaving out a branch, drawn for each image.
+        remat: whether training recomputes the block in the backward pass instead of
+            keeping its intermediate results in memory.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        patches: floating-point tensor ``(batch, rows, columns, dim)``.
+        position_bias: floating-point tensor ``(1, num_heads, patches, pooled
+            patches)``.
+        training: whether drop path is active.
+
+    Example:
+        >>> import keras
+        >>> from keras_tnt.layers import SpatialReductionBlock
+        >>> block = SpatialReductionBlock(num_heads=4, sr_ratio=2)
+        >>> bias = keras.ops.zeros((1, 4, 8 * 6, 4 * 3))
+        >>> block(keras.ops.ones((2, 8, 6, 64)), bias).shape
+        TensorShape([2, 8, 6, 64])
+    """
+
+    def __init__(
+        self,
+        num_heads,
+        sr_ratio=1,
+        mlp_ratio=4.0,
+        drop_path_rate=0.0,
+        remat=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.sr_ratio = sr_ratio
+        self.mlp_ratio = mlp_ratio
+        self.drop_path_rate = drop_path_rate
+        self.remat = remat
+        common = {"dtype": self.dtype_policy}
+        self.attention_norm = self._norm("attention_norm")
+        self.attention = SpatialReductionAttention(
+            num_heads, sr_ratio, name="attention", **common
+        )
+        self.feed_forward_norm = self._norm("feed_forward_norm")
+        self.feed_forward = FeedForward(mlp_ratio, name="feed_forward", **common)
+        self.attention_drop_path = self._dropout(
+            drop_path_rate, "attention_drop_path", (None, 1, 1, 1)
+        )
+        self.feed_forward_drop_path = self._dropout(
+            drop_path_rate, "feed_forward_drop_path", (None, 1, 1, 1)
+        )
+
+    def build(self, patches_shape, position_bias_shape):
+        """Builds the sublayers for the two inputs' shapes."""
+        self.attention_norm.build(patches_shape)
+        self.attention.build(patches_shape, position_bias_shape)
+        self.feed_forward_norm.build(patches_shape)
+        self.feed_forward.build(patches_shape)
+
+    def call(self, patches, position_bias, training=None):
+        """Applies the block; see the class for shapes."""
+        if self.remat and training:
+            return rematerialize(
+                self, lambda *inputs: self._apply(*inputs, True), patches, position_bias
+            )
+        return self._apply(patches, position_bias, training)
+
+    def _apply(self, patches, position_bias, training):
+        attended = self.attention(self.attention_norm(patches), position_bias)
+        x = patches + self.attention_drop_path(attended, training=training)
+        hidden = self.feed_forward(self.feed_forward_norm(x), training=training)
+        return x + self.feed_forward_drop_path(hidden, training=training)
+
+    def compute_output_shape(self, patches_shape, position_bias_shape):
+        """Returns the shape of the patches."""
+        return patches_shape
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "sr_ratio": self.sr_ratio,
+            "mlp_ratio": self.mlp_ratio,
+            "drop_path_rate": self.drop_path_rate,
+            "remat": self.remat,
+        }
