@@ -10,13 +10,28 @@ from keras_tnt.decoding import load_image
 from keras_tnt.explain import attention_maps
 from keras_tnt.export import export_saved_model
 from keras_tnt.images import decode_predictions, preprocess_input
-from keras_tnt.models import TNT, TNTBase, TNTSmall, TNTTiny
+from keras_tnt.models import (
+    TNT,
+    PyramidTNT,
+    PyramidTNTBase,
+    PyramidTNTMedium,
+    PyramidTNTSmall,
+    PyramidTNTTiny,
+    TNTBase,
+    TNTSmall,
+    TNTTiny,
+)
 from keras_tnt.weights import load_weights, save_upstream_weights
 
 __version__ = "0.1.0"
 
 __all__ = [
     "TNT",
+    "PyramidTNT",
+    "PyramidTNTBase",
+    "PyramidTNTMedium",
+    "PyramidTNTSmall",
+    "PyramidTNTTiny",
     "TNTBase",
     "TNTSmall",
     "TNTTiny",
