@@ -29,11 +29,42 @@ def images(case, name="input"):
 
 
 def build(case, load=True, **changes):
-    """The TNT of a case, giving logits, with the case's weights."""
+    """The model of a case, giving logits, with the case's weights."""
     config = CASES[case]["config"]
+    arguments = {
+        "classes": config["num_classes"],
+        "include_preprocessing": False,
+        "classifier_activation": None,
+    }
+    if "configs" in config:
+        model = keras_tnt.PyramidTNT(
+            **(arguments | pyramid_arguments(config) | changes)
+        )
+    else:
+        model = keras_tnt.TNT(**(arguments | tnt_arguments(config) | changes))
+    if load:
+        assign_upstream(model, tensors(case, "weight."))
+    return model
+
+
+def pyramid_arguments(config):
+    """A PyramidTNT's arguments; those of the later stages follow from the first."""
+    stages = config["configs"]
+    return {
+        "outer_dim": stages["outer_dims"][0],
+        "inner_dim": stages["inner_dims"][0],
+        "depths": stages["depths"],
+        "outer_num_heads": stages["outer_heads"][0],
+        "inner_num_heads": stages["inner_heads"][0],
+        "input_shape": (config["img_size"], config["img_size"], 3),
+    }
+
+
+def tnt_arguments(config):
+    """A TNT's arguments, from the names of either implementation."""
     size = config["img_size"]
     height, width = (size, size) if isinstance(size, int) else size
-    arguments = {
+    return {
         "outer_dim": config.get("outer_dim") or config["embed_dim"],
         "inner_dim": config["inner_dim"],
         "depth": config["depth"],
@@ -43,12 +74,5 @@ def build(case, load=True, **changes):
         "inner_stride": config.get("inner_stride", 4),
         "qkv_bias": config.get("qkv_bias", False),
         "se_ratio": 0.25 if config.get("se") else 0.0,
-        "classes": config["num_classes"],
         "input_shape": (height, width, config.get("in_chans", 3)),
-        "include_preprocessing": False,
-        "classifier_activation": None,
     }
-    model = keras_tnt.TNT(**(arguments | changes))
-    if load:
-        assign_upstream(model, tensors(case, "weight."))
-    return model

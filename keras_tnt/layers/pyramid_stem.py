@@ -6,7 +6,6 @@ from keras import ops
 from keras_tnt.layers.composite import CompositeLayer, pad_image
 from keras_tnt.layers.initializers import normal_initializer
 
-PATCH_SIZE = 8  # in image pixels
 SIDE = 4  # pixels along a patch's side
 
 
@@ -44,6 +43,8 @@ class PyramidStem(CompositeLayer):
         >>> pixels.shape, patches.shape
         (TensorShape([2, 8, 4, 16, 8]), TensorShape([2, 8, 4, 128]))
     """
+
+    patch_size = 8  # in image pixels
 
     def __init__(self, outer_dim, inner_dim, dropout_rate=0.0, **kwargs):
         super().__init__(**kwargs)
@@ -103,12 +104,13 @@ class PyramidStem(CompositeLayer):
                 "height, width and number of channels."
             )
         batch, height, width, _ = input_shape
-        if not height or not width or height % PATCH_SIZE or width % PATCH_SIZE:
+        size = self.patch_size
+        if not height or not width or height % size or width % size:
             raise ValueError(
-                f"{self.name}: height and width must be multiples of {PATCH_SIZE}, got "
+                f"{self.name}: height and width must be multiples of {size}, got "
                 f"{height}x{width}. Resize or pad the images."
             )
-        grid = (batch, height // PATCH_SIZE, width // PATCH_SIZE)
+        grid = (batch, height // size, width // size)
         return (*grid, SIDE**2, self.inner_dim), (*grid, self.outer_dim)
 
     def call(self, inputs, training=None):

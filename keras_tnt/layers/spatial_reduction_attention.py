@@ -97,7 +97,10 @@ class SpatialReductionAttention(CompositeLayer):
         key_value = ops.reshape(key_value, (-1, self._keys(rows, columns), 2, *heads))
         key, value = ops.unstack(ops.transpose(key_value, (2, 0, 3, 1, 4)), 2, axis=0)
         scores = ops.matmul(query * heads[1] ** -0.5, ops.transpose(key, (0, 1, 3, 2)))
-        scores = ops.softmax(scores + ops.cast(position_bias, scores.dtype), axis=-1)
+        scores = scores + ops.cast(position_bias, scores.dtype)
+        # The last stage of a small image has a single key, of weight 1, of which
+        # `ops.softmax` would warn. Queries and keys still get a gradient: 0.
+        scores = ops.softmax(scores) if scores.shape[-1] > 1 else 0 * scores + 1
         outputs = ops.transpose(ops.matmul(scores, value), (0, 2, 1, 3))
         outputs = self.projection(ops.reshape(outputs, (-1, dim)))
         return ops.reshape(outputs, (-1, rows, columns, dim))

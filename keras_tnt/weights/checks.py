@@ -4,48 +4,45 @@ import logging
 
 import numpy as np
 
-from keras_tnt.weights.resample import resample_patch_positions, source_grid
+from keras_tnt.layers import PixelEmbedding, PyramidStem
+from keras_tnt.weights.resample import source_grid
 
 logger = logging.getLogger("keras_tnt")
 
 
 def patch_grid(model):
-    """Returns ``(rows, columns)`` of a TNT's patches."""
-    embedding = model.get_layer("pixel_embedding")
-    _, height, width, _ = embedding.input.shape
-    return height // embedding.patch_size, width // embedding.patch_size
+    """Returns ``(rows, columns)`` of the patches that a model cuts an image into."""
+    cutters = (PixelEmbedding, PyramidStem)
+    (cutter,) = (layer for layer in model.layers if isinstance(layer, cutters))
+    _, height, width, _ = cutter.input.shape
+    return height // cutter.patch_size, width // cutter.patch_size
 
 
-def fit_positions(model, positions, recorded_grid, name):
-    """Resamples patch positions to a TNT's grid of patches.
+def grid_of_positions(model, count, recorded_grid, name):
+    """Tells the grid that a file's patch positions belong to.
 
     Args:
-        model: the TNT.
-        positions: array ``(1, 1 + patches, dim)``; of another width it is given back
-            as it is, for the check of shapes to refuse.
-        recorded_grid: ``(rows, columns)`` if the source says it, else ``None``.
-        name: what the source calls the positions.
+        model: the model to load them into.
+        count: number of positions, the class token's not counted.
+        recorded_grid: ``(rows, columns)`` if the file says it, else ``None``.
+        name: what the file calls the positions.
 
     Returns:
-        The array for the model's grid.
+        ``(rows, columns)``.
 
     Raises:
-        ValueError: if the positions' grid cannot be told.
+        ValueError: if the grid cannot be told.
     """
-    width = model.get_layer("patch_embedding").dim
-    if positions.ndim != 3 or positions.shape[-1] != width:
-        return positions
     grid = patch_grid(model)
-    old_grid = source_grid(positions.shape[1] - 1, grid, recorded_grid)
+    old_grid = source_grid(count, grid, recorded_grid)
     if old_grid is None:
         raise ValueError(
-            f"Tensor {name!r} has {positions.shape[1] - 1} positions, which is no "
-            f"square, nor the model's {grid[0]}x{grid[1]} patches: its grid cannot be "
-            "told. Load it into a model of its own image size, and save that as .keras "
-            "or with keras_tnt.save_upstream_weights, which record the grid."
+            f"Tensor {name!r} has {count} positions, which is no square, nor the "
+            f"model's {grid[0]}x{grid[1]} patches: its grid cannot be told. Load it "
+            "into a model of its own image size, and save that as .keras or with "
+            "keras_tnt.save_upstream_weights, which record the grid."
         )
-    check_finite([(name, positions)], "The file")
-    return resample_patch_positions(positions, old_grid, grid)
+    return old_grid
 
 
 def check_finite(named_values, where):

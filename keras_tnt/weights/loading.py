@@ -1,39 +1,37 @@
-"""Loading weights into a TNT and writing them for others, all or nothing."""
+"""Loading weights into a model and writing them for others, all or nothing."""
 
 import pathlib
 
 import keras
 import numpy as np
 
-from keras_tnt.weights import native, registry, upstream
-from keras_tnt.weights.checks import (
-    check_finite,
-    fit_positions,
-    patch_grid,
-    report_kept_head,
-)
+from keras_tnt.weights import native, registry
+from keras_tnt.weights.checks import check_finite, patch_grid, report_kept_head
+from keras_tnt.weights.families import family_of
 from keras_tnt.weights.files import read_tensors, write_tensors
 
 UPSTREAM_SUFFIXES = (".safetensors", ".pth", ".pt", ".pth.tar")
 KERAS_SUFFIXES = (".keras", ".weights.h5")
 GRID = "patch_grid"
+HEAD = ("head.weight", "head.bias")
 
 
 def load_weights(model, source):
-    """Loads weights of the published models, or of a Keras file, into a TNT.
+    """Loads weights of the published models, or of a Keras file, into a model.
 
     Everything is checked before the first weight is set: every tensor of the source
     is used once, every weight of the model is set once, shapes agree and all values
     are finite. Three differences are bridged:
 
-    - another image size: the patch positions are resampled (bicubic, antialias);
+    - another image size: the patch positions are resampled (bicubic, antialias), and
+      a PyramidTNT's position biases over queries and over keys;
     - another number of classes, or a source without head: the model's head stays as
       it is, and a log message says so;
     - one channel where the source has three: the kernels of the three are summed.
 
     Args:
-        model: a model made by `keras_tnt.TNT` or one of its sizes, or one that was
-            grown from its input and output.
+        model: a model made by `keras_tnt.TNT`, `keras_tnt.PyramidTNT` or one of their
+            sizes, or one that was grown from its input and output.
         source: a path to ``.safetensors``, ``.pth``, ``.pt`` or ``.pth.tar`` (official
             or timm names; PyTorch files need PyTorch), ``.keras`` or ``.weights.h5``;
             or ``"hf://owner/name"`` for ``model.safetensors`` of that Hugging Face
@@ -54,10 +52,10 @@ def load_weights(model, source):
         ...                       input_shape=(96, 96, 3))
         >>> keras_tnt.load_weights(model, "tnt.weights.h5")
     """
-    _check_is_tnt(model)
+    family = family_of(model)
     path = registry.fetch(source)
     if path.name.endswith(KERAS_SUFFIXES):
-        native.load_keras_file(model, path)
+        native.load_keras_file(model, path, family)
         return
     if not path.name.endswith(UPSTREAM_SUFFIXES):
         raise ValueError(
@@ -75,17 +73,21 @@ def load_weights(model, source):
 
 
 def save_upstream_weights(model, path):
-    """Writes a TNT's weights with timm's names and layouts, as safetensors.
+    """Writes a model's weights with upstream names and layouts, as safetensors.
 
-    timm and `keras_tnt.load_weights` read the file; the round trip is exact.
+    A TNT's have timm's names, a PyramidTNT's the official ones; the published code and
+    `keras_tnt.load_weights` read the file, and the round trip is exact. Of a
+    PyramidTNT's BatchNorms, PyTorch's counters of batches, which nothing uses, are left
+    out.
 
     Args:
-        model: a model made by `keras_tnt.TNT` or one of its sizes.
+        model: a model made by `keras_tnt.TNT`, `keras_tnt.PyramidTNT` or one of their
+            sizes.
         path: the file to write, ``….safetensors``; written to a temporary name and
             moved into place.
 
     Raises:
-        ValueError: if ``path`` has another suffix or ``model`` is no TNT.
+        ValueError: if ``path`` has another suffix or ``model`` is of neither kind.
 
     Example:
         >>> import keras_tnt
@@ -93,7 +95,7 @@ def save_upstream_weights(model, path):
         ...                       input_shape=(64, 64, 3))
         >>> keras_tnt.save_upstream_weights(model, "tnt.safetensors")
     """
-    _check_is_tnt(model)
+    family_of(model)
     if pathlib.Path(path).suffix != ".safetensors":
         raise ValueError(f"The file must end in .safetensors, got {path}.")
     rows, columns = patch_grid(model)
@@ -102,9 +104,12 @@ def save_upstream_weights(model, path):
 
 
 def to_upstream(model):
-    """Returns a TNT's weights as a dict from timm names to float32 arrays."""
+    """Returns a model's weights as a dict from upstream names to float32 arrays.
+
+    The names are timm's for a TNT, the official ones for a PyramidTNT.
+    """
     tensors = {}
-    for entry in upstream.entries(model):
+    for entry in family_of(model).entries(model):
         _check_is_float(entry)
         value = np.asarray(entry.variable, "float32")
         tensors.update(zip(entry.names, entry.layout.to_upstream(value), strict=True))
@@ -112,20 +117,21 @@ def to_upstream(model):
 
 
 def assign_upstream(model, tensors, grid=None):
-    """Sets a TNT's weights from upstream tensors, or raises and sets none.
+    """Sets a model's weights from upstream tensors, or raises and sets none.
 
     Args:
-        model: a TNT.
+        model: a TNT or a PyramidTNT.
         tensors: dict from official or timm names to float32 arrays.
         grid: ``(rows, columns)`` of the patch positions in ``tensors``, if known.
     """
-    tensors = upstream.to_timm_names(tensors)
-    table = list(upstream.entries(model))
+    family = family_of(model)
+    tensors = family.standard_names(tensors)
+    table = list(family.entries(model))
     _check_assignable(table)
     table = _without_foreign_head(model, tensors, table)
-    _check_names(table, tensors)
-    tensors["patch_pos"] = fit_positions(model, tensors["patch_pos"], grid, "patch_pos")
-    _fit_channels(model, tensors)
+    _check_names(table, tensors, family.OPTIONS)
+    tensors.update(family.resample(model, tensors, grid))
+    _fit_channels(table, tensors, family.FIRST_KERNEL[0])
     _check_shapes(table, tensors)
     check_finite(tensors.items(), "The file")
     values = [
@@ -137,16 +143,6 @@ def assign_upstream(model, tensors, grid=None):
     ]
     for variable, value in values:
         variable.assign(value)
-
-
-def _check_is_tnt(model):
-    names = {layer.name for layer in getattr(model, "layers", ())}
-    if not {"pixel_embedding", "patch_embedding", "norm"} <= names:
-        raise ValueError(
-            "Expected a model made by keras_tnt.TNT or one of its sizes, got "
-            f"{getattr(model, 'name', model)!r}. If the TNT is a layer of this model, "
-            "give that layer: model.get_layer(NAME)."
-        )
 
 
 def _check_is_float(entry):
@@ -175,19 +171,19 @@ def _parse_grid(text):
 
 def _without_foreign_head(model, tensors, table):
     """Takes the head out of tensors and table where the two do not belong together."""
-    head = [entry for entry in table if entry.names[0] in upstream.HEAD]
+    head = [entry for entry in table if entry.names[0] in HEAD]
     classes = model.get_layer("predictions").units if head else None
     found = tensors["head.weight"].shape[0] if "head.weight" in tensors else None
     if classes == found:
         return table
-    for name in upstream.HEAD:
+    for name in HEAD:
         tensors.pop(name, None)
     if head:
         report_kept_head(model, classes, found)
-    return [entry for entry in table if entry.names[0] not in upstream.HEAD]
+    return [entry for entry in table if entry.names[0] not in HEAD]
 
 
-def _check_names(table, tensors):
+def _check_names(table, tensors, options):
     expected = [name for entry in table for name in entry.names]
     missing = [name for name in expected if name not in tensors]
     unknown = [name for name in tensors if name not in set(expected)]
@@ -196,8 +192,7 @@ def _check_names(table, tensors):
             f"First offending tensor: {(missing + unknown)[0]!r}. Of the model's "
             f"tensors {len(missing)} are missing in the file: {_list(missing)}; of the "
             f"file's {len(unknown)} are unknown to the model: {_list(unknown)}. Build "
-            "the model with the depth, inner_blocks, qkv_bias and se_ratio that the "
-            "weights were made with."
+            f"the model with the {options} that the weights were made with."
         )
 
 
@@ -206,11 +201,11 @@ def _list(names, limit=8):
     return ", ".join(names[:limit] + more) or "none"
 
 
-def _fit_channels(model, tensors):
-    kernel = tensors["pixel_embed.proj.weight"]
-    channels = model.get_layer("pixel_embedding").projection.kernel.shape[2]
-    if channels == 1 and kernel.ndim == 4 and kernel.shape[1] == 3:
-        tensors["pixel_embed.proj.weight"] = kernel.sum(axis=1, keepdims=True)
+def _fit_channels(table, tensors, name):
+    kernel = tensors[name]
+    (own,) = (entry.variable for entry in table if name in entry.names)
+    if own.shape[2] == 1 and kernel.ndim == 4 and kernel.shape[1] == 3:
+        tensors[name] = kernel.sum(axis=1, keepdims=True)
 
 
 def _check_shapes(table, tensors):
@@ -220,6 +215,5 @@ def _check_shapes(table, tensors):
                 raise ValueError(
                     f"First offending tensor: {name!r} has shape "
                     f"{tensors[name].shape}, the model's has {shape}. Build the model "
-                    "with the widths, patch_size, inner_stride and channels of the "
-                    "weights."
+                    "with the widths, channels and other sizes of the weights."
                 )

@@ -13,20 +13,20 @@ import zipfile
 
 import ml_dtypes
 
-from keras_tnt.weights.checks import check_finite, fit_positions, report_kept_head
+from keras_tnt.layers import PyramidStem
+from keras_tnt.weights.checks import check_finite, report_kept_head
 
-# Where Keras keeps the weights that may need fitting, within their layer.
-POSITIONS = ("patch_embedding", "vars/1")
-KERNEL = ("pixel_embedding", "projection/vars/0")
+# Where Keras keeps the head's bias: layer, and place within it.
 HEAD_BIAS = ("predictions", "vars/1")
 
 
-def load_keras_file(model, path):
+def load_keras_file(model, path, family):
     """Loads a ``.keras`` or ``.weights.h5`` file into a model, or raises.
 
     Args:
-        model: a TNT, or a model grown from one.
+        model: a TNT or PyramidTNT, or a model grown from one.
         path: the file, a `pathlib.Path`.
+        family: the module that knows the model's weights.
 
     Raises:
         ValueError: if the file is damaged or does not fit; the model is left as it
@@ -49,8 +49,9 @@ def load_keras_file(model, path):
             own = _read_layers(file)
             pairs = _pair(own, stored)
             try:
-                _check_is_tnt(stored)
-                _fit(model, own, stored, pairs, grid)
+                _check_family(stored, family)
+                _fit_sizes(model, own, stored, grid, family)
+                _fit_head(model, own, stored, pairs)
                 _check(own, stored, pairs)
             except ValueError as error:
                 raise ValueError(
@@ -76,9 +77,10 @@ def _unpack(path, folder):
 
 def _recorded_grid(config):
     for layer in config.get("config", {}).get("layers", ()):
-        if layer.get("registered_name") == "keras_tnt>PixelEmbedding":
+        name = layer.get("registered_name")
+        if name in ("keras_tnt>PixelEmbedding", "keras_tnt>PyramidStem"):
             _, height, width, _ = layer["build_config"]["input_shape"]
-            patch_size = layer["config"]["patch_size"]
+            patch_size = layer["config"].get("patch_size", PyramidStem.patch_size)
             return height // patch_size, width // patch_size
     return None
 
@@ -126,22 +128,32 @@ def _pair(own, stored):
     return pairs
 
 
-def _check_is_tnt(stored):
-    if not {"patch_embedding", "pixel_embedding"} <= set(stored):
+def _check_family(stored, family):
+    missing = sorted(family.LAYERS - set(stored))
+    if missing:
         raise ValueError(
-            "It holds no TNT: layer 'patch_embedding' or 'pixel_embedding' is missing."
+            f"It holds no such model: layers {', '.join(missing)} are missing. Load it "
+            "into a model of its own kind, TNT or PyramidTNT."
         )
 
 
-def _fit(model, own, stored, pairs, grid):
-    """Fits positions, channels and head of the file to the model."""
-    layer, key = POSITIONS
-    tensors = stored[layer]["tensors"]
-    tensors[key] = fit_positions(model, tensors[key], grid, f"{layer}/{key}")
-    layer, key = KERNEL
+def _fit_sizes(model, own, stored, grid, family):
+    """Fits positions and channels of the file to the model."""
+    places = family.SIZED
+    sized = {
+        name: stored[layer]["tensors"][key] for name, (layer, key) in places.items()
+    }
+    for name, value in family.resample(model, sized, grid).items():
+        layer, key = places[name]
+        stored[layer]["tensors"][key] = value
+    _, (layer, key) = family.FIRST_KERNEL
     tensors = stored[layer]["tensors"]
     if own[layer]["tensors"][key].shape[2] == 1 and tensors[key].shape[2] == 3:
         tensors[key] = tensors[key].sum(axis=2, keepdims=True)
+
+
+def _fit_head(model, own, stored, pairs):
+    """Leaves out the head of a file with another number of classes, or none."""
     layer, key = HEAD_BIAS
     classes = [
         len(layers[layer]["tensors"][key]) if layer in layers else None
@@ -178,7 +190,7 @@ def _check(own, stored, pairs):
             raise ValueError(
                 f"First offending tensor: {first!r} has shape {found.get(first)} in "
                 f"the file, {shapes.get(first)} in the model. Build the model with the "
-                "widths, inner_blocks, qkv_bias and se_ratio of the weights."
+                "widths and the other options of the weights."
             )
         tensors = stored[source]["tensors"]
         check_finite(((f"{source}/{key}", tensors[key]) for key in tensors), "The file")

@@ -1,4 +1,4 @@
-"""Patch positions of another image size."""
+"""Patch positions and position biases of another image size."""
 
 import numpy as np
 from keras import ops
@@ -51,16 +51,62 @@ def resample_patch_positions(positions, old_grid, new_grid):
         (1, 16, 48)
     """
     positions = np.asarray(positions, "float32")
+    patches = resample_tokens(positions[:, 1:], old_grid, new_grid)
+    return np.concatenate([positions[:, :1], patches], axis=1)
+
+
+def resample_tokens(tokens, old_grid, new_grid):
+    """Resamples vectors on a grid to another grid: bicubic, with antialias.
+
+    Args:
+        tokens: float32 array ``(batch, rows · columns, dim)`` of the old grid.
+        old_grid: ``(rows, columns)`` of ``tokens``.
+        new_grid: ``(rows, columns)`` wanted.
+
+    Returns:
+        A float32 array ``(batch, new rows · new columns, dim)``.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.weights.resample import resample_tokens
+        >>> resample_tokens(numpy.ones((1, 16, 48)), (4, 4), (3, 5)).shape
+        (1, 15, 48)
+    """
+    tokens = np.asarray(tokens, "float32")
     if tuple(old_grid) == tuple(new_grid):
-        return positions
-    dim = positions.shape[-1]
-    grid = positions[:, 1:].reshape(1, *old_grid, dim)
-    grid = ops.image.resize(
-        grid,
+        return tokens
+    batch, _, dim = tokens.shape
+    resized = ops.image.resize(
+        tokens.reshape(batch, *old_grid, dim),
         tuple(new_grid),
         interpolation="bicubic",
         antialias=True,
         data_format="channels_last",
     )
-    grid = ops.convert_to_numpy(grid).reshape(1, -1, dim)
-    return np.concatenate([positions[:, :1], grid], axis=1)
+    return ops.convert_to_numpy(resized).reshape(batch, -1, dim)
+
+
+def resample_position_bias(bias, old_grids, new_grids):
+    """Resamples a relative position bias over queries and over keys.
+
+    Args:
+        bias: float32 array ``(1, heads, queries, keys)``.
+        old_grids: the grids, ``(rows, columns)``, of queries and of keys.
+        new_grids: those wanted.
+
+    Returns:
+        A float32 array ``(1, heads, new queries, new keys)``.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.weights.resample import resample_position_bias
+        >>> bias = numpy.ones((1, 2, 16, 4))
+        >>> resample_position_bias(bias, [(4, 4), (2, 2)], [(6, 4), (3, 2)]).shape
+        (1, 2, 24, 6)
+    """
+    values = bias[0]
+    for old_grid, new_grid in zip(
+        reversed(old_grids), reversed(new_grids), strict=True
+    ):
+        values = resample_tokens(values.transpose(0, 2, 1), old_grid, new_grid)
+    return values[None]

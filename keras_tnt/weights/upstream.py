@@ -3,17 +3,27 @@
 Two namings are around for the same tensors: the official one (``outer_pos``,
 ``blocks.0.inner_attn…``) and timm's (``patch_pos``, ``blocks.0.attn_in…``). Official
 names are translated to timm's first; one table then ties those to the variables.
-Both come from PyTorch: dense kernels are (out, in), convolutions (out, in, h, w).
+`keras_tnt.weights.upstream_pyramid` does the same for PyramidTNT.
 """
 
 import re
-from collections.abc import Callable
-from typing import NamedTuple
 
-import keras
 import numpy as np
 
 from keras_tnt.layers import TNTBlock
+from keras_tnt.weights.checks import check_finite, grid_of_positions, patch_grid
+from keras_tnt.weights.layouts import (
+    AS_IT_IS,
+    Entry,
+    Layout,
+    convolution_entries,
+    dense_entries,
+    feed_forward_entries,
+    fused_dense,
+    norm_entries,
+    without_module,
+)
+from keras_tnt.weights.resample import resample_patch_positions
 
 # Official name → timm name of what is inside `blocks.N.` …
 OFFICIAL_BLOCK_NAMES = {
@@ -36,33 +46,14 @@ OFFICIAL_NAMES = {
     "proj_norm1": "norm1_proj",
     "proj_norm2": "norm2_proj",
 }
-HEAD = ("head.weight", "head.bias")
 
-
-class Layout(NamedTuple):
-    """How one variable is laid out as upstream tensors, and back."""
-
-    to_keras: Callable[..., np.ndarray]
-    to_upstream: Callable[[np.ndarray], tuple[np.ndarray, ...]]
-
-
-class Entry(NamedTuple):
-    """A variable of the model and the upstream tensors that it is made of."""
-
-    variable: keras.Variable
-    names: tuple[str, ...]
-    layout: Layout
-
-    def upstream_shapes(self):
-        """Returns the shapes of the upstream tensors, in the order of the names."""
-        zeros = np.broadcast_to(np.float32(0), self.variable.shape)
-        return [part.shape for part in self.layout.to_upstream(zeros)]
-
-
-def _split_query_key_from_value(fused):
-    """Upstream holds queries and keys in one tensor, values in another."""
-    dim = fused.shape[0] // 3
-    return fused[: 2 * dim], fused[2 * dim :]
+# A model with these layers is a TNT.
+LAYERS = {"pixel_embedding", "patch_embedding", "norm"}
+# What depends on the image's size or channels: by upstream name, the layer of a Keras
+# file and the place within it.
+SIZED = {"patch_pos": ("patch_embedding", "vars/1")}
+FIRST_KERNEL = ("pixel_embed.proj.weight", ("pixel_embedding", "projection/vars/0"))
+OPTIONS = "depth, inner_blocks, qkv_bias and se_ratio"
 
 
 def _pixel_grid(positions):
@@ -71,19 +62,10 @@ def _pixel_grid(positions):
     return (positions.reshape(1, side, side, dim).transpose(0, 3, 1, 2),)
 
 
-AS_IT_IS = Layout(lambda tensor: tensor, lambda value: (value,))
-DENSE = Layout(lambda tensor: tensor.T, lambda value: (value.T,))
-CONVOLUTION = Layout(
-    lambda tensor: tensor.transpose(2, 3, 1, 0),
-    lambda value: (value.transpose(3, 2, 0, 1),),
-)
-QKV_KERNEL = Layout(
-    lambda qk, v: np.concatenate([qk, v]).T,
-    lambda value: _split_query_key_from_value(value.T),
-)
+QKV_KERNEL = fused_dense(2)
 QKV_BIAS = Layout(
     lambda qk, v: np.concatenate([qk, v]),
-    lambda value: _split_query_key_from_value(value),
+    lambda value: tuple(np.split(value, [len(value) // 3 * 2])),
 )
 PIXEL_POSITIONS = Layout(
     lambda tensor: tensor.reshape(*tensor.shape[:2], -1).transpose(0, 2, 1), _pixel_grid
@@ -104,17 +86,15 @@ def entries(model):
     yield Entry(patches.class_token, ("cls_token",), AS_IT_IS)
     yield Entry(patches.position_embedding, ("patch_pos",), AS_IT_IS)
     yield Entry(pixels.position_embedding, ("pixel_pos",), PIXEL_POSITIONS)
-    convolution = pixels.projection
-    yield Entry(convolution.kernel, ("pixel_embed.proj.weight",), CONVOLUTION)
-    yield Entry(convolution.bias, ("pixel_embed.proj.bias",), AS_IT_IS)
-    yield from _norm(patches.input_norm, "norm1_proj")
-    yield from _dense(patches.projection, "proj")
-    yield from _norm(patches.output_norm, "norm2_proj")
+    yield from convolution_entries(pixels.projection, "pixel_embed.proj")
+    yield from norm_entries(patches.input_norm, "norm1_proj")
+    yield from dense_entries(patches.projection, "proj")
+    yield from norm_entries(patches.output_norm, "norm2_proj")
     for index, block in enumerate(blocks(model)):
         yield from _block(block, f"blocks.{index}.")
-    yield from _norm(model.get_layer("norm"), "norm")
-    if has_head(model):
-        yield from _dense(model.get_layer("predictions"), "head")
+    yield from norm_entries(model.get_layer("norm"), "norm")
+    if any(layer.name == "predictions" for layer in model.layers):
+        yield from dense_entries(model.get_layer("predictions"), "head")
 
 
 def blocks(model):
@@ -125,42 +105,26 @@ def blocks(model):
     return sorted(numbered, key=lambda layer: int(layer.name.removeprefix("block_")))
 
 
-def has_head(model):
-    """Whether the model ends in the published models' kind of head."""
-    return any(layer.name == "predictions" for layer in model.layers)
-
-
 def _block(block, prefix):
     outer = block
     if isinstance(block, TNTBlock):
         inner, outer = block.inner, block.outer
-        yield from _norm(inner.attention_norm, prefix + "norm_in")
+        yield from norm_entries(inner.attention_norm, prefix + "norm_in")
         yield from _attention(inner.attention, prefix + "attn_in")
-        yield from _norm(inner.feed_forward_norm, prefix + "norm_mlp_in")
-        yield from _feed_forward(inner.feed_forward, prefix + "mlp_in")
-        yield from _norm(block.fold_input_norm, prefix + "norm1_proj")
-        yield from _dense(block.fold_dense, prefix + "proj")
-        yield from _norm(block.fold_output_norm, prefix + "norm2_proj")
-    yield from _norm(outer.attention_norm, prefix + "norm_out")
+        yield from norm_entries(inner.feed_forward_norm, prefix + "norm_mlp_in")
+        yield from feed_forward_entries(inner.feed_forward, prefix + "mlp_in")
+        yield from norm_entries(block.fold_input_norm, prefix + "norm1_proj")
+        yield from dense_entries(block.fold_dense, prefix + "proj")
+        yield from norm_entries(block.fold_output_norm, prefix + "norm2_proj")
+    yield from norm_entries(outer.attention_norm, prefix + "norm_out")
     yield from _attention(outer.attention, prefix + "attn_out")
-    yield from _norm(outer.feed_forward_norm, prefix + "norm_mlp")
-    yield from _feed_forward(outer.feed_forward, prefix + "mlp")
+    yield from norm_entries(outer.feed_forward_norm, prefix + "norm_mlp")
+    yield from feed_forward_entries(outer.feed_forward, prefix + "mlp")
     if outer.squeeze_excitation:
         excitation = outer.squeeze_excitation
-        yield from _norm(excitation.norm, prefix + "se_layer.fc.0")
-        yield from _dense(excitation.reduce_dense, prefix + "se_layer.fc.1")
-        yield from _dense(excitation.expand_dense, prefix + "se_layer.fc.3")
-
-
-def _norm(layer, name):
-    yield Entry(layer.gamma, (f"{name}.weight",), AS_IT_IS)
-    yield Entry(layer.beta, (f"{name}.bias",), AS_IT_IS)
-
-
-def _dense(layer, name):
-    yield Entry(layer.kernel, (f"{name}.weight",), DENSE)
-    if layer.use_bias:
-        yield Entry(layer.bias, (f"{name}.bias",), AS_IT_IS)
+        yield from norm_entries(excitation.norm, prefix + "se_layer.fc.0")
+        yield from dense_entries(excitation.reduce_dense, prefix + "se_layer.fc.1")
+        yield from dense_entries(excitation.expand_dense, prefix + "se_layer.fc.3")
 
 
 def _attention(layer, name):
@@ -168,15 +132,37 @@ def _attention(layer, name):
     yield Entry(layer.qkv.kernel, weights, QKV_KERNEL)
     if layer.qkv.use_bias:
         yield Entry(layer.qkv.bias, (f"{name}.qk.bias", f"{name}.v.bias"), QKV_BIAS)
-    yield from _dense(layer.projection, f"{name}.proj")
+    yield from dense_entries(layer.projection, f"{name}.proj")
 
 
-def _feed_forward(layer, name):
-    yield from _dense(layer.intermediate_dense, f"{name}.fc1")
-    yield from _dense(layer.output_dense, f"{name}.fc2")
+def resample(model, tensors, recorded_grid):
+    """Resamples what belongs to another image size.
+
+    Args:
+        model: a TNT.
+        tensors: dict from upstream names to arrays.
+        recorded_grid: ``(rows, columns)`` of the file's patches if it says so.
+
+    Returns:
+        A dict with the tensors that fit the model's size; without those that cannot
+        be resampled, for the check of shapes to refuse.
+
+    Raises:
+        ValueError: if the positions' grid cannot be told.
+    """
+    positions = tensors["patch_pos"]
+    width = model.get_layer("patch_embedding").dim
+    if positions.ndim != 3 or positions.shape[-1] != width:
+        return {}
+    count = positions.shape[1] - 1
+    old_grid = grid_of_positions(model, count, recorded_grid, "patch_pos")
+    check_finite([("patch_pos", positions)], "The file")
+    return {
+        "patch_pos": resample_patch_positions(positions, old_grid, patch_grid(model))
+    }
 
 
-def to_timm_names(tensors):
+def standard_names(tensors):
     """Translates official names, and what training wraps around names, to timm's.
 
     Args:
@@ -189,11 +175,10 @@ def to_timm_names(tensors):
     Raises:
         ValueError: for weights of another architecture.
     """
-    if tensors and all(name.startswith("module.") for name in tensors):
-        tensors = {name.removeprefix("module."): t for name, t in tensors.items()}
+    tensors = without_module(tensors)
     _refuse_other_architectures(tensors)
     if "outer_pos" not in tensors:
-        return dict(tensors)
+        return tensors
     translated = {}
     for name, tensor in tensors.items():
         if name == "outer_tokens":

@@ -54,7 +54,7 @@ def test_official_gradients(case):
     assert {id(e.variable) for e in table} == {id(v) for v in model.trainable_variables}
     gradients = tape.gradient(loss, [entry.variable.value for entry in table])
 
-    stored = upstream.to_timm_names(
+    stored = upstream.standard_names(
         {
             name: value
             for name, value in reference.tensors(case, "grad.").items()

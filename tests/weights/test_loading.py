@@ -58,7 +58,7 @@ def test_published_sizes_load_and_come_back_exactly(manifest, builder, tmp_path)
     model = builder(weights=str(tmp_path / "source.safetensors"))
     keras_tnt.save_upstream_weights(model, tmp_path / "back.safetensors")
     back = load_file(tmp_path / "back.safetensors")
-    expected = upstream.to_timm_names(source)
+    expected = upstream.standard_names(source)
     assert back.keys() == expected.keys()
     timm = manifest if manifest.startswith("timm") else f"timm{manifest[8:]}.in1k"
     assert back.keys() == reference.MANIFESTS[timm].keys()
