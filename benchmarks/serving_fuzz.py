@@ -146,7 +146,9 @@ def main():
     """Parses the command line and writes the counts."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--cases", type=int, default=20_000)
-    parser.add_argument("--out", type=Path, default="benchmarks/results/serving_fuzz.json")
+    parser.add_argument(
+        "--out", type=Path, default="benchmarks/results/serving_fuzz.json"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         _, serve = exported(Path(folder))

@@ -256,7 +256,9 @@ def main():
     parser.add_argument("--model", choices=["tiny", "tnt_small"], default="tiny")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--out", type=Path, default="benchmarks/results/serving_load.json")
+    parser.add_argument(
+        "--out", type=Path, default="benchmarks/results/serving_load.json"
+    )
     arguments = parser.parse_args()
     result = run(arguments.model, arguments.clients, arguments.minutes)
     arguments.out.write_text(json.dumps(result) + "\n")
