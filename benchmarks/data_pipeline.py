@@ -1,0 +1,181 @@
+"""Pictures a second of the training data pipeline, beside other ways to the same.
+
+    python benchmarks/data_pipeline.py
+
+Makes JPEGs like ImageNet's (500x375 and upright, from the photographs in `tests/data`),
+then feeds batches of the paper's ImageNet recipe from them in three ways:
+
+- `keras_tnt`: this package's `image_dataset`;
+- `keras_cv`: the same decoding, cropping and resizing, then keras_cv's layers on
+  batches: RandAugment, CutMix and MixUp;
+- `keras`: the same, then keras's own layers: RandAugment, RandomErasing, CutMix, MixUp.
+
+All decode and crop with `decode_and_crop_jpeg`, resize and mirror alike, and work on all
+cores. The ways take turns, so that what else the machine does strikes them alike: what
+counts are the ratios. The result goes to `benchmarks/results/data_pipeline.json`.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_tnt.data import IMAGENET_AUGMENTATION, image_dataset
+
+ROOT = Path(__file__).parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "data_pipeline.json"
+CLASSES = 4
+
+
+def main():
+    """Measures, prints the medians and writes the raw result."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batches", type=int, default=4, help="timed in each round")
+    parser.add_argument("--batch-size", type=int, default=32)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        make_photos(Path(folder), 64)
+        feeds = {
+            "keras_tnt": ours(folder, options.batch_size),
+            "keras_cv": others(folder, options.batch_size, keras_cv_layers()),
+            "keras": others(folder, options.batch_size, keras_layers()),
+        }
+        rates = measure(feeds, options.rounds, options.batches, options.batch_size)
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    for name, median in medians.items():
+        ratios = [a / b for a, b in zip(rates["keras_tnt"], rates[name], strict=True)]
+        print(
+            f"{name:10} {median:7.1f} images/s, keras_tnt is "
+            f"{statistics.median(ratios):.2f} times as fast"
+        )
+    record = {
+        "images_per_second": rates,
+        "median": medians,
+        "options": vars(options),
+        "cores": os.cpu_count(),
+        "load_average": os.getloadavg(),
+        "versions": {
+            "python": platform.python_version(),
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+        },
+    }
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def make_photos(folder, number):
+    """Writes JPEGs in class folders: parts of the photographs, with some noise."""
+    rng = np.random.default_rng(0)
+    paths = sorted((ROOT / "tests" / "data").glob("astronaut_*.png"))
+    photos = [tf.io.decode_png(path.read_bytes(), channels=3) for path in paths]
+    for index in range(number):
+        height, width = (500, 375) if index % 4 == 0 else (375, 500)
+        photo = photos[index % len(photos)]
+        share = rng.uniform(0.5, 1.0)
+        part = [int(share * side) for side in photo.shape[:2]]
+        image = tf.image.stateless_random_crop(photo, (*part, 3), (index, 0))
+        image = tf.image.resize(image, (height, width), "bicubic")
+        image += rng.normal(0, 4, image.shape)
+        image = tf.cast(tf.clip_by_value(image, 0, 255), tf.uint8)
+        path = folder / f"class_{index % CLASSES}" / f"{index}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(tf.io.encode_jpeg(image, quality=90).numpy())
+
+
+def ours(folder, batch_size):
+    """Batches of this package."""
+    return image_dataset(
+        folder,
+        batch_size=batch_size,
+        augmentation=IMAGENET_AUGMENTATION,
+        label_smoothing=0.1,
+        epochs=10**6,
+    )
+
+
+def others(folder, batch_size, augment):
+    """Batches that are cropped and mirrored here, and augmented by layers of others."""
+    plain = dataclasses.replace(
+        IMAGENET_AUGMENTATION, rand_augment=0, random_erasing=0.0, mixup=0.0, cutmix=0.0
+    )
+    dataset = image_dataset(
+        folder,
+        batch_size=batch_size,
+        augmentation=plain,
+        label_smoothing=0.1,
+        epochs=10**6,
+    )
+    return dataset.map(augment, tf.data.AUTOTUNE, True).prefetch(tf.data.AUTOTUNE)
+
+
+def keras_cv_layers():
+    """keras_cv's layers for the recipe; it has no erasing with noise for all pixels."""
+    import keras_cv
+
+    rand_augment = keras_cv.layers.RandAugment(
+        (0, 255), augmentations_per_image=2, magnitude=0.9, magnitude_stddev=0.05
+    )
+    cut_mix = keras_cv.layers.CutMix(1.0)
+    mix_up = keras_cv.layers.MixUp(0.8)
+
+    def augment(images, labels):
+        batch = {"images": rand_augment(images), "labels": labels}
+        mixed = tf.cond(
+            tf.random.uniform(()) < 0.5, lambda: cut_mix(batch), lambda: mix_up(batch)
+        )
+        return mixed["images"], mixed["labels"]
+
+    return augment
+
+
+def keras_layers():
+    """Keras's own layers for the recipe."""
+    rand_augment = keras.layers.RandAugment((0, 255), num_ops=2, factor=0.9)
+    erase = keras.layers.RandomErasing(0.25, value_range=(0, 255))
+    cut_mix = keras.layers.CutMix(1.0)
+    mix_up = keras.layers.MixUp(0.8)
+
+    def augment(images, labels):
+        images = erase(rand_augment(images, training=True), training=True)
+        batch = {"images": images, "labels": labels}
+        mixed = tf.cond(
+            tf.random.uniform(()) < 0.5,
+            lambda: cut_mix(batch, training=True),
+            lambda: mix_up(batch, training=True),
+        )
+        return mixed["images"], mixed["labels"]
+
+    return augment
+
+
+def measure(feeds, rounds, batches, batch_size):
+    """Images a second of every way, in every round; the first batches are not timed."""
+    rates = {name: [] for name in feeds}
+    for _ in range(rounds):
+        for name, feed in feeds.items():
+            iterator = iter(feed)
+            next(iterator)
+            start = time.perf_counter()
+            for _ in range(batches):
+                next(iterator)
+            seconds = time.perf_counter() - start
+            rates[name].append(batches * batch_size / seconds)
+            del iterator
+    return rates
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""The record of what is done to training pictures."""
+
+import dataclasses
+import json
+
+import pytest
+
+from keras_tnt.data import (
+    FINETUNE_AUGMENTATION,
+    FLIP_AUGMENTATION,
+    IMAGENET_AUGMENTATION,
+    Augmentation,
+)
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [Augmentation(), FINETUNE_AUGMENTATION, FLIP_AUGMENTATION, IMAGENET_AUGMENTATION],
+)
+def test_it_survives_json(augmentation):
+    text = json.dumps(dataclasses.asdict(augmentation))
+    assert Augmentation(**json.loads(text)) == augmentation
+
+
+def test_the_recipe_is_the_papers():
+    recipe = IMAGENET_AUGMENTATION
+    assert recipe.crop_scale == (0.08, 1.0)
+    assert recipe.crop_ratio == (3 / 4, 4 / 3)
+    assert (recipe.flip, recipe.random_erasing, recipe.repeats) == (0.5, 0.25, 3)
+    assert (recipe.mixup, recipe.cutmix) == (0.8, 1.0)
+    assert (recipe.mix_probability, recipe.switch_probability) == (1.0, 0.5)
+    assert (recipe.rand_augment, recipe.rand_augment_magnitude) == (2, 9)
+    assert (recipe.rand_augment_std, recipe.rand_augment_policy) == (0.5, "official")
+    assert recipe.interpolation == "random"
+    assert recipe.mixes
+    assert not FLIP_AUGMENTATION.mixes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"crop_scale": (0.5, 1.2)}, "crop_scale must not exceed 1"),
+        ({"crop_scale": 0.5}, "crop_scale must be a pair"),
+        ({"crop_scale": (0.8, 0.5)}, "crop_scale must be a pair"),
+        ({"crop_ratio": (0, 1)}, "crop_ratio must be a pair .* over 0"),
+        ({"flip": 1.5}, "flip must be a probability, 0 to 1, got 1.5"),
+        ({"mix_probability": float("nan")}, "mix_probability must be a probability"),
+        ({"cutmix": -1}, "cutmix must be at least 0, got -1"),
+        ({"rand_augment": 0.5}, "rand_augment must be from 0 to 15"),
+        ({"rand_augment_magnitude": 11}, "rand_augment_magnitude must be from 0 to 10"),
+        ({"repeats": 4}, "repeats must be 1, 2 or 3, got 4"),
+        ({"interpolation": "area"}, "interpolation must be one of .*'area'"),
+        ({"rand_augment_policy": "timm"}, "rand_augment_policy must be one of"),
+    ],
+)
+def test_mistakes(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Augmentation(**arguments)
