@@ -1,6 +1,7 @@
 """Opening data sets: the embedded one, folders, and what tfds has prepared."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ class KerasTntShapes(tfds.core.GeneratorBasedBuilder):
     """Pictures in several files, with other features beside label and picture."""
 
     VERSION = tfds.core.Version("1.0.0")
+    # From a module of a package tfds would look for files beside it.
+    __module__ = "shapes"
 
     def _info(self):
         features = {
@@ -28,7 +31,8 @@ class KerasTntShapes(tfds.core.GeneratorBasedBuilder):
             "name": tfds.features.Text(),
             "bird": tfds.features.ClassLabel(names=["auk", "emu"]),
         }
-        return self.dataset_info_from_configs(
+        return tfds.core.DatasetInfo(
+            builder=self,
             features=tfds.features.FeaturesDict(features),
             supervised_keys=("picture", "bird"),
         )
@@ -67,15 +71,25 @@ def prepared(request, tmp_path_factory):
     return prepare(tmp_path_factory.mktemp("tfds"), file_format=request.param)
 
 
+def read_by_tfds(builder, split):
+    """Pictures and labels, file after file."""
+    if builder.info.file_format == tfds.core.FileFormat.ARRAY_RECORD:
+        elements = builder.as_data_source(split)
+    else:
+        config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
+        elements = builder.as_dataset(split, read_config=config).as_numpy_iterator()
+    return [(element["picture"], element["bird"]) for element in elements]
+
+
 def contents_of(source, order=None):
     order = range(len(source)) if order is None else order
     pairs = [source.fetch(tf.constant(index, tf.int64)) for index in order]
     return [(contents.numpy(), int(label)) for contents, label in pairs]
 
 
-def assert_reads(source, dataset):
+def assert_reads(source, expected):
     """The source has the same pictures and labels, in the same order."""
-    expected = list(dataset.as_numpy_iterator())
+    expected = list(expected)
     assert len(source) == len(expected)
     for (contents, label), (image, other) in zip(
         contents_of(source), expected, strict=True
@@ -88,7 +102,7 @@ def assert_reads(source, dataset):
 @pytest.mark.parametrize("split", ["test[:5%]", "train[11990:]", "test[-3:]+train[:2]"])
 def test_the_embedded_set_is_read_as_tfds_reads_it(split):
     source = open_images("fashion_mnist_mini", split)
-    assert_reads(source, fashion_mnist_mini(split))
+    assert_reads(source, fashion_mnist_mini(split).as_numpy_iterator())
     assert source.name == f"fashion_mnist_mini/1.0.0 {split}"
     name = source.describe(tf.constant(1, tf.int64)).numpy().decode()
     assert name == f"record 1 of fashion_mnist_mini/1.0.0, split {split}"
@@ -98,10 +112,7 @@ def test_the_embedded_set_is_read_as_tfds_reads_it(split):
 def test_prepared_sets_are_read_as_tfds_reads_them(prepared, split):
     source = open_images(str(prepared.data_dir), split)
     assert source.class_names == ("auk", "emu")
-    # Files are read one after the other, as the source does.
-    config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
-    dataset = prepared.as_dataset(split, as_supervised=True, read_config=config)
-    assert_reads(source, dataset)
+    assert_reads(source, read_by_tfds(prepared, split))
     order = [len(source) - 1, 0, len(source) // 2]
     everything = contents_of(source)
     assert contents_of(source, order) == [everything[index] for index in order]
@@ -110,7 +121,7 @@ def test_prepared_sets_are_read_as_tfds_reads_them(prepared, split):
 
 def test_prepared_sets_by_name(prepared):
     for name in ("keras_tnt_shapes", "keras_tnt_shapes:1.0.0"):
-        data_dir = prepared.data_dir.parent.parent
+        data_dir = Path(prepared.data_dir).parents[1]
         dataset = image_dataset(
             name, "test", batch_size=4, image_size=16, data_dir=data_dir
         )
@@ -130,7 +141,7 @@ def test_what_cannot_be_prepared_is_explained(tmp_path, monkeypatch):
 
     monkeypatch.setattr(KerasTntShapes, "_split_generators", fail)
     with pytest.raises(
-        FileNotFoundError, match="not prepared in .*no way to the server"
+        FileNotFoundError, match=r"not prepared in .*no way to the server"
     ):
         open_images("keras_tnt_shapes", "test", data_dir=tmp_path)
 
@@ -167,12 +178,9 @@ def test_damaged_record_files(cut, tmp_path):
         ("fashion_mnist_miny", "test", ValueError, "Did you mean fashion_mnist_mini"),
         ("cifar10:9.9.9", "test", ValueError, "tfds cannot open 'cifar10:9.9.9'"),
         ("./photos", None, FileNotFoundError, "There is no folder './photos'"),
-        ("gs://x-y/photos/", None, FileNotFoundError, "There is no folder 'gs://"),
     ],
 )
 def test_mistakes(data, split, error, message, tmp_path):
-    if data.startswith("gs:"):
-        pytest.skip("needs a network")
     with pytest.raises(error, match=message):
         open_images(data, split, data_dir=tmp_path)
 
@@ -194,7 +202,7 @@ def test_a_folder(tmp_path):
         assert [label for _, label in contents_of(source)] == [0] * 5 + [1] * 2
     names = [source.describe(index).numpy().decode() for index in range(7)]
     assert names == sorted(names)
-    paths = {str(path.relative_to(folder)) for path in map(type(folder), names)}
+    paths = {str(path.relative_to(folder)) for path in map(Path, names)}
     assert {"ant/deeper/UPPER.JPG", "ant/gray.png", "bee/001.jpeg"} < paths
     assert contents_of(source)[6][0] == (folder / "bee" / "001.jpeg").read_bytes()
 
@@ -224,11 +232,11 @@ def test_a_class_called_train(tmp_path):
 
 
 def test_folders_without_pictures(tmp_path):
-    with pytest.raises(ValueError, match="Expected in .* a folder for each class"):
+    with pytest.raises(ValueError, match=r"Expected in .* a folder for each class"):
         open_images(tmp_path)
     folder = write_folder(tmp_path / "photos", {"ant": 1})
     (folder / "bee").mkdir()
-    with pytest.raises(ValueError, match=r"Folders without: \['bee'\]"):
+    with pytest.raises(ValueError, match=r"Class folders without: \['bee'\]"):
         open_images(folder)
 
 
@@ -236,7 +244,7 @@ def test_sets_that_are_not_of_pictures_with_labels(tmp_path, monkeypatch):
     def info(features):
         def build(self):
             features_dict = tfds.features.FeaturesDict(features)
-            return self.dataset_info_from_configs(features=features_dict)
+            return tfds.core.DatasetInfo(builder=self, features=features_dict)
 
         return build
 
@@ -255,7 +263,7 @@ def test_sets_that_are_not_of_pictures_with_labels(tmp_path, monkeypatch):
         monkeypatch.setattr(
             KerasTntShapes,
             "_generate_examples",
-            lambda self, number, row=row: [(0, row)],
+            lambda self, number, row=row: [(n, row) for n in range(3)],
         )
         folder = tmp_path / message
         with pytest.raises(ValueError, match=message):
