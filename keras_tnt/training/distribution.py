@@ -13,6 +13,7 @@ from keras_tnt.training.workers import (
     barrier,
     check_agreement,
     is_chief,
+    total,
     worker_count,
     worker_errors,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "distribute",
     "is_chief",
     "strategy",
+    "total",
     "worker_count",
     "worker_errors",
 ]

@@ -64,6 +64,8 @@ def evaluate(
     figures = model.evaluate(
         dataset, steps=steps, callbacks=callbacks, verbose=verbose, return_dict=True
     )
-    # Keras divides by the size of the batches, which may be padded.
-    figures["loss"] *= steps * batch_size / (len(source) - len(source.broken))
+    # Keras divides by the size of the batches, which may be padded; and each worker
+    # knows the broken pictures of its own share.
+    pictures = len(source) - distribution.total(strategy, len(source.broken))
+    figures["loss"] *= steps * batch_size / pictures
     return figures

@@ -90,19 +90,18 @@ def train(recipe, folder, strategy=None, verbose=None):
     if verbose is None:
         verbose = 1 if sys.stdout.isatty() else 2
     require_matplotlib()
-    sources = Sources.open(recipe)
-    steps_per_epoch = count_steps(recipe, sources.train, strategy)
-    if distribution.is_chief(strategy):
-        run.begin(recipe, sources.train.class_names)
-    if recipe.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(recipe.seed)
-    with strategy.scope(), precision(recipe):
-        model = build_model(recipe, len(sources.train.class_names))
-        compile_model(model, recipe, steps_per_epoch)
-    training = _Training(recipe, run, strategy, sources, model, verbose)
     with distribution.worker_errors(strategy), readable_errors():
-        return training.run()
+        sources = Sources.open(recipe)
+        steps_per_epoch = count_steps(recipe, sources.train, strategy)
+        if distribution.is_chief(strategy):
+            run.begin(recipe, sources.train.class_names)
+        if recipe.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        keras.utils.set_random_seed(recipe.seed)
+        with strategy.scope(), precision(recipe):
+            model = build_model(recipe, len(sources.train.class_names))
+            compile_model(model, recipe, steps_per_epoch)
+        return _Training(recipe, run, strategy, sources, model, verbose).run()
 
 
 class _Training:

@@ -48,9 +48,21 @@ def any_worker(strategy, flag):
         >>> workers.any_worker(tf.distribute.get_strategy(), False)
         False
     """
+    return total(strategy, int(bool(flag))) > 0
+
+
+def total(strategy, number):
+    """Returns the sum of the whole numbers of all workers, who must all ask for it.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> from keras_tnt.training import workers
+        >>> workers.total(tf.distribute.get_strategy(), 3)
+        3
+    """
     if worker_count(strategy) == 1:
-        return bool(flag)
-    return bool(strategy.reduce("SUM", tf.constant(float(bool(flag))), axis=None) > 0)
+        return number
+    return int(strategy.reduce("SUM", tf.constant(number, "int64"), axis=None))
 
 
 def barrier(strategy):
@@ -81,11 +93,8 @@ def check_agreement(strategy, number, what, hint=""):
         >>> from keras_tnt.training import workers
         >>> workers.check_agreement(tf.distribute.get_strategy(), 3, "step")
     """
-    workers = worker_count(strategy)
-    total = number
-    if workers > 1:
-        total = int(strategy.reduce("SUM", tf.constant(number, "int64"), axis=None))
-    if any_worker(strategy, total != workers * number):
+    differs = total(strategy, number) != worker_count(strategy) * number
+    if any_worker(strategy, differs):
         raise RuntimeError(
             f"The workers do not agree: {what} is {number} here and something else on "
             f"another worker. {hint}"

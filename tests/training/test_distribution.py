@@ -162,6 +162,7 @@ def test_one_process_asks_nobody():
     for strategy in (tf.distribute.get_strategy(), two_replicas()):
         assert distribution.any_worker(strategy, True) is True
         assert distribution.any_worker(strategy, False) is False
+        assert distribution.total(strategy, 3) == 3
         distribution.check_agreement(strategy, 3, "step")
         distribution.barrier(strategy)
 

@@ -122,7 +122,7 @@ def test_only_the_chief_writes(together):
     [
         (0, "SIGKILL", "worker 0 .* does not answer.*Start all workers again", 5),
         (1, "SIGKILL", "worker 1 .* does not answer.*Start all workers again", 5),
-        (1, "SIGTERM", "StoppedBySignal: stopped by SIGTERM", 11),
+        (1, "SIGTERM", "stopped by SIGTERM after step 10", 10),
     ],
 )
 def test_a_run_that_lost_a_worker_goes_on(
@@ -149,3 +149,13 @@ def test_workers_that_do_not_share_the_folder_are_told(together, tmp_path):
         for process in processes:
             assert process.end() == 1
             assert "must see the same folder" in process.output()
+
+
+@pytest.mark.slow
+def test_a_chief_that_cannot_begin_ends_the_others(tmp_path):
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "notes.txt").write_text("mine")
+    with run_workers.workers(MODULE, tmp_path / "{}", folder=tmp_path) as processes:
+        assert [process.end() for process in processes] == [1, 1]
+        assert "is not an empty folder" in processes[0].output()
+        assert re.search("RuntimeError: worker 0 .* does not", processes[1].output())

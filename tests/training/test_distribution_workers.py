@@ -66,6 +66,7 @@ def test_what_workers_know_of_each_other(together):
         assert fact["strategy"] == "MultiWorkerStrategy"
         assert fact["workers"] == 2
         assert fact["any"] == [True, True, False]
+        assert fact["total"] == 2 * 10**12 + 1
         expected = f"step is {index} here and something else .* Share the folder"
         assert re.search(expected, fact["disagreement"])
 

@@ -116,6 +116,7 @@ def main(folder):
         "workers": distribution.worker_count(strategy),
         "chief": distribution.is_chief(strategy),
         "any": [distribution.any_worker(strategy, index == who) for who in (0, 1, 2)],
+        "total": distribution.total(strategy, 10**12 + index),
         "faults": faults(strategy, model),
     }
     distribution.check_agreement(strategy, 3, "the same")
