@@ -76,6 +76,8 @@ def main():
         "machine": {
             "cpu": cpu(),
             "cores": os.cpu_count(),
+            # Far above the cores, times say little: run it where nothing else runs.
+            "load": os.getloadavg()[0],
             "python": platform.python_version(),
             **{package: version(package) for package in PACKAGES},
         },
