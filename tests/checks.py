@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 
 import keras
 import numpy as np
@@ -10,8 +11,12 @@ import tensorflow as tf
 BASE_CONFIG = {"name", "trainable", "dtype"}
 
 
-def check_layer(layer, *shapes, weights):
-    """Checks a fresh layer on inputs of the given shapes (with the batch)."""
+def check_layer(layer, *shapes, weights, training=True):
+    """Checks a fresh layer on inputs of the given shapes (with the batch).
+
+    With ``training=False`` gradients are those of inference: in training, a bias before
+    a BatchNorm has none but rounding.
+    """
     rng = np.random.default_rng(0)
     inputs = [rng.normal(size=shape).astype("float32") for shape in shapes]
     check_config(layer)
@@ -23,7 +28,7 @@ def check_layer(layer, *shapes, weights):
     for spec, value in zip(_flat(symbolic), _flat(outputs), strict=True):
         assert spec.shape == (None, *value.shape[1:])
         assert np.isfinite(value).all()
-    check_gradients(layer, inputs)
+    check_gradients(layer, inputs, training)
     check_batches(layer, inputs, outputs)
     check_mixed_precision(layer, inputs, outputs)
 
@@ -38,14 +43,14 @@ def check_config(layer):
     assert keras.saving.deserialize_keras_object(data).get_config() == config
 
 
-def check_gradients(layer, inputs):
+def check_gradients(layer, inputs, training):
     """Every trainable weight and every input gets a gradient."""
     rng = np.random.default_rng(1)
     inputs = [tf.convert_to_tensor(value) for value in inputs]
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         outputs = _flat(
-            layer(*inputs, training=True) if _trains(layer) else layer(*inputs)
+            layer(*inputs, training=training) if _trains(layer) else layer(*inputs)
         )
         loss = sum(tf.reduce_sum(o * rng.normal(size=o.shape)) for o in outputs)
     variables = [weight.value for weight in layer.trainable_weights]
@@ -95,7 +100,7 @@ def check_model(build, parameters, folder):
     """Checks a small model; ``build(**arguments)`` makes it, with 7 classes."""
     rng = np.random.default_rng(0)
     model = build()
-    assert model.count_params() == parameters
+    assert trainable_parameters(model) == parameters
     pixels = rng.integers(0, 256, (3, *model.input_shape[1:]), "uint8")
     probabilities = model.predict(pixels, verbose=0)
     assert probabilities.shape == (3, 7)
@@ -112,6 +117,11 @@ def check_model(build, parameters, folder):
         assert found.dtype == "float32"
         np.testing.assert_allclose(found, probabilities, atol=0.02)
     keras.config.set_dtype_policy("float32")
+
+
+def trainable_parameters(model):
+    """Counts as the papers do: the moving statistics of BatchNorm are no parameters."""
+    return sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
 
 def check_files(model, build, pixels, folder):
@@ -154,10 +164,18 @@ def check_two_replicas(build, pixels):
         keras.utils.set_random_seed(0)
         with strategy.scope():
             model = build()
+            freeze_batch_norms(model)
             model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
         history = model.fit(pixels[:2], labels, batch_size=2, epochs=2, verbose=0)
         losses.append(history.history["loss"])
     np.testing.assert_allclose(losses[1], losses[0], atol=1e-4)
+
+
+def freeze_batch_norms(model):
+    """Makes them use their moving statistics: a batch's own are each replica's own."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
 
 
 @functools.cache

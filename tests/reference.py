@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+import numpy as np
 from safetensors.numpy import load_file
 
 import keras_tnt
@@ -21,6 +22,23 @@ def tensors(case, prefix=""):
         for name, value in stored.items()
         if name.startswith(prefix)
     }
+
+
+def published_tensors(manifest):
+    """Random values under the names and shapes of a published file."""
+    rng = np.random.default_rng(0)
+    return {
+        name: np.asarray(_published_value(name, shape, rng))
+        for name, shape in MANIFESTS[manifest].items()
+    }
+
+
+def _published_value(name, shape, rng):
+    if name == "outer_tokens":
+        return np.zeros(shape, "float32")
+    if name.endswith("num_batches_tracked"):
+        return np.int64(375_300)
+    return rng.standard_normal(shape, "float32")
 
 
 def images(case, name="input"):

@@ -1,4 +1,4 @@
-"""The smallest TNTs, for tests of what is done with a model."""
+"""The smallest models, for tests of what is done with a model."""
 
 import numpy as np
 
@@ -12,14 +12,32 @@ DEFAULTS = {
     "classes": 7,
     "input_shape": (32, 48, 3),
 }
+PYRAMID_DEFAULTS = {
+    "outer_dim": 16,
+    "inner_dim": 4,
+    "depths": (1, 1, 1, 1),
+    "outer_num_heads": 2,
+    "inner_num_heads": 1,
+    "classes": 7,
+    "input_shape": (64, 96, 3),
+}
 
 
 def small(**arguments):
     """A small TNT, the same each time, in which every weight matters."""
-    model = keras_tnt.TNT(**(DEFAULTS | arguments))
+    return randomised(keras_tnt.TNT(**(DEFAULTS | arguments)))
+
+
+def small_pyramid(**arguments):
+    """A small PyramidTNT, the same each time, in which every weight matters."""
+    return randomised(keras_tnt.PyramidTNT(**(PYRAMID_DEFAULTS | arguments)))
+
+
+def randomised(model):
+    """The model with random weights, the same each time, none of them 0 or 1."""
     rng = np.random.default_rng(0)
     for weight in model.weights:
-        mean = 1 if weight.name == "gamma" else 0
+        mean = 1 if weight.name in ("gamma", "moving_variance") else 0
         weight.assign(rng.normal(mean, scale=0.2, size=weight.shape))
     return model
 

@@ -124,10 +124,6 @@ class PyramidTNTBlock(FoldingLayer):
         pixels = ops.reshape(pixels, (-1, rows, columns, per_patch, inner_dim))
         return pixels, self.outer(patches, position_bias, training=training)
 
-    def compute_output_shape(self, pixels_shape, patches_shape, position_bias_shape):
-        """Returns the shapes of pixels and patches."""
-        return pixels_shape, patches_shape
-
     def get_config(self):
         """Returns the constructor's arguments."""
         return {

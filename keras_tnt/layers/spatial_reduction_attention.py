@@ -114,10 +114,6 @@ class SpatialReductionAttention(CompositeLayer):
         rows = self.reduction_dense(ops.reshape(pooled, (-1, dim)))
         return self.reduction_norm(rows)
 
-    def compute_output_shape(self, patches_shape, position_bias_shape):
-        """Returns the shape of the patches."""
-        return patches_shape
-
     def get_config(self):
         """Returns the constructor's arguments."""
         return {

@@ -91,10 +91,6 @@ class SpatialReductionBlock(CompositeLayer):
         hidden = self.feed_forward(self.feed_forward_norm(x), training=training)
         return x + self.feed_forward_drop_path(hidden, training=training)
 
-    def compute_output_shape(self, patches_shape, position_bias_shape):
-        """Returns the shape of the patches."""
-        return patches_shape
-
     def get_config(self):
         """Returns the constructor's arguments."""
         return {

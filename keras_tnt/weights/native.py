@@ -52,7 +52,7 @@ def load_keras_file(model, path, family):
                 _check_family(stored, family)
                 _fit_sizes(model, own, stored, grid, family)
                 _fit_head(model, own, stored, pairs)
-                _check(own, stored, pairs)
+                _check(own, stored, pairs, family.OPTIONS)
             except ValueError as error:
                 raise ValueError(
                     f"{path} does not fit the model {model.name!r}. {error}"
@@ -132,8 +132,8 @@ def _check_family(stored, family):
     missing = sorted(family.LAYERS - set(stored))
     if missing:
         raise ValueError(
-            f"It holds no such model: layers {', '.join(missing)} are missing. Load it "
-            "into a model of its own kind, TNT or PyramidTNT."
+            f"It holds no {family.NAME}: layers {', '.join(missing)} are missing. Use "
+            "the weights of one."
         )
 
 
@@ -166,7 +166,7 @@ def _fit_head(model, own, stored, pairs):
             report_kept_head(model, *classes)
 
 
-def _check(own, stored, pairs):
+def _check(own, stored, pairs, options):
     """Every weight of the file and of the model is in one pair, of the same shape."""
     used = set(pairs.values())
     missing = [name for name in own if name not in pairs]
@@ -174,8 +174,8 @@ def _check(own, stored, pairs):
     if missing or unknown:
         raise ValueError(
             f"Layers only in the model: {missing or 'none'}, only in the file: "
-            f"{unknown or 'none'}. Build the model with the depth that the weights "
-            "were made with."
+            f"{unknown or 'none'}. Build the model with the {options} that the "
+            "weights were made with."
         )
     for name, source in pairs.items():
         shapes, found = (
@@ -190,7 +190,7 @@ def _check(own, stored, pairs):
             raise ValueError(
                 f"First offending tensor: {first!r} has shape {found.get(first)} in "
                 f"the file, {shapes.get(first)} in the model. Build the model with the "
-                "widths and the other options of the weights."
+                f"widths, {options} of the weights."
             )
         tensors = stored[source]["tensors"]
         check_finite(((f"{source}/{key}", tensors[key]) for key in tensors), "The file")

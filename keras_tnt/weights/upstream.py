@@ -47,7 +47,8 @@ OFFICIAL_NAMES = {
     "proj_norm2": "norm2_proj",
 }
 
-# A model with these layers is a TNT.
+NAME = "TNT"
+# A model with these layers is one.
 LAYERS = {"pixel_embedding", "patch_embedding", "norm"}
 # What depends on the image's size or channels: by upstream name, the layer of a Keras
 # file and the place within it.
@@ -208,7 +209,7 @@ def _refuse_other_architectures(tensors):
     if "patch_embed.common_conv.0.weight" in tensors:
         raise ValueError(
             "Tensor 'patch_embed.common_conv.0.weight' marks a PyramidTNT, and the "
-            "model is a TNT. Use a TNT's weights."
+            "model is a TNT. Use the weights of one."
         )
     if "cls_token" not in tensors:
         found = ", ".join(list(tensors)[:5]) or "no tensor at all"

@@ -19,7 +19,8 @@ from keras_tnt.weights.resample import resample_position_bias, resample_tokens
 
 STAGES = (1, 2, 3, 4)
 
-# A model with these layers is a PyramidTNT.
+NAME = "PyramidTNT"
+# A model with these layers is one.
 LAYERS = {"stem", "norm", *(f"stage_{stage}" for stage in STAGES)}
 # What depends on the image's size or channels: by upstream name, the layer of a Keras
 # file and the place within it.
@@ -174,8 +175,8 @@ def standard_names(tensors):
     first, _ = FIRST_KERNEL
     if "cls_token" in tensors:
         raise ValueError(
-            "Tensor 'cls_token' marks a TNT, and the model is a PyramidTNT. Use a "
-            "PyramidTNT's weights."
+            "Tensor 'cls_token' marks a TNT, and the model is a PyramidTNT. Use the "
+            "weights of one."
         )
     if first not in tensors:
         found = ", ".join(list(tensors)[:5]) or "no tensor at all"

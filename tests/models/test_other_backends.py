@@ -12,7 +12,12 @@ SCRIPT = """
 import keras, numpy
 from tests import reference
 
-for case in ("tnt_official", "tnt_official_qkv_bias_gray", "tnt_official_se"):
+for case in (
+    "tnt_official",
+    "tnt_official_qkv_bias_gray",
+    "tnt_official_se",
+    "pyramid_tnt",
+):
     logits = reference.build(case)(reference.images(case))
     expected = reference.tensors(case)["logits"]
     found = keras.ops.convert_to_numpy(logits)

@@ -1,0 +1,267 @@
+"""The PyramidTNT builders: sizes, arguments, and the shared checks."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import keras_tnt
+from keras_tnt.layers import PyramidTNTBlock
+from tests.checks import check_model, trainable_parameters, two_replicas
+from tests.small import PYRAMID_DEFAULTS, pixels, small_pyramid
+
+
+def test_small_model_passes_the_checks(tmp_path):
+    def build(**arguments):
+        return keras_tnt.PyramidTNT(**(PYRAMID_DEFAULTS | arguments))
+
+    check_model(build, 221_647, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("builder", "size", "parameters"),
+    [
+        (keras_tnt.PyramidTNTTiny, 192, 10_578_529),
+        pytest.param(
+            keras_tnt.PyramidTNTSmall, 256, 31_953_200, marks=pytest.mark.slow
+        ),
+        pytest.param(
+            keras_tnt.PyramidTNTMedium, 256, 84_943_572, marks=pytest.mark.slow
+        ),
+        pytest.param(
+            keras_tnt.PyramidTNTBase, 256, 156_990_072, marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_published_sizes(builder, size, parameters):
+    model = builder(weights=None)
+    assert trainable_parameters(model) == parameters
+    assert model.input_shape == (None, size, size, 3)
+    assert model.output_shape == (None, 1000)
+    for stage in range(1, 5):
+        _, patches = model.get_layer(f"stage_{stage}").output
+        side = size // 4 // 2**stage
+        assert patches.shape[1:3] == (side, side)
+
+
+def test_weight_names_are_for_ever():
+    """Whoever changes one of these breaks every saved model and recipe."""
+    model = small_pyramid(depths=(1, 2, 1, 1))
+    assert [weight.path for weight in model.weights] == WEIGHT_PATHS
+
+
+@settings(max_examples=8, deadline=None)
+@given(rows=st.integers(4, 12), columns=st.integers(4, 12))
+def test_any_image_of_whole_patches(rows, columns):
+    shape = (8 * rows, 8 * columns, 3)
+    model = small_pyramid(input_shape=shape, include_top=False)
+    expected = (2, -(-rows // 8), -(-columns // 8), 64)
+    assert model(np.ones((2, *shape))).shape == expected
+    for stage in range(1, 5):
+        inner, patches = model.get_layer(f"stage_{stage}").output
+        grid = (-(-rows // 2 ** (stage - 1)), -(-columns // 2 ** (stage - 1)))
+        assert patches.shape[1:3] == inner.shape[1:3] == grid
+
+
+def test_features_come_after_the_final_norm():
+    model = small_pyramid(include_top=False)
+    images = pixels(model)
+    _, patches = keras.Model(model.input, model.get_layer("stage_4").output)(images)
+    expected = model.get_layer("norm")(patches).numpy()
+    np.testing.assert_allclose(model(images), expected, atol=1e-5)
+    for pooling, reduce in (("avg", np.mean), ("max", np.max)):
+        pooled = small_pyramid(include_top=False, pooling=pooling)
+        found = pooled(images)
+        np.testing.assert_allclose(found, reduce(expected, axis=(1, 2)), atol=1e-5)
+
+
+def test_first_blocks_of_a_stage_have_an_inner_transformer():
+    model = small_pyramid(depths=(1, 7, 6, 1))
+    inner = [
+        [isinstance(block, PyramidTNTBlock) for block in stage.blocks]
+        for stage in (model.get_layer(f"stage_{stage}") for stage in range(1, 5))
+    ]
+    assert inner == [[True], [True] * 2 + [False] * 5, [True] + [False] * 5, [True]]
+
+
+def test_drop_path_grows_linearly_over_all_stages():
+    model = small_pyramid(depths=(2, 1, 1, 2), drop_path_rate=0.5)
+    rates = [
+        model.get_layer(f"stage_{stage}").drop_path_rates for stage in (1, 2, 3, 4)
+    ]
+    assert [len(stage) for stage in rates] == [2, 1, 1, 2]
+    np.testing.assert_allclose(np.concatenate(rates), [0, 0.1, 0.2, 0.3, 0.4, 0.5])
+    block = model.get_layer("stage_4").blocks[1]
+    assert block.feed_forward_drop_path.rate == 0.5
+
+
+def test_initial_values_are_those_of_the_published_code():
+    model = keras_tnt.PyramidTNTTiny(weights=None, include_top=False)
+    for weight in model.weights:
+        value = weight.numpy()
+        if weight.name == "kernel" and value.ndim == 4:
+            expected = (2 / (9 * value.shape[-1])) ** 0.5
+            assert abs(value.std() / expected - 1) < 0.25, weight.path
+        elif weight.name == "position_bias":
+            assert abs(value.std() - 1) < 0.1, weight.path
+        elif weight.name == "kernel" or "position_embedding" in weight.name:
+            assert abs(value.std() / 0.02 - 1) < 0.3, weight.path
+        else:
+            ones = weight.name in ("gamma", "moving_variance")
+            assert np.all(value == ones), weight.path
+
+
+def test_batch_norms_are_those_of_the_published_code():
+    model = small_pyramid()
+    convolution, norm = model.get_layer("stem").common_steps
+    images = np.random.default_rng(2).normal(size=(4, 64, 96, 3)).astype("float32")
+    before = norm.moving_mean.numpy(), norm.moving_variance.numpy()
+    model.get_layer("stem")(images, training=True)
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    found = convolution(padded).numpy()
+    for old, statistic, new in zip(
+        before,
+        (found.mean(axis=(0, 1, 2)), found.var(axis=(0, 1, 2))),
+        (norm.moving_mean, norm.moving_variance),
+        strict=True,
+    ):
+        np.testing.assert_allclose(new, 0.9 * old + 0.1 * statistic, rtol=1e-4)
+    assert norm.epsilon == 1e-5
+
+
+def test_every_parameter_is_trained():
+    model = small_pyramid(input_shape=(128, 128, 3), dropout_rate=0.1)
+    images = tf.constant(pixels(model, batch=4))
+    with tf.GradientTape() as tape:
+        outputs = model(images, training=True)
+        loss = keras.losses.sparse_categorical_crossentropy([0, 1, 2, 3], outputs)
+    variables = [weight.value for weight in model.trainable_weights]
+    for weight, gradient in zip(
+        model.trainable_weights, tape.gradient(loss, variables), strict=True
+    ):
+        assert gradient is not None, weight.path
+        assert np.abs(gradient).max() > 0, weight.path
+
+
+def test_fits_on_two_replicas_with_the_statistics_of_batches():
+    with two_replicas().scope():
+        model = small_pyramid(drop_path_rate=0.1, remat=True)
+        model.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy")
+    _, norm = model.get_layer("stem").common_steps
+    before = norm.moving_mean.numpy()
+    history = model.fit(pixels(model, 4), np.arange(4), batch_size=4, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    assert np.any(norm.moving_mean.numpy() != before)
+
+
+def test_preprocessing_scales_pixel_values():
+    scaled = small_pyramid(include_preprocessing=False)
+    model = small_pyramid()
+    images = pixels(model)
+    expected = scaled(images / np.float32(127.5) - 1)
+    np.testing.assert_allclose(model(images), expected, atol=1e-5)
+
+
+def test_input_tensor_joins_the_graph_before_it():
+    images = keras.Input((128, 192, 3), name="large")
+    half = keras.layers.AveragePooling2D(2)(images)
+    model = small_pyramid(input_tensor=half, input_shape=None)
+    assert model.inputs[0] is images
+    assert model.output_shape == (None, 7)
+    tensor = keras.Input((64, 64, 3))
+    tiny = keras_tnt.PyramidTNTTiny(weights=None, input_tensor=tensor)
+    assert tiny.input_shape == (None, 64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"outer_num_heads": 3}, "outer_dim=16 and outer_num_heads=3"),
+        ({"inner_num_heads": 3}, "inner_dim=4 and inner_num_heads=3"),
+        ({"depths": (1, 2, 3)}, r"depths must be 4 numbers .*got \(1, 2, 3\)"),
+        ({"depths": (1, 0, 1, 1)}, r"of at least 1, got \(1, 0, 1, 1\)"),
+        ({"pooling": "token"}, "pooling must be one of .*, got 'token'"),
+        ({"input_shape": (60, 64, 3)}, "multiples of 8, got 60x64"),
+        ({"input_shape": (64, 24, 3)}, "at least 32, .* got 64x24"),
+        ({"input_shape": (None, None, 3)}, "static size"),
+        ({"weights": "imagenet"}, "such as keras_tnt.PyramidTNTSmall"),
+        ({"weights": "nowhere.safetensors"}, "no weight file 'nowhere.safetensors'"),
+        ({"drop_path_rate": -0.5}, "between 0 and 1"),
+    ],
+)
+def test_bad_arguments_say_what_was_expected(arguments, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        small_pyramid(**arguments)
+
+
+def test_published_weights_are_to_be_fetched_by_hand():
+    for builder in (keras_tnt.PyramidTNTTiny, keras_tnt.PyramidTNTBase):
+        with pytest.raises(ValueError, match=r"https://.*password.*load_weights"):
+            builder()
+
+
+def test_attention_maps_say_that_there_are_none():
+    model = small_pyramid()
+    with pytest.raises(ValueError, match="has no TNT blocks of its own"):
+        keras_tnt.attention_maps(model, pixels(model))
+
+
+def _paths():
+    norm = ("gamma", "beta")
+    statistics = ("moving_mean", "moving_variance")
+    affine = ("kernel", "bias")
+    perceptron = [
+        *[f"feed_forward_norm/{w}" for w in norm],
+        *[f"feed_forward/intermediate_dense/{w}" for w in affine],
+        *[f"feed_forward/output_dense/{w}" for w in affine],
+    ]
+    reduction = [
+        *[f"attention/reduction_dense/{w}" for w in affine],
+        *[f"attention/reduction_norm/{w}" for w in norm],
+    ]
+
+    def outer(stage):
+        return [
+            *[f"attention_norm/{w}" for w in norm],
+            "attention/query/kernel",
+            "attention/key_value/kernel",
+            *[f"attention/projection/{w}" for w in affine],
+            *(reduction if stage < 3 else []),
+            *perceptron,
+        ]
+
+    def inner():
+        return [
+            *[f"attention_norm/{w}" for w in norm],
+            "attention/qkv/kernel",
+            *[f"attention/projection/{w}" for w in affine],
+            *perceptron,
+        ]
+
+    paths = [
+        "stem/pixel_position_embedding",
+        "stem/patch_position_embedding",
+    ]
+    for name in ("common", "pixel", "patch_1", "patch_2", "patch_3"):
+        paths += [f"stem/{name}_convolution/{w}" for w in affine]
+        paths += [f"stem/{name}_norm/{w}" for w in (*norm, *statistics)]
+    for stage in range(1, 5):
+        for part in ("pixel", "patch") if stage > 1 else ():
+            merging = f"{part}_merging_{stage}"
+            paths += [f"{merging}/norm/{w}" for w in norm]
+            paths += [f"{merging}/convolution/{w}" for w in affine]
+        block = f"stage_{stage}/block_1"
+        paths += [f"stage_{stage}/position_bias"]
+        paths += [f"{block}/inner/{path}" for path in inner()]
+        paths += [f"{block}/fold_input_norm/{w}" for w in norm]
+        paths += [f"{block}/fold_output_norm/{w}" for w in norm]
+        paths += [f"{block}/outer/{path}" for path in outer(stage)]
+        paths += [f"{block}/fold_dense/kernel"]
+        if stage == 2:
+            paths += [f"stage_2/block_2/{path}" for path in outer(stage)]
+    return [*paths, *[f"norm/{w}" for w in norm], *[f"predictions/{w}" for w in affine]]
+
+
+WEIGHT_PATHS = _paths()
