@@ -1,0 +1,94 @@
+"""Export a classifier, serve it, and ask it over HTTP what is on some pictures.
+
+As it stands this trains a toy for a minute, on the embedded pictures of clothing,
+and serves it with `examples/serve.py`, which needs `pip install ".[serve]"`. The
+requests are those that TensorFlow Serving takes: with its server running (see
+docs/serving.md), the last part works as it is.
+
+    python examples/export_and_serve.py
+"""
+
+import argparse
+import base64
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+import keras_tnt
+from keras_tnt import data
+from keras_tnt.export import check_saved_model
+
+parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+parser.add_argument("--out", type=Path, default="exported/clothing", help="the model")
+parser.add_argument("--port", type=int, default=8501)
+parser.add_argument("--pictures", type=int, default=4000, help="to train on")
+options = parser.parse_args()
+
+# A small model. Bring your own: anything with a Dense head on top of a TNT.
+class_names = data.fashion_mnist_mini_class_names()
+model = keras_tnt.TNT(
+    outer_dim=64,
+    inner_dim=16,
+    depth=2,
+    outer_num_heads=4,
+    patch_size=7,
+    inner_stride=2,
+    classes=len(class_names),
+    input_shape=(28, 28, 1),
+)
+model.compile(keras.optimizers.AdamW(2e-3), "sparse_categorical_crossentropy")
+train = data.fashion_mnist_mini(f"train[:{options.pictures}]").batch(50)
+model.fit(train, epochs=5, shuffle=False, verbose=2)
+
+# Exported, and checked in a process without Keras. The pictures have no margin to cut.
+version = keras_tnt.export_saved_model(
+    model, options.out, labels=class_names, crop_fraction=1.0
+)
+test = list(data.fashion_mnist_mini("test[:5]").as_numpy_iterator())
+images = tf.stack([tf.cast(image, tf.float32) for image, _ in test])
+difference = check_saved_model(version, images, model.predict(images, verbose=0))
+print(f"{version} answers like the model, to {difference:.1g}.")
+
+# Served, with what comes together answered as one batch.
+server = subprocess.Popen(
+    [
+        *(sys.executable, Path(__file__).with_name("serve.py"), options.out),
+        *("--port", str(options.port)),
+    ]
+)
+try:
+    # One picture a request, the last one broken.
+    pictures = [tf.io.encode_png(image).numpy() for image, _ in test] + [b"no picture"]
+    names = [class_names[label] for _, label in test] + ["nothing"]
+    for picture, name in zip(pictures, names, strict=True):
+        instance = {"b64": base64.b64encode(picture).decode()}
+        request = urllib.request.Request(
+            f"http://localhost:{options.port}/v1/models/{options.out.name}:predict",
+            json.dumps({"instances": [instance]}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        while True:
+            try:
+                with urllib.request.urlopen(request) as response:
+                    (answer,) = json.load(response)["predictions"]
+                break
+            except (ConnectionError, urllib.error.URLError):
+                if server.poll() is not None:
+                    sys.exit("The server has ended; see above.")
+                time.sleep(0.5)  # it is still starting
+        if answer["ok"]:
+            best, score = answer["classes"][0], answer["scores"][0]
+            print(f"{name}: {best} ({score:.0%})")
+        else:
+            print(f"{name}: not a picture")
+finally:
+    server.send_signal(signal.SIGINT)  # as Ctrl-C does; it ends its workers
+    server.wait()
