@@ -1,6 +1,7 @@
 """Classifying picture files with a run, a model in a file, or published weights."""
 
 import glob
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 from zipfile import BadZipFile
@@ -202,7 +203,10 @@ def prepare(classifier, image):
 def _load_keras(path):
     """Loads a Keras file that holds a classifier of gray or color pictures."""
     try:
-        model = keras.saving.load_model(path, compile=False)
+        with tempfile.TemporaryDirectory() as folder:
+            named = Path(folder) / "model.keras"  # Keras goes by the name alone
+            named.symlink_to(path.resolve())
+            model = keras.saving.load_model(named, compile=False)
     except (BadZipFile, KeyError, OSError, TypeError, ValueError) as error:
         raise ValueError(f"{str(path)!r} holds no whole model: {error}") from error
     if len(model.inputs) != 1 or len(model.outputs) != 1:
