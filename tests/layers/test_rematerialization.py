@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_tnt.layers import FeedForward
+from keras_tnt.layers import FeedForward, PyramidStage
 from tests.checks import two_replicas
 from tests.small import pixels, small
 
@@ -41,6 +41,25 @@ def test_same_masks_losses_and_gradients(policy):
     keras.config.set_dtype_policy(policy)
     plain, remat = gradients(build()), gradients(build(remat=True))
     for ours, theirs in zip(remat, plain, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_same_gradients_of_a_pyramid_stage(rng):
+    inputs = [
+        tf.constant(rng.normal(size=shape), "float32")
+        for shape in ((2, 4, 6, 16, 8), (2, 4, 6, 16))
+    ]
+    results = []
+    for remat in (False, True):
+        keras.utils.set_random_seed(0)
+        stage = PyramidStage(2, 2, 4, 2, drop_path_rates=[0.3, 0.3], remat=remat)
+        stage.build(*[value.shape for value in inputs])
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            loss = sum(tf.reduce_sum(o**2) for o in stage(*inputs, training=True))
+        variables = [weight.value for weight in stage.trainable_weights]
+        results.append([loss, *tape.gradient(loss, inputs + variables)])
+    for ours, theirs in zip(*results, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 

@@ -13,11 +13,12 @@ from tests.checks import check_model, trainable_parameters, two_replicas
 from tests.small import PYRAMID_DEFAULTS, pixels, small_pyramid
 
 
+@pytest.mark.slow
 def test_small_model_passes_the_checks(tmp_path):
     def build(**arguments):
         return keras_tnt.PyramidTNT(**(PYRAMID_DEFAULTS | arguments))
 
-    check_model(build, 221_647, tmp_path)
+    check_model(build, 246_139, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_weight_names_are_for_ever():
     assert [weight.path for weight in model.weights] == WEIGHT_PATHS
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(rows=st.integers(4, 12), columns=st.integers(4, 12))
 def test_any_image_of_whole_patches(rows, columns):
     shape = (8 * rows, 8 * columns, 3)
@@ -136,7 +137,7 @@ def test_every_parameter_is_trained():
     images = tf.constant(pixels(model, batch=4))
     with tf.GradientTape() as tape:
         outputs = model(images, training=True)
-        loss = keras.losses.sparse_categorical_crossentropy([0, 1, 2, 3], outputs)
+        loss = keras.losses.sparse_categorical_crossentropy(np.arange(4), outputs)
     variables = [weight.value for weight in model.trainable_weights]
     for weight, gradient in zip(
         model.trainable_weights, tape.gradient(loss, variables), strict=True
