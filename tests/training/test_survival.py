@@ -114,6 +114,7 @@ def test_killed_and_stopped_runs_end_as_the_unbroken_one(unbroken, tmp_path):
     assert_same_end(folder, unbroken[0])
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_and_the_same_command_goes_on(unbroken, tmp_path):
     """The limit on the size of a file stands for the disk's: the same call fails."""
     folder = tmp_path / "run"
