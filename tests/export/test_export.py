@@ -129,7 +129,7 @@ def test_lower_precisions_are_smaller_and_close(file_format, wide, tmp_path):
             assert exported.metadata.precision == precision
         sizes.append(size_of_weights(result.path))
     assert sizes[1] < 0.7 * sizes[0]
-    if file_format != "savedmodel":  # Keras's archives store weights more than once
+    if file_format != "savedmodel":
         assert sizes[0] < 0.8 * 4 * wide.count_params()
 
 
