@@ -29,11 +29,12 @@ def rand_augment(image, operations_seed, magnitudes_seed, augmentation):
         An image of the same shape, whole numbers 0-255.
     """
     if augmentation.rand_augment_policy == "keras_cv":
-        number, magnitude = (
-            augmentation.rand_augment,
-            augmentation.rand_augment_magnitude,
-        )
-        return tf.round(keras_cv_layer(number, magnitude / 10)(image))
+        magnitude = augmentation.rand_augment_magnitude / 10
+        layer = keras_cv_layer(augmentation.rand_augment, magnitude)
+        # The layer needs three channels, and autograph, which all else goes without.
+        color = tf.repeat(image, 3 // image.shape[-1], axis=-1)
+        color = tf.function(lambda image: layer(image))(color)
+        return tf.round(color[..., : image.shape[-1]])
     number = augmentation.rand_augment
     draws = tf.random.stateless_uniform((number, 3), operations_seed)
     levels = tf.random.stateless_normal(

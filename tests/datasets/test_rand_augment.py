@@ -1,14 +1,20 @@
 """RandAugment's operations against Pillow's, and what is drawn."""
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image, ImageEnhance, ImageOps
 
-from keras_tnt.data import IMAGENET_AUGMENTATION, Augmentation
-from keras_tnt.data.rand_augment import OPERATIONS, apply_operation, rand_augment
+from keras_tnt.data import IMAGENET_AUGMENTATION, Augmentation, image_dataset
+from keras_tnt.data.rand_augment import (
+    OPERATIONS,
+    apply_operation,
+    keras_cv_layer,
+    rand_augment,
+)
 from tests.datasets.pictures import photo
 
 NAMES = [operation.__name__.removeprefix("_") for operation in OPERATIONS]
@@ -153,6 +159,29 @@ def test_every_operation_is_drawn():
     possible = {apply(name, image, 0.9, sign).tobytes() for name, sign in ways}
     assert len(possible) == 24  # nine can go two ways
     assert seen == possible
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_policy_of_keras_cv(channels):
+    pytest.importorskip("keras_cv")
+    augmentation = Augmentation(rand_augment=2, rand_augment_policy="keras_cv")
+    ((found, _),), ((expected, _),) = (
+        list(image_dataset(
+            "fashion_mnist_mini", "test[:8]", batch_size=8, image_size=28,
+            channels=channels, augmentation=each, crop_fraction=1.0,
+        )) for each in (augmentation, Augmentation())
+    )  # fmt: skip
+    assert found.shape == (8, 28, 28, channels)
+    assert 0 <= found.numpy().min() <= found.numpy().max() <= 255
+    assert np.any(found.numpy() != expected.numpy())
+
+
+def test_keras_cv_missing(monkeypatch):
+    keras_cv_layer.cache_clear()
+    monkeypatch.setitem(sys.modules, "keras_cv", None)
+    with pytest.raises(ImportError, match=r'pip install "keras-tnt\[train\]"'):
+        keras_cv_layer(2, 0.9)
 
 
 def test_the_same_seeds_give_the_same_picture():
