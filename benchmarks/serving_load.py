@@ -202,11 +202,14 @@ def run(variant, clients, minutes):
         port = free_port()
         server = start_server(folder, port)
         try:
+            path = f"/v1/models/{folder.name}:predict"
+            first = itertools.islice(questions_of(clients, bodies), 20)
+            Client(port, path, first, expected, time.time() + 600).run()  # warms up
             until = time.time() + minutes * 60
             crowd = [
                 Client(
                     port,
-                    f"/v1/models/{folder.name}:predict",
+                    path,
                     questions_of(number, bodies),
                     expected,
                     until,

@@ -1,6 +1,7 @@
 """The examples run as they stand."""
 
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -38,3 +39,17 @@ def test_finetune(tmp_path):
     assert accuracy > 55
     model = keras.saving.load_model(tmp_path / "finetuned.keras")
     assert model.input_shape == (None, 42, 42, 1)
+
+
+@pytest.mark.slow
+def test_export_and_serve(tmp_path):
+    pytest.importorskip("litserve")
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    output = run_example("export_and_serve.py", tmp_path, "--port", str(port))
+    assert "exported/clothing/1 answers like the model" in output
+    answers = re.findall(r"^([\w -/]+): ([\w -/]+) \((\d+)%\)$", output, re.MULTILINE)
+    assert len(answers) == 5
+    assert sum(name == best for name, best, _ in answers) >= 3
+    assert "nothing: not a picture" in output

@@ -1,5 +1,6 @@
 """SavedModels: the same answers without Keras, versions, harmless failures."""
 
+import json
 import os
 import resource
 import shutil
@@ -12,8 +13,9 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_tnt
-from keras_tnt.decoding import load_image
+from keras_tnt.decoding import decode_image, load_image
 from keras_tnt.export import check_saved_model, saved_model
+from keras_tnt.images import imagenet_classes
 from keras_tnt.predict import Classifier, predict_files
 from tests.export.conftest import DATA, NAMES
 from tests.small import pixels, small
@@ -256,3 +258,24 @@ def test_a_version_is_back_if_its_replacement_cannot_be_moved_in(tmp_path):
     with pytest.raises(FileNotFoundError):
         saved_model._move_into_place(missing, old, replaced=tmp_path / "replaced")
     assert (old / "saved_model.pb").read_text() == "old"
+
+
+@pytest.mark.slow
+def test_tnt_s_at_full_size(photos, tmp_path):
+    model = keras_tnt.TNTSmall(weights=None)
+    names = [name for _, name in imagenet_classes()]
+    path = keras_tnt.export_saved_model(model, tmp_path / "tnt_s", names)
+    images = pixels(model, 7).astype("float32")
+    expected = model.predict(images, verbose=0)
+    assert check_saved_model(path, images, expected) <= 1e-5
+    metadata = json.loads((path / "metadata.json").read_text())
+    assert metadata["parameters"] == 23_768_584
+    signatures = tf.saved_model.load(path).signatures
+    answer = signatures["serving_default"](image_bytes=tf.constant([*photos, b""]))
+    assert answer["ok"].numpy().tolist() == [True, True, True, False]
+    images = keras_tnt.preprocess_input([decode_image(photo) for photo in photos])
+    best = np.sort(model.predict(images, verbose=0), axis=1)[:, :-6:-1]
+    np.testing.assert_allclose(answer["scores"][:3], best, atol=1e-5)
+    features = signatures["features"](images=images)
+    assert features["embedding"].shape == (3, 384)
+    assert features["feature_map"].shape == (3, 14, 14, 384)
