@@ -189,42 +189,17 @@ def run(variant, clients, minutes):
     """Exports, serves, asks; returns what was measured."""
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder) / "load"
-        model = build(variant)
-        path = keras_tnt.export_saved_model(
-            model, folder, fashion_mnist_mini_class_names(), top_k=10
+        version = keras_tnt.export_saved_model(
+            build(variant), folder, fashion_mnist_mini_class_names(), top_k=10
         )
         encoded = pictures()
-        expected = expected_answers(path, encoded)
-        bodies = [
-            json.dumps({"instances": [{"b64": base64.b64encode(c).decode()}]})
-            for c in encoded
-        ]
+        expected = expected_answers(version, encoded)
         port = free_port()
         server = start_server(folder, port)
         try:
-            path = f"/v1/models/{folder.name}:predict"
-            first = itertools.islice(questions_of(clients, bodies), 20)
-            Client(port, path, first, expected, time.time() + 600).run()  # warms up
-            until = time.time() + minutes * 60
-            crowd = [
-                Client(
-                    port,
-                    path,
-                    questions_of(number, bodies),
-                    expected,
-                    until,
-                )
-                for number in range(clients)
-            ]
-            for client in crowd:
-                client.start()
-            start, rss = time.time(), []
-            while time.time() < until:
-                rss.append([round(time.time() - start, 1), memory(server)])
-                time.sleep(min(5, minutes * 6))
-            for client in crowd:
-                client.join()
-            seconds = time.time() - start
+            crowd, seconds, rss = ask(
+                server, port, folder.name, encoded, expected, clients, minutes
+            )
         finally:
             stop_server(server)
     took = sorted(second for client in crowd for second in client.seconds)
@@ -251,6 +226,34 @@ def run(variant, clients, minutes):
         "cpus": os.cpu_count(),
         "tensorflow": tf.__version__,
     }
+
+
+def ask(server, port, name, encoded, expected, clients, minutes):
+    """Lets clients ask for some minutes, behind 20 requests that warm the server up.
+
+    Returns the clients, how long it took, and the memory by time.
+    """
+    path = f"/v1/models/{name}:predict"
+    bodies = [
+        json.dumps({"instances": [{"b64": base64.b64encode(c).decode()}]})
+        for c in encoded
+    ]
+    first = itertools.islice(questions_of(clients, bodies), 20)
+    Client(port, path, first, expected, until=time.time() + 600).run()
+    start, rss = time.time(), []
+    until = start + minutes * 60
+    crowd = [
+        Client(port, path, questions_of(number, bodies), expected, until)
+        for number in range(clients)
+    ]
+    for client in crowd:
+        client.start()
+    while time.time() < until:
+        rss.append([round(time.time() - start, 1), memory(server)])
+        time.sleep(min(5, minutes * 6))
+    for client in crowd:
+        client.join()
+    return crowd, time.time() - start, rss
 
 
 def main():

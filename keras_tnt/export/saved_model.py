@@ -99,23 +99,14 @@ def export_saved_model(
             "one, or pass overwrite=True."
         )
     module = Signatures(model, labels, top_k, crop_fraction)
-    _, height, width, channels = model.input_shape
     record = {
         "name": path.name,
         "version": version,
         "license": license,
         "classes": len(labels),
         "top_k": top_k,
-        "input": {"height": height, "width": width, "channels": channels},
-        "preprocessing": {
-            "resize": "bicubic, antialias, until the picture covers the box",
-            "box": [int(side / crop_fraction) for side in (height, width)],
-            "crop": "center",
-            "crop_fraction": crop_fraction,
-            "values": [0, 255],
-            "max_pixels": MAX_PIXELS,
-        },
         "signatures": sorted(module.functions),
+        **_description_of_inputs(model, crop_fraction),
     }
     path.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path, prefix=".export-") as folder:
@@ -215,6 +206,22 @@ def _checked_batch_sizes(sizes):
             f"got {sizes}."
         )
     return sizes
+
+
+def _description_of_inputs(model, crop_fraction):
+    """What happens to a picture before the model, for the metadata."""
+    _, height, width, channels = model.input_shape
+    return {
+        "input": {"height": height, "width": width, "channels": channels},
+        "preprocessing": {
+            "resize": "bicubic, antialias, until the picture covers the box",
+            "box": [int(side / crop_fraction) for side in (height, width)],
+            "crop": "center",
+            "crop_fraction": crop_fraction,
+            "values": [0, 255],
+            "max_pixels": MAX_PIXELS,
+        },
+    }
 
 
 def _move_into_place(written, target, replaced):
