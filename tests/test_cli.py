@@ -16,9 +16,9 @@ from keras_tnt.images import imagenet_classes
 from keras_tnt.predict import load_classifier, predict_files
 from keras_tnt.training import fashion_mnist_demo
 from keras_tnt.training.run_folder import RunFolder
+from tests.reference import published_tensors
 from tests.small import small
 from tests.weights.hub_server import HubServer
-from tests.weights.test_loading import published_tensors
 
 DATA = Path(__file__).parent / "data"
 PHOTOS = sorted(str(path) for path in DATA.glob("astronaut_*.png"))

@@ -8,6 +8,8 @@ from keras_tnt import __version__
 from keras_tnt.cli import data, demo, evaluate, export, predict, train
 from keras_tnt.training.callbacks import StoppedBySignal
 
+__all__ = ["main"]
+
 COMMANDS = (demo, train, evaluate, predict, export, data)
 
 ERRORS = (FloatingPointError, ImportError, OSError, RuntimeError, ValueError)

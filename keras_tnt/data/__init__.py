@@ -11,11 +11,11 @@ from keras_tnt.data.opening import open_images
 from keras_tnt.data.pipeline import image_dataset
 from keras_tnt.data.source import ImageSource
 
-__all__ = [  # noqa: RUF022 (in plain order, as in all packages here)
-    "Augmentation",
+__all__ = [
     "FINETUNE_AUGMENTATION",
     "FLIP_AUGMENTATION",
     "IMAGENET_AUGMENTATION",
+    "Augmentation",
     "ImageSource",
     "fashion_mnist_mini",
     "fashion_mnist_mini_class_names",
