@@ -53,3 +53,12 @@ def test_export_and_serve(tmp_path):
     assert len(answers) == 5
     assert sum(name == best for name, best, _ in answers) >= 3
     assert "nothing: not a picture" in output
+
+
+@pytest.mark.slow
+def test_multi_worker(tmp_path, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    output = run_example("multi_worker.py", tmp_path)
+    accuracy = float(re.search(r"2 replicas trained: ([\d.]+)% right", output)[1])
+    assert accuracy > 30
+    assert (tmp_path / "runs" / "multi_worker" / "model.keras").exists()

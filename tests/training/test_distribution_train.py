@@ -13,6 +13,8 @@ from safetensors.numpy import load_file
 from tests.checks import two_replicas
 from tests.training import run_workers, worker_train
 
+pytestmark = pytest.mark.slow
+
 MODULE = "tests.training.worker_train"
 FILES = {
     "checkpoints/step-00000005.safetensors",
@@ -116,7 +118,6 @@ def test_only_the_chief_writes(together):
     assert not (together / "1").exists()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("who", "number", "message", "checkpoint"),
     [
@@ -141,7 +142,6 @@ def test_a_run_that_lost_a_worker_goes_on(
     assert_same_run(run, together / "0", atol=1e-5)
 
 
-@pytest.mark.slow
 def test_workers_that_do_not_share_the_folder_are_told(together, tmp_path):
     """One would go on after a checkpoint, the other begin anew."""
     (tmp_path / "0").symlink_to(together / "0")
@@ -151,7 +151,6 @@ def test_workers_that_do_not_share_the_folder_are_told(together, tmp_path):
             assert "must see the same folder" in process.output()
 
 
-@pytest.mark.slow
 def test_a_chief_that_cannot_begin_ends_the_others(tmp_path):
     (tmp_path / "0").mkdir()
     (tmp_path / "0" / "notes.txt").write_text("mine")
