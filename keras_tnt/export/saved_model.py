@@ -17,7 +17,7 @@ from keras_tnt.export.serving_files import (
 )
 from keras_tnt.export.signatures import Signatures
 from keras_tnt.images import CROP_FRACTION
-from keras_tnt.layers import PixelEmbedding
+from keras_tnt.layers import PixelEmbedding, PyramidStem
 
 RELOAD = Path(__file__).with_name("reload_saved_model.py")
 
@@ -49,9 +49,10 @@ def export_saved_model(
       each ``(batch, classes)``.
     - ``predict_images_uint8``: the same for uint8; a signature has one type only.
     - ``features``: ``images`` (float32) to ``embedding``, what the head gets, for a TNT
-      the class token after the final norm, ``(batch, dim)``, and ``feature_map``, the
-      patches after the final norm, ``(batch, h, w, dim)``. Only for a model that has
-      the layers of a TNT and ends in a Dense layer, not if it is nested in another.
+      the class token after the final norm, for a PyramidTNT the mean of its patches,
+      ``(batch, dim)``, and ``feature_map``, the patches after the final norm,
+      ``(batch, h, w, dim)``. Only for a model that has the layers of a TNT itself and
+      ends in a Dense layer, not if the TNT is nested in another model.
 
     Beside it in the version's folder are ``assets/labels.txt``, ``metadata.json``, and
     for the server warm-up requests and ``batching_params.pbtxt``; see docs/serving.md.
@@ -179,7 +180,9 @@ def _checked_labels(model, labels):
             "Expected a classifier of gray or color pictures, got a model from "
             f"{model.input_shape} to {model.output_shape}."
         )
-    if any(isinstance(layer, PixelEmbedding) for layer in model.layers[:2]):
+    if any(
+        isinstance(layer, PixelEmbedding | PyramidStem) for layer in model.layers[:2]
+    ):
         raise ValueError(
             f"Model {model.name!r} expects images that are scaled already. Build it "
             "with include_preprocessing=True, and load its weights into that."

@@ -126,19 +126,17 @@ def _without_activation(head):
 
 
 def _feature_map(model):
-    """The tokens after the final norm in their places ``(batch, h, w, d)``, if any."""
+    """The patches after the final norm in their places ``(batch, h, w, d)``, if any."""
     names = [layer.name for layer in model.layers]
-    tokens = model.get_layer("norm").output if "norm" in names else None
-    if tokens is None or len(tokens.shape) != 3:
-        return None
-    _, height, width, _ = model.input_shape
-    for class_tokens in (0, 1):
-        stride = math.sqrt(height * width / (tokens.shape[1] - class_tokens))
-        if height % stride == width % stride == 0:
-            patches = keras.layers.Cropping1D((class_tokens, 0))(tokens)
-            grid = (round(height / stride), round(width / stride), -1)
-            return keras.layers.Reshape(grid)(patches)
-    return None
+    patches = model.get_layer("norm").output if "norm" in names else None
+    if "patch_embedding" in names and patches is not None:  # tokens of a TNT, in rows
+        _, height, width, _ = model.input_shape
+        patch_size = model.get_layer("pixel_embedding").patch_size
+        patches = keras.layers.Cropping1D((1, 0))(patches)  # without the class token
+        grid = (height // patch_size, width // patch_size, -1)
+        patches = keras.layers.Reshape(grid)(patches)
+    is_map = patches is not None and len(patches.shape) == 4
+    return patches if is_map else None
 
 
 def _classify(answer, input_shape, labels, top_k, crop_fraction):

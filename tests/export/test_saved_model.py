@@ -18,7 +18,7 @@ from keras_tnt.export import check_saved_model, saved_model
 from keras_tnt.images import imagenet_classes
 from keras_tnt.predict import Classifier, predict_files
 from tests.export.conftest import DATA, NAMES
-from tests.small import pixels, small
+from tests.small import pixels, small, small_pyramid
 
 
 def plain(classes=7):
@@ -167,6 +167,7 @@ def no_pictures():
         ),
         (small, {"batch_sizes": (1, 1)}, r"each larger than the one before"),
         (lambda: small(include_preprocessing=False), {}, "scaled already"),
+        (lambda: small_pyramid(include_preprocessing=False), {}, "scaled already"),
         (small, {"crop_fraction": 1.5}, "crop_fraction"),
         (lambda: small(include_top=False), {}, r"Expected a classifier.*2, 3, 48\)"),
         (lambda: small(input_shape=(32, 48, 4)), {}, "Expected a classifier"),

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import keras_tnt
 from keras_tnt.export.signatures import Signatures
-from tests.small import pixels, small
+from tests.small import pixels, small, small_pyramid
 
 
 def signatures(model, top_k=2):
@@ -143,21 +143,14 @@ def test_a_nested_model_so_sure_that_a_logarithm_would_be_infinite():
     assert np.isfinite(found["logits"]).all()
 
 
-def test_a_pyramid_of_tokens_without_class_token():
-    """The feature map has its place in any model whose ``norm`` gives tokens."""
-    images = keras.Input((32, 64, 3))
-    patches = keras.layers.AveragePooling2D(16)(images)
-    tokens = keras.layers.Reshape((8, 3))(patches)
-    tokens = keras.layers.LayerNormalization(name="norm")(tokens)
-    pooled = keras.layers.GlobalAveragePooling1D()(tokens)
-    model = keras.Model(images, keras.layers.Dense(2, "softmax")(pooled))
-    values = images_of(model)
-    found = signatures(model)["features"](values)
-    assert found["feature_map"].shape == (3, 2, 4, 3)
-    norm = keras.Model(images, tokens)
-    np.testing.assert_allclose(
-        found["feature_map"], np.reshape(norm(values), (3, 2, 4, 3)), atol=1e-6
-    )
+def test_features_of_a_pyramid():
+    model = small_pyramid()
+    images = images_of(model)
+    found = signatures(model)["features"](images)
+    for name, pooling in (("embedding", "avg"), ("feature_map", None)):
+        body = small_pyramid(include_top=False, pooling=pooling)
+        body.set_weights(model.get_weights()[: len(body.weights)])
+        np.testing.assert_allclose(found[name], body(images), atol=1e-4)
 
 
 ANSWERS = """
