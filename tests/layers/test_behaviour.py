@@ -70,10 +70,41 @@ def test_block_returns_inner_and_outer_scores(rng):
 
 def test_class_token_gets_nothing_from_the_fold(rng):
     pixels = rng.normal(size=(2, 8, 16, 12)).astype("float32")
-    block = randomised(layers.TNTBlock(3, 4), pixels, np.zeros((2, 9, 48)))
-    folded = block._fold(keras.ops.reshape(pixels, (-1, 16, 12)), 8, 48)
-    assert not np.any(folded[:, 0])
-    assert np.all(np.any(folded[:, 1:], axis=-1))
+    patches = rng.normal(size=(2, 9, 48)).astype("float32")
+    block = randomised(layers.TNTBlock(3, 4), pixels, patches)
+    # Without the outer branches, only the fold is left.
+    for dense in (block.outer.attention.projection, block.outer.feed_forward):
+        for weight in dense.weights:
+            weight.assign(0 * weight)
+    _, found = block(pixels, patches)
+    np.testing.assert_array_equal(found[:, 0], patches[:, 0])
+    assert np.all(np.any(found[:, 1:] != patches[:, 1:], axis=-1))
+
+
+def test_pooled_keys_and_the_position_bias_steer_the_attention(rng):
+    """A bias towards one key makes every patch attend to that square alone."""
+    patches = rng.normal(size=(1, 4, 6, 16)).astype("float32")
+    bias = np.zeros((1, 2, 24, 6), "float32")
+    bias[..., 4] = 1000  # the second row's middle square of 2x2 patches
+    attention = randomised(layers.SpatialReductionAttention(2, 2), patches, bias)
+    found = np.asarray(attention(patches, bias))
+    np.testing.assert_allclose(found, found[:, :1, :1] + 0 * found, atol=1e-5)
+    changed = patches.copy()
+    changed[:, :2] += 1  # other squares do not matter
+    np.testing.assert_allclose(attention(changed, bias), found, atol=1e-5)
+    changed[:, 2, 2] += 1
+    assert np.abs(attention(changed, bias) - found).max() > 1e-3
+
+
+def test_merged_pixels_see_their_four_patches_only(rng):
+    pixels = rng.normal(size=(1, 4, 6, 16, 4)).astype("float32")
+    merging = randomised(layers.PixelMerging(5), pixels)
+    changed = pixels.copy()
+    changed[:, 3, 2] += rng.normal(size=(16, 4))
+    difference = np.abs(merging(changed) - merging(pixels)).max(axis=(0, 3, 4))
+    assert difference[1, 1] > 0
+    difference[1, 1] = 0
+    assert not difference.any()
 
 
 def test_patches_do_not_see_their_neighbours(rng):
@@ -163,6 +194,45 @@ def test_pixel_embedding_takes_any_geometry(patch, stride, rows, columns, channe
             lambda: layers.TNTBlock(3, 4)(np.ones((1, 8, 16, 12)), np.ones((1, 8, 48))),
             "each of the 8 patches, got 8 tokens",
         ),
+        (
+            lambda: layers.SpatialReductionAttention(2, 0),
+            "at least 1, got num_heads=2, sr_ratio=0",
+        ),
+        (
+            lambda: layers.SpatialReductionAttention(3)(
+                np.ones((1, 2, 2, 16)), np.ones((1, 3, 4, 4))
+            ),
+            "multiple of num_heads, got width 16 and num_heads=3",
+        ),
+        (
+            lambda: layers.SpatialReductionAttention(2, 4)(
+                np.ones((1, 8, 3, 16)), np.ones((1, 2, 24, 1))
+            ),
+            "sr_ratio=4 needs at least as many rows .* got 8x3",
+        ),
+        (
+            lambda: layers.SpatialReductionAttention(2, 2)(
+                np.ones((1, 4, 4, 16)), np.ones((1, 2, 16, 16))
+            ),
+            r"position bias of shape \(1, 2, 16, 4\), got \(1, 2, 16, 16\)",
+        ),
+        (
+            lambda: layers.PixelMerging(4)(np.ones((1, 4, 4, 15, 8))),
+            "square number of pixels in each patch, got 15",
+        ),
+        (
+            lambda: layers.PyramidTNTBlock(2, 2)(
+                np.ones((1, 4, 3, 16, 8)),
+                np.ones((1, 3, 4, 16)),
+                np.ones((1, 2, 12, 12)),
+            ),
+            "same rows and columns",
+        ),
+        (
+            lambda: layers.PyramidStage(2, 2, 2, drop_path_rates=[0.1]),
+            "one rate for each block, got depth=2 and 1 rates",
+        ),
+        (lambda: layers.PyramidStem(16, 0), "at least 1, got .*inner_dim=0"),
     ],
 )
 def test_bad_arguments_say_what_was_expected(make, message):

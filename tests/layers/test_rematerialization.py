@@ -124,7 +124,7 @@ def test_values_of_an_outer_stateless_scope_are_used():
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("replicas", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_fit_gives_the_same_losses(replicas):
     strategy = (
         two_replicas() if replicas == 2 else tf.distribute.OneDeviceStrategy("/cpu:0")

@@ -148,7 +148,7 @@ def test_every_parameter_is_trained():
 
 def test_fits_on_two_replicas_with_the_statistics_of_batches():
     with two_replicas().scope():
-        model = small_pyramid(drop_path_rate=0.1, remat=True)
+        model = small_pyramid(drop_path_rate=0.1)
         model.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy")
     _, norm = model.get_layer("stem").common_steps
     before = norm.moving_mean.numpy()
