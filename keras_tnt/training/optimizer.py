@@ -84,11 +84,14 @@ def learning_rate_scales(variables, layer_decay):
     """
     blocks = [BLOCK.match(variable.path) for variable in variables]
     names = list(dict.fromkeys(match[0] for match in blocks if match))
+    last = max((i for i, match in enumerate(blocks) if match), default=-1)
     # What lies between two blocks goes with the one before it.
     number, scales = 0, []
-    for match in blocks:
+    for index, match in enumerate(blocks):
         if match:
             number = names.index(match[0]) + 1
+        elif index > last:
+            number = len(names) + 1
         scales.append(layer_decay ** (len(names) + 1 - number))
     return scales
 
