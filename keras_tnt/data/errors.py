@@ -16,9 +16,12 @@ def readable_errors():
     Example:
         >>> import tensorflow as tf
         >>> from keras_tnt.data.errors import readable_errors
+        >>> @tf.function
+        ... def read(ok):
+        ...     tf.debugging.Assert(ok, ["cat.jpg", "cannot be read."])
         >>> try:
         ...     with readable_errors():
-        ...         tf.debugging.Assert(False, ["cat.jpg", "cannot be read."])
+        ...         read(tf.constant(False))
         ... except ValueError as error:
         ...     print(error)
         cat.jpg cannot be read.

@@ -18,6 +18,12 @@ class StoppedBySignal(Exception):  # noqa: N818 (nothing went wrong)
 
     Attributes:
         signal: number of the signal.
+
+    Example:
+        >>> import signal
+        >>> from keras_tnt.training import StoppedBySignal
+        >>> print(StoppedBySignal(signal.SIGTERM))
+        stopped by SIGTERM
     """
 
     def __init__(self, number, message=""):

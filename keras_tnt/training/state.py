@@ -16,14 +16,14 @@ class TrainingState:
     Example:
         >>> import keras
         >>> from keras_tnt.training.state import TrainingState
-        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="d")])
         >>> model.compile("adam", "mse")
         >>> model.optimizer.build(model.trainable_variables)
         >>> state = TrainingState(model)
         >>> tensors = state.tensors()
         >>> state.restore(tensors)
         >>> sorted(tensors)[:2]
-        ['model/0/dense/kernel', 'model/1/dense/bias']
+        ['model/0/d/kernel', 'model/1/d/bias']
     """
 
     def __init__(self, model, average=None):
