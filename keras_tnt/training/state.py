@@ -16,14 +16,16 @@ class TrainingState:
     Example:
         >>> import keras
         >>> from keras_tnt.training.state import TrainingState
-        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="d")])
+        >>> inputs = keras.Input((2,))
+        >>> outputs = keras.layers.Dense(1, name="top")(inputs)
+        >>> model = keras.Model(inputs, outputs)
         >>> model.compile("adam", "mse")
         >>> model.optimizer.build(model.trainable_variables)
         >>> state = TrainingState(model)
         >>> tensors = state.tensors()
         >>> state.restore(tensors)
         >>> sorted(tensors)[:2]
-        ['model/0/d/kernel', 'model/1/d/bias']
+        ['model/0/top/kernel', 'model/1/top/bias']
     """
 
     def __init__(self, model, average=None):
