@@ -109,7 +109,7 @@ def test_a_truncated_checkpoint_is_skipped(trained, tmp_path, capsys):
 def test_another_recipe_does_not_go_into_the_same_folder(trained):
     recipe, run, _ = trained
     other = toy_recipe(epochs=3, ema_decay=0.99)
-    with pytest.raises(FileExistsError, match=r"in epochs \(2 → 3\)") as error:
+    with pytest.raises(FileExistsError, match=r"epochs \(2 → 3\)") as error:
         train(other, run.path)
     assert "--out" in str(error.value)
     assert run.read_recipe()[0] == recipe
