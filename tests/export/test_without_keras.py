@@ -140,7 +140,7 @@ def check_command_line(color, signature, batch, photos, run, folder):
 CLI_MODULE = "tensorflow.python.tools.saved_model_cli"
 
 
-@pytest.mark.parametrize("signature", SIGNATURES[:2])
+@pytest.mark.parametrize("signature", SIGNATURES[:1])
 def test_saved_model_cli(signature, color, photos, run_without_keras, tmp_path):
     check_command_line(color, signature, 7, photos, run_without_keras, tmp_path)
 
