@@ -7,27 +7,21 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from keras_tnt.export.checks import check_labels
+from keras_tnt.export.folders import move_into_place, next_version
 from keras_tnt.export.formats import find_format, load_exported
 from keras_tnt.export.litert import write_litert
 from keras_tnt.export.metadata import Metadata
 from keras_tnt.export.onnx import write_onnx
 from keras_tnt.export.openvino import write_openvino
-from keras_tnt.export.reduced_precision import in_int8, with_policy
-from keras_tnt.export.saved_model import (
-    _checked_labels,
-    _move_into_place,
-    _next_version,
-    export_saved_model,
-)
+from keras_tnt.export.reduced_precision import in_int8, precision_of, with_policy
+from keras_tnt.export.saved_model import export_saved_model
 from keras_tnt.images import CROP_FRACTION
 
 FORMATS = ("savedmodel", "onnx", "litert", "openvino")
 # How much probabilities may differ from Keras's in float32: of any sample picture in
 # float32, of the pictures' mean in the others, where a close decision may turn.
 TOLERANCES = {"float32": 1e-4, "float16": 0.02, "int8": 0.1}
-
-
-HALF = ("float16", "bfloat16")
 
 
 class Export(NamedTuple):
@@ -98,11 +92,11 @@ def export_model(
         >>> export_model(model, "pets", labels=["cat", "dog"]).difference < 1e-4
         True
     """
-    labels = _checked_labels(model, labels)
+    labels = check_labels(model, labels)
     _check(model, file_format, precision, calibration, version)
     path = Path(path)
     if file_format == "savedmodel":
-        version = version or _next_version(path)
+        version = version or next_version(path)
         target = path / str(version)
     else:
         target = path
@@ -110,7 +104,7 @@ def export_model(
         raise FileExistsError(
             f"{target} exists. Choose another, or pass overwrite=True (--overwrite)."
         )
-    if any(layer.compute_dtype in HALF for layer in model.layers):
+    if precision_of(model) != "float32":
         model = with_policy(model, "float32")
     shape = model.input_shape[1:]
     if calibration is not None:
@@ -134,7 +128,7 @@ def export_model(
             write(model, written, metadata, calibration)
         difference = _compare(model, written, samples, precision)
         target.parent.mkdir(exist_ok=True)
-        _move_into_place(written, target, replaced=Path(folder) / "replaced")
+        move_into_place(written, target, replaced=Path(folder) / "replaced")
     return Export(target, difference)
 
 
@@ -147,7 +141,7 @@ def _check(model, file_format, precision, calibration, version):
         )
     if version is not None and file_format != "savedmodel":
         raise ValueError(f"Only a savedmodel has versions, not {file_format}.")
-    if any(weight.dtype == "int8" for weight in model.weights):
+    if precision_of(model) == "int8":
         raise ValueError(
             "Expected a model that is not quantized. Export the one it was made from, "
             'with precision="int8".'

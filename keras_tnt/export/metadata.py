@@ -13,7 +13,7 @@ class Metadata:
         labels: names of the classes, in the order of the probabilities.
         image_shape: ``(height, width, channels)`` of the input.
         crop_fraction: central share of a picture that is looked at.
-        precision: ``"float32"``, ``"float16"`` or ``"int8"``.
+        precision: ``"float32"``, ``"float16"``, ``"bfloat16"`` or ``"int8"``.
     """
 
     labels: list

@@ -1,6 +1,24 @@
-"""Copies of a Keras model that compute in another precision."""
+"""The precision of a Keras model, and copies that compute in another."""
 
 import keras
+
+HALF = ("float16", "bfloat16")
+
+
+def precision_of(model):
+    """What a model computes in, but for what always stays in float32.
+
+    Args:
+        model: a `keras.Model`.
+
+    Returns:
+        ``"int8"`` if it is quantized, ``"float16"`` or ``"bfloat16"`` if layers of it
+        compute in that, else ``"float32"``.
+    """
+    if any(weight.dtype == "int8" for weight in model.weights):
+        return "int8"
+    computed = {layer.compute_dtype for layer in model.layers}
+    return next((dtype for dtype in HALF if dtype in computed), "float32")
 
 
 def with_policy(model, policy):

@@ -10,6 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_tnt.decoding import MAX_PIXELS
+from keras_tnt.export.checks import check_labels
+from keras_tnt.export.folders import move_into_place, next_version
+from keras_tnt.export.reduced_precision import precision_of
 from keras_tnt.export.serving_files import (
     write_batching_parameters,
     write_metadata,
@@ -17,7 +20,6 @@ from keras_tnt.export.serving_files import (
 )
 from keras_tnt.export.signatures import Signatures
 from keras_tnt.images import CROP_FRACTION
-from keras_tnt.layers import PixelEmbedding, PyramidStem
 
 RELOAD = Path(__file__).with_name("reload_saved_model.py")
 
@@ -84,13 +86,13 @@ def export_saved_model(
         >>> keras_tnt.export_saved_model(model, "pets", labels=["cat", "dog"]).name
         '1'
     """
-    labels = _checked_labels(model, labels)
+    labels = check_labels(model, labels)
     batch_sizes = _checked_batch_sizes(batch_sizes)
     if top_k < 1:
         raise ValueError(f"top_k must be at least 1, got {top_k}.")
     top_k = min(top_k, len(labels))
     path = Path(path)
-    version = _next_version(path) if version is None else version
+    version = next_version(path) if version is None else version
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise ValueError(f"version must be a positive whole number, got {version!r}.")
     target = path / str(version)
@@ -104,6 +106,7 @@ def export_saved_model(
         "name": path.name,
         "version": version,
         "license": license,
+        "precision": precision_of(model),
         "classes": len(labels),
         "top_k": top_k,
         "signatures": sorted(module.functions),
@@ -119,7 +122,7 @@ def export_saved_model(
         write_warm_up(written, path.name, module.functions, batch_sizes)
         write_batching_parameters(written, batch_sizes)
         write_metadata(written, model, record)
-        _move_into_place(written, target, replaced=Path(folder) / "replaced")
+        move_into_place(written, target, replaced=Path(folder) / "replaced")
     return target
 
 
@@ -173,34 +176,6 @@ def check_saved_model(path, images, expected, tolerance=1e-5):
     return difference
 
 
-def _checked_labels(model, labels):
-    shapes = [tensor.shape for tensor in (*model.inputs, *model.outputs)]
-    if [len(shape) for shape in shapes] != [4, 2] or shapes[0][-1] not in (1, 3):
-        raise ValueError(
-            "Expected a classifier of gray or color pictures, got a model from "
-            f"{model.input_shape} to {model.output_shape}."
-        )
-    if any(
-        isinstance(layer, PixelEmbedding | PyramidStem) for layer in model.layers[:2]
-    ):
-        raise ValueError(
-            f"Model {model.name!r} expects images that are scaled already. Build it "
-            "with include_preprocessing=True, and load its weights into that."
-        )
-    classes = model.output_shape[-1]
-    labels = [str(i) for i in range(classes)] if labels is None else list(labels)
-    if len(labels) != classes:
-        raise ValueError(
-            f"Expected a label for each of the {classes} classes, got {len(labels)}."
-        )
-    if not all(isinstance(label, str) for label in labels):
-        raise ValueError(f"Labels must be strings, got {labels[:3]}…")
-    broken = [label for label in labels if len(label.splitlines()) != 1]
-    if broken:
-        raise ValueError(f"Labels must be of one line each, got {broken[:3]}.")
-    return labels
-
-
 def _checked_batch_sizes(sizes):
     sizes = list(sizes)
     if not sizes or sizes[0] < 1 or sizes != sorted(set(sizes)):
@@ -225,20 +200,3 @@ def _description_of_inputs(model, crop_fraction):
             "max_pixels": MAX_PIXELS,
         },
     }
-
-
-def _move_into_place(written, target, replaced):
-    """Moves a folder; one that was there before goes away only if that worked."""
-    if target.exists():
-        os.replace(target, replaced)
-    try:
-        os.replace(written, target)
-    except BaseException:
-        if replaced.exists():
-            os.replace(replaced, target)
-        raise
-
-
-def _next_version(path):
-    versions = [int(entry.name) for entry in path.glob("*") if entry.name.isdecimal()]
-    return max(versions, default=0) + 1

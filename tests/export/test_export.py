@@ -125,8 +125,7 @@ def test_lower_precisions_are_smaller_and_close(file_format, wide, tmp_path):
         differences = np.abs(exported.predict_on_batch(images) - expected)
         assert 1e-6 < differences.max(axis=1).mean() < tolerance
         assert 0 < result.difference < tolerance
-        if file_format != "savedmodel":
-            assert exported.metadata.precision == precision
+        assert exported.metadata.precision == precision
         sizes.append(size_of_weights(result.path))
     assert sizes[1] < 0.7 * sizes[0]
     if file_format != "savedmodel":

@@ -14,7 +14,8 @@ from PIL import Image
 
 import keras_tnt
 from keras_tnt.decoding import decode_image, load_image
-from keras_tnt.export import check_saved_model, saved_model
+from keras_tnt.export import check_saved_model
+from keras_tnt.export.folders import move_into_place
 from keras_tnt.images import imagenet_classes
 from keras_tnt.predict import Classifier, predict_files
 from tests.export.conftest import DATA, NAMES
@@ -229,6 +230,8 @@ def test_mixed_precision_gives_float32(policy, pictures, tmp_path):
     keras.config.set_dtype_policy(policy)
     model = small(depth=1)
     path = keras_tnt.export_saved_model(model, tmp_path / "m")
+    metadata = json.loads((path / "metadata.json").read_text())
+    assert metadata["precision"] == policy.removeprefix("mixed_")
     signatures = tf.saved_model.load(path).signatures
     images = pixels(model).astype("float32")
     found = signatures["predict_images"](images=tf.constant(images))["probabilities"]
@@ -256,7 +259,7 @@ def test_a_version_is_back_if_its_replacement_cannot_be_moved_in(tmp_path):
     old.mkdir()
     (old / "saved_model.pb").write_text("old")
     with pytest.raises(FileNotFoundError):
-        saved_model._move_into_place(missing, old, replaced=tmp_path / "replaced")
+        move_into_place(missing, old, replaced=tmp_path / "replaced")
     assert (old / "saved_model.pb").read_text() == "old"
 
 

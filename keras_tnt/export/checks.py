@@ -1,0 +1,43 @@
+"""What can be exported."""
+
+from keras_tnt.layers import PixelEmbedding, PyramidStem
+
+
+def check_labels(model, labels):
+    """Makes sure that a model is a classifier of pictures, and has its labels.
+
+    Args:
+        model: a `keras.Model`.
+        labels: names of the classes, or ``None`` for their indices.
+
+    Returns:
+        The labels, a list of strings.
+
+    Raises:
+        ValueError: if it is no such model, or the labels do not fit.
+    """
+    shapes = [tensor.shape for tensor in (*model.inputs, *model.outputs)]
+    if [len(shape) for shape in shapes] != [4, 2] or shapes[0][-1] not in (1, 3):
+        raise ValueError(
+            "Expected a classifier of gray or color pictures, got a model from "
+            f"{model.input_shape} to {model.output_shape}."
+        )
+    if any(
+        isinstance(layer, PixelEmbedding | PyramidStem) for layer in model.layers[:2]
+    ):
+        raise ValueError(
+            f"Model {model.name!r} expects images that are scaled already. Build it "
+            "with include_preprocessing=True, and load its weights into that."
+        )
+    classes = model.output_shape[-1]
+    labels = [str(i) for i in range(classes)] if labels is None else list(labels)
+    if len(labels) != classes:
+        raise ValueError(
+            f"Expected a label for each of the {classes} classes, got {len(labels)}."
+        )
+    if not all(isinstance(label, str) for label in labels):
+        raise ValueError(f"Labels must be strings, got {labels[:3]}…")
+    broken = [label for label in labels if len(label.splitlines()) != 1]
+    if broken:
+        raise ValueError(f"Labels must be of one line each, got {broken[:3]}.")
+    return labels
