@@ -3,6 +3,7 @@
 import re
 
 import keras
+import tensorflow as tf
 
 BLOCK = re.compile(r"(?:^|.*/)[^/]*block_\d+(?=/)")
 
@@ -16,6 +17,9 @@ class AdamW(keras.optimizers.Adam):
     positions and the class token do not decay (paper, Table 1). Keras's own
     `exclude_from_weight_decay` is forgotten when a model is saved; this optimizer
     goes by the variables' names.
+
+    On TensorFlow a float32 variable is updated by one fused operation: a training step
+    of TNT-S has half as many operations as with `keras.optimizers.AdamW`.
 
     With `layer_decay` the learning rate shrinks from block to block towards the input,
     as is usual in fine-tuning (BEiT, arXiv 2106.08254, section 3.2): the head and the
@@ -56,13 +60,43 @@ class AdamW(keras.optimizers.Adam):
             self._decays = [variable.name == "kernel" for variable in variables]
         super().build(variables)
 
+    def apply(self, grads, trainable_variables=None):
+        """Updates variables; see `keras.optimizers.Optimizer.apply`."""
+        # What is the same for all variables is computed once.
+        step = keras.ops.cast(self.iterations + 1, "float32")
+        betas = [keras.ops.convert_to_tensor(b) for b in (self.beta_1, self.beta_2)]
+        self._constants = {
+            "beta1_power": keras.ops.power(betas[0], step),
+            "beta2_power": keras.ops.power(betas[1], step),
+            "beta1": betas[0],
+            "beta2": betas[1],
+            "epsilon": keras.ops.convert_to_tensor(self.epsilon, "float32"),
+        }
+        super().apply(grads, trainable_variables)
+
     def update_step(self, gradient, variable, learning_rate):
         """Updates a variable."""
         index = self._get_variable_index(variable)
-        rate = keras.ops.cast(learning_rate, variable.dtype) * self._scales[index]
+        rate = keras.ops.cast(learning_rate, variable.dtype)
+        if self._scales[index] != 1:
+            rate = rate * self._scales[index]
         if self._decays[index]:
             self.assign_sub(variable, variable * (rate * self.kernel_decay))
-        super().update_step(gradient, variable, rate)
+        if not self._fused or variable.dtype != "float32":
+            super().update_step(gradient, variable, rate)
+            return
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            lr=rate,
+            grad=tf.cast(gradient, "float32"),
+            **self._constants,
+        )
+
+    @property
+    def _fused(self):
+        return keras.backend.backend() == "tensorflow" and not self.amsgrad
 
     def get_config(self):
         """The constructor's arguments."""

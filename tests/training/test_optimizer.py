@@ -51,6 +51,38 @@ def test_six_steps_of_the_published_training():
         np.testing.assert_allclose(value, expected[f"final.{name}"], atol=2e-3)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_step_is_that_of_keras(dtype, rng):
+    """The fused operation and Keras's own arithmetic."""
+    values = rng.normal(size=(5, 3)), rng.normal(size=3)
+    found = []
+    for optimizer in (
+        AdamW(0.1, weight_decay=0.0, epsilon=1e-3),
+        keras.optimizers.Adam(0.1, epsilon=1e-3),
+    ):
+        variables = [keras.Variable(value, dtype=dtype) for value in values]
+        for step in range(4):
+            gradients = [tf.cast(value * (step + 1), dtype) for value in values]
+            optimizer.apply(gradients, variables)
+        found.append([tf.cast(v.value, "float32").numpy() for v in variables])
+    for ours, keras_own in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, keras_own, rtol=1e-4)
+
+
+def test_amsgrad_is_left_to_keras(rng):
+    values = rng.normal(size=(5, 3))
+    found = []
+    for optimizer in (
+        AdamW(0.1, weight_decay=0.0, amsgrad=True),
+        keras.optimizers.Adam(0.1, amsgrad=True),
+    ):
+        variable = keras.Variable(values)
+        for factor in (3.0, 1.0, 0.1):
+            optimizer.apply([tf.constant(values * factor, "float32")], [variable])
+        found.append(variable.numpy())
+    np.testing.assert_allclose(*found, atol=1e-6)
+
+
 def decayed(optimizer, variables):
     """The variables that a step with zero gradients changes: all by the same share."""
     before = [variable.numpy() for variable in variables]
