@@ -168,11 +168,38 @@ def predict_files(classifier, paths, top=5):
     for start in range(0, len(paths), BATCH_SIZE):
         batch = paths[start : start + BATCH_SIZE]
         images = tf.stack([prepare(classifier, load_image(path)) for path in batch])
-        scores = classifier.model.predict_on_batch(images)
-        for path, row in zip(batch, scores, strict=True):
-            best = np.argsort(-row, kind="stable")[:top]
-            named = [(classifier.class_names[i], float(row[i])) for i in best]
+        for path, named in zip(batch, classify(classifier, images, top), strict=True):
             yield Prediction(str(path), named)
+
+
+def classify(classifier, images, top=5):
+    """Names the best classes of pictures.
+
+    Args:
+        classifier: a `Classifier`.
+        images: a batch as `prepare` makes its pictures, ``(batch, height, width,
+            channels)``.
+        top: how many classes to name; all if there are fewer.
+
+    Returns:
+        For each picture a list of pairs (name, score), best first.
+
+    Example:
+        >>> import keras_tnt, numpy
+        >>> from keras_tnt.predict import Classifier, classify
+        >>> model = keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3, classes=2,
+        ...                       input_shape=(64, 64, 3))
+        >>> pets = Classifier(model, ["cat", "dog"], crop_fraction=0.9)
+        >>> (classes,) = classify(pets, numpy.zeros((1, 64, 64, 3)))
+        >>> sorted(name for name, score in classes)
+        ['cat', 'dog']
+    """
+    scores = classifier.model.predict_on_batch(images)
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+    return [
+        [(classifier.class_names[index], float(row[index])) for index in indices]
+        for row, indices in zip(scores, best, strict=True)
+    ]
 
 
 def prepare(classifier, image):
