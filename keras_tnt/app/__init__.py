@@ -1,0 +1,17 @@
+"""A web page to try a model on one's own pictures: what it sees, and where it looks.
+
+Gradio, which the page is made with, is imported when a page is built.
+"""
+
+from keras_tnt.app.answer import Answer, answer, draw_overlay, has_attention
+from keras_tnt.app.page import build_app, require_gradio, serve
+
+__all__ = [
+    "Answer",
+    "answer",
+    "build_app",
+    "draw_overlay",
+    "has_attention",
+    "require_gradio",
+    "serve",
+]

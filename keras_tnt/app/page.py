@@ -1,0 +1,245 @@
+"""The page and its server, made with Gradio."""
+
+import base64
+import html
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from keras_tnt.app.answer import answer, draw_overlay
+from keras_tnt.decoding import load_image
+from keras_tnt.images import preprocess_input
+from keras_tnt.predict import find_pictures, load_classifier
+from keras_tnt.training.run_folder import RunFolder
+
+MAX_EXAMPLES = 20
+MAX_FILE_BYTES = 50 * 2**20
+# Pictures wait on the disk for their turn, an answer in memory for its slider.
+FORGET_FILES = (60, 600)  # every minute, those older than ten minutes
+FORGET_ANSWER = 3600
+MAX_VISITORS = 200
+
+STYLE = """
+.gradio-container {max-width: 1080px !important; margin: auto}
+.view img {width: 100%; border-radius: 8px; display: block}
+.problem {padding: 12px 16px; border-left: 4px solid #c62828; border-radius: 4px;
+          overflow-wrap: anywhere; background: #c6282818}
+"""
+
+
+def build_app(model, examples=None):
+    """Builds the page.
+
+    Args:
+        model: what `keras_tnt.predict.load_classifier` takes.
+        examples: a folder of pictures to choose from, of which the first 20 are
+            offered; by default those of a run of ``keras-tnt demo``, else none.
+
+    Returns:
+        A `gradio.Blocks`.
+
+    Raises:
+        ImportError: if Gradio is not installed.
+        FileNotFoundError: if there is no such model, or no picture in ``examples``.
+        ValueError: if the model is none, or an example cannot be decoded.
+
+    Example:
+        ```python
+        from keras_tnt.app import build_app
+
+        build_app("runs/demo").launch()
+        ```
+    """
+    gradio = require_gradio()
+    classifier = load_classifier(model)
+    if examples is None and RunFolder(model).pictures.is_dir():
+        examples = RunFolder(model).pictures
+    paths = find_pictures([examples])[:MAX_EXAMPLES] if examples else []
+    thumbnails = [[_thumbnail(path)] for path in paths]
+    name = Path(model).stem
+    # The first picture takes long, as the model is compiled: not a visitor's.
+    first = answer(classifier, np.zeros((8, 8, 3), "uint8"))
+    depth = 1 if first.maps is None else len(first.maps)
+
+    def show(path, block):
+        """From a file to everything below the upload; `answer` runs here only."""
+        try:
+            new = answer(classifier, load_image(path))
+        except (OSError, ValueError) as error:
+            # The visitor knows the file's name, not where the server keeps it.
+            problem = str(error).replace(str(path), Path(path).name)
+            return {
+                message: gradio.HTML(_problem(problem), visible=True),
+                results: gradio.Column(visible=False),
+                kept: None,
+            }
+        return {
+            message: gradio.HTML(visible=False),
+            results: gradio.Column(visible=True),
+            classes: dict(new.classes),
+            view: _view(new, block),
+            seconds: _timing(new),
+            kept: new,
+        }
+
+    def show_example(index, block):
+        return {upload: None} | show(paths[index], block)
+
+    with gradio.Blocks(
+        title=f"{name} - keras_tnt",
+        analytics_enabled=False,
+        delete_cache=FORGET_FILES,
+    ) as app:
+        kept = gradio.State(time_to_live=FORGET_ANSWER)  # one for each visitor
+        gradio.Markdown(f"# What does {name} see?")
+        with gradio.Row():
+            with gradio.Column(scale=2, min_width=300):
+                upload = gradio.File(
+                    label="Your picture", file_types=["image"], height=150
+                )
+                chosen = gradio.Dataset(
+                    components=["html"],
+                    samples=thumbnails,
+                    label="Or an example",
+                    type="index",
+                    samples_per_page=MAX_EXAMPLES,
+                    visible=bool(paths),
+                )
+            with gradio.Column(scale=3, min_width=300):
+                message = gradio.HTML(visible=False)
+                with gradio.Column(visible=False) as results:
+                    classes = gradio.Label(label="Classes", buttons=[])
+                    slider = gradio.Slider(
+                        1,
+                        depth,
+                        value=depth,
+                        step=1,
+                        label="Attention of the class token in block",
+                        buttons=[],
+                        visible=depth > 1,
+                    )
+                    view = gradio.HTML(elem_classes="view")
+                    seconds = gradio.Markdown()
+        outputs = [message, results, classes, view, seconds, kept]
+        # One picture at a time, whoever sent it.
+        event = {"concurrency_id": "model", "api_visibility": "undocumented"}
+        upload.upload(show, [upload, slider], outputs, api_name="show", **event)
+        chosen.click(
+            show_example,
+            [chosen, slider],
+            [upload, *outputs],
+            api_name="show_example",
+            **event,
+        )
+        slider.input(
+            _view,
+            [kept, slider],
+            view,
+            show_progress="hidden",
+            trigger_mode="always_last",
+            api_name="show_block",
+            api_visibility="undocumented",
+        )
+    return app
+
+
+def serve(model, examples=None, host="127.0.0.1", port=7860):
+    """Serves the page until the process is interrupted.
+
+    Args:
+        model: what `keras_tnt.predict.load_classifier` takes.
+        examples: a folder of pictures to choose from; see `build_app`.
+        host: the address to listen at; by default this machine's own visitors only.
+        port: the port.
+
+    Raises:
+        OSError: if the port is taken.
+        ImportError: as `build_app` does, and the other errors.
+
+    Example:
+        ```python
+        from keras_tnt.app import serve
+
+        serve("runs/demo", examples="holiday")
+        ```
+    """
+    with tempfile.TemporaryDirectory(prefix="keras-tnt-app-") as folder:
+        # Not the folder for all users and all of Gradio's programs.
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        app = build_app(model, examples)
+        _, url, _ = app.launch(
+            server_name=host,
+            server_port=port,
+            share=False,
+            ssr_mode=False,
+            enable_monitoring=False,
+            max_file_size=MAX_FILE_BYTES,
+            state_session_capacity=MAX_VISITORS,
+            css=STYLE,
+            footer_links=[],
+            quiet=True,
+            prevent_thread_lock=True,
+        )
+        print(f"Open {url} in a browser. Ctrl+C ends the server.", flush=True)
+        app.block_thread()
+
+
+def require_gradio():
+    """Raises an `ImportError` that says what to install, before any work is done.
+
+    Returns:
+        the `gradio` package.
+
+    Example:
+        ```python
+        from keras_tnt.app import require_gradio
+
+        print(require_gradio().__version__)
+        ```
+    """
+    try:
+        import gradio
+    except ImportError as error:
+        raise ImportError(
+            "The page is made with Gradio, which could not be imported. Install it: "
+            'pip install "keras-tnt[app]"'
+        ) from error
+    return gradio
+
+
+def _view(kept, block):
+    """The picture with the attention of a block, drawn from what `answer` computed."""
+    if kept is None:
+        return ""
+    if kept.maps is None:
+        return _image_tag(kept.picture, "What the model sees")
+    overlay = draw_overlay(kept.picture, kept.maps[block - 1])
+    return _image_tag(overlay, f"Attention of the class token in block {block}")
+
+
+def _thumbnail(path):
+    return _image_tag(preprocess_input(load_image(path), 144, 1.0), path.stem)
+
+
+def _image_tag(picture, description):
+    """A picture as a part of the page: no file of it, no address of its own."""
+    jpeg = tf.io.encode_jpeg(tf.cast(picture, tf.uint8), quality=92).numpy()
+    source = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+    return f'<img src="{source}" alt="{html.escape(description)}">'
+
+
+def _timing(kept):
+    classes, maps = (f"{1000 * part:,.0f} ms" for part in kept.seconds)
+    if kept.maps is None:
+        return (
+            f"Classes took {classes}. There is no attention to show: this model's "
+            "blocks cannot be looked into."
+        )
+    return f"Classes took {classes}, attention {maps}."
+
+
+def _problem(text):
+    return f'<p class="problem" role="alert">{html.escape(text)}</p>'

@@ -1,0 +1,31 @@
+"""`keras-tnt app`."""
+
+
+def add_command(commands):
+    """Adds the command's arguments to the command line."""
+    app = commands.add_parser("app", help="a web page to try a model on pictures")
+    app.add_argument(
+        "--model",
+        default="tnt_small",
+        help="the folder of a run, a .keras file, an exported model of any format, or "
+        "tnt_small (the default) or tnt_base with ImageNet weights",
+    )
+    app.add_argument(
+        "--examples",
+        metavar="FOLDER",
+        help="pictures to choose from (those of a run of the demo)",
+    )
+    app.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen at (127.0.0.1: for this machine only)",
+    )
+    app.add_argument("--port", type=int, default=7860, help="port (7860)")
+    app.set_defaults(run=run)
+
+
+def run(options):
+    """Runs the command."""
+    from keras_tnt.app import serve
+
+    serve(options.model, options.examples, options.host, options.port)
