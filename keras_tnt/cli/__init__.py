@@ -5,12 +5,12 @@ import logging
 import sys
 
 from keras_tnt import __version__
-from keras_tnt.cli import data, demo, evaluate, export, predict, train
+from keras_tnt.cli import app, data, demo, evaluate, export, predict, train
 from keras_tnt.training.callbacks import StoppedBySignal
 
 __all__ = ["main"]
 
-COMMANDS = (demo, train, evaluate, predict, export, data)
+COMMANDS = (demo, train, evaluate, predict, app, export, data)
 
 ERRORS = (FloatingPointError, ImportError, OSError, RuntimeError, ValueError)
 
