@@ -23,8 +23,12 @@ FORGET_ANSWER = 3600
 MAX_VISITORS = 200
 
 STYLE = """
-.gradio-container {max-width: 1080px !important; margin: auto}
+.gradio-container {max-width: 1200px !important; margin: auto}
+.view, .view div, .problem-box, .problem-box div {padding: 0 !important}
 .view img {width: 100%; border-radius: 8px; display: block}
+.examples .gallery {gap: 6px}
+.examples .gallery-item {padding: 2px}
+.examples .gallery-item img {width: 54px; height: 54px; display: block}
 .problem {padding: 12px 16px; border-left: 4px solid #c62828; border-radius: 4px;
           overflow-wrap: anywhere; background: #c6282818}
 """
@@ -73,12 +77,14 @@ def build_app(model, examples=None):
             problem = str(error).replace(str(path), Path(path).name)
             return {
                 message: gradio.HTML(_problem(problem), visible=True),
-                results: gradio.Column(visible=False),
+                found: gradio.Column(visible=False),
+                looked: gradio.Column(visible=False),
                 kept: None,
             }
         return {
             message: gradio.HTML(visible=False),
-            results: gradio.Column(visible=True),
+            found: gradio.Column(visible=True),
+            looked: gradio.Column(visible=True),
             classes: dict(new.classes),
             view: _view(new, block),
             seconds: _timing(new),
@@ -94,38 +100,46 @@ def build_app(model, examples=None):
         delete_cache=FORGET_FILES,
     ) as app:
         kept = gradio.State(time_to_live=FORGET_ANSWER)  # one for each visitor
-        gradio.Markdown(f"# What does {name} see?")
+        gradio.Markdown(
+            f"# Try {name} on your own pictures\n{_introduction(classifier, first)}"
+        )
         with gradio.Row():
-            with gradio.Column(scale=2, min_width=300):
+            with gradio.Column(min_width=300):
                 upload = gradio.File(
                     label="Your picture", file_types=["image"], height=150
                 )
                 chosen = gradio.Dataset(
                     components=["html"],
                     samples=thumbnails,
-                    label="Or an example",
+                    label="or an example",
                     type="index",
                     samples_per_page=MAX_EXAMPLES,
+                    elem_classes="examples",
                     visible=bool(paths),
                 )
-            with gradio.Column(scale=3, min_width=300):
-                message = gradio.HTML(visible=False)
-                with gradio.Column(visible=False) as results:
-                    classes = gradio.Label(label="Classes", buttons=[])
-                    slider = gradio.Slider(
-                        1,
-                        depth,
-                        value=depth,
-                        step=1,
-                        label="Attention of the class token in block",
-                        buttons=[],
-                        visible=depth > 1,
-                    )
-                    view = gradio.HTML(elem_classes="view")
+            with gradio.Column(min_width=300):
+                message = gradio.HTML(visible=False, elem_classes="problem-box")
+                with gradio.Column(visible=False) as found:
+                    classes = gradio.Label(label="It shows", buttons=[])
                     seconds = gradio.Markdown()
-        outputs = [message, results, classes, view, seconds, kept]
+            with gradio.Column(min_width=300), gradio.Column(visible=False) as looked:
+                view = gradio.HTML(elem_classes="view")
+                slider = gradio.Slider(
+                    1,
+                    depth,
+                    value=depth,
+                    step=1,
+                    label="Attention of the class token in block",
+                    buttons=[],
+                    visible=depth > 1,
+                )
+        outputs = [message, found, classes, seconds, looked, view, kept]
         # One picture at a time, whoever sent it.
-        event = {"concurrency_id": "model", "api_visibility": "undocumented"}
+        event = {
+            "concurrency_id": "model",
+            "scroll_to_output": True,
+            "api_visibility": "undocumented",
+        }
         upload.upload(show, [upload, slider], outputs, api_name="show", **event)
         chosen.click(
             show_example,
@@ -166,6 +180,8 @@ def serve(model, examples=None, host="127.0.0.1", port=7860):
         serve("runs/demo", examples="holiday")
         ```
     """
+    gradio = require_gradio()
+    fonts = ["system-ui", "sans-serif"]
     with tempfile.TemporaryDirectory(prefix="keras-tnt-app-") as folder:
         # Not the folder for all users and all of Gradio's programs.
         os.environ["GRADIO_TEMP_DIR"] = folder
@@ -178,6 +194,7 @@ def serve(model, examples=None, host="127.0.0.1", port=7860):
             enable_monitoring=False,
             max_file_size=MAX_FILE_BYTES,
             state_session_capacity=MAX_VISITORS,
+            theme=gradio.themes.Default(font=fonts, font_mono=fonts),
             css=STYLE,
             footer_links=[],
             quiet=True,
@@ -231,14 +248,22 @@ def _image_tag(picture, description):
     return f'<img src="{source}" alt="{html.escape(description)}">'
 
 
+def _introduction(classifier, first):
+    _, height, width, _ = classifier.model.input_shape
+    text = (
+        f"It tells {len(classifier.class_names):,} classes apart, in pictures that it "
+        f"sees at {width} x {height}. "
+    )
+    if first.maps is None:
+        return text + "Its attention cannot be shown, as it is no TNT in Keras."
+    return text + "The colors show what it attends to, a patch at a time."
+
+
 def _timing(kept):
     classes, maps = (f"{1000 * part:,.0f} ms" for part in kept.seconds)
     if kept.maps is None:
-        return (
-            f"Classes took {classes}. There is no attention to show: this model's "
-            "blocks cannot be looked into."
-        )
-    return f"Classes took {classes}, attention {maps}."
+        return f"The classes took {classes}."
+    return f"The classes took {classes}, the attention {maps}."
 
 
 def _problem(text):

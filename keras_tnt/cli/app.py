@@ -1,5 +1,7 @@
 """`keras-tnt app`."""
 
+import signal
+
 
 def add_command(commands):
     """Adds the command's arguments to the command line."""
@@ -28,4 +30,6 @@ def run(options):
     """Runs the command."""
     from keras_tnt.app import serve
 
+    # However it ends, the pictures that it was given are deleted.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     serve(options.model, options.examples, options.host, options.port)
