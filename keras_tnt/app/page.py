@@ -61,7 +61,7 @@ def build_app(model, examples=None):
     classifier = load_classifier(model)
     if examples is None and RunFolder(model).pictures.is_dir():
         examples = RunFolder(model).pictures
-    paths = find_pictures([examples])[:MAX_EXAMPLES] if examples else []
+    paths = find_pictures([str(examples)])[:MAX_EXAMPLES] if examples else []
     thumbnails = [[_thumbnail(path)] for path in paths]
     name = Path(model).stem
     # The first picture takes long, as the model is compiled: not a visitor's.
@@ -126,7 +126,7 @@ def build_app(model, examples=None):
                 view = gradio.HTML(elem_classes="view")
                 slider = gradio.Slider(
                     1,
-                    depth,
+                    max(depth, 2),  # no slider may end where it begins
                     value=depth,
                     step=1,
                     label="Attention of the class token in block",
@@ -186,20 +186,26 @@ def serve(model, examples=None, host="127.0.0.1", port=7860):
         # Not the folder for all users and all of Gradio's programs.
         os.environ["GRADIO_TEMP_DIR"] = folder
         app = build_app(model, examples)
-        _, url, _ = app.launch(
-            server_name=host,
-            server_port=port,
-            share=False,
-            ssr_mode=False,
-            enable_monitoring=False,
-            max_file_size=MAX_FILE_BYTES,
-            state_session_capacity=MAX_VISITORS,
-            theme=gradio.themes.Default(font=fonts, font_mono=fonts),
-            css=STYLE,
-            footer_links=[],
-            quiet=True,
-            prevent_thread_lock=True,
-        )
+        try:
+            _, url, _ = app.launch(
+                server_name=host,
+                server_port=port,
+                share=False,
+                ssr_mode=False,
+                enable_monitoring=False,
+                max_file_size=MAX_FILE_BYTES,
+                state_session_capacity=MAX_VISITORS,
+                theme=gradio.themes.Default(font=fonts, font_mono=fonts),
+                css=STYLE,
+                footer_links=[],
+                quiet=True,
+                prevent_thread_lock=True,
+            )
+        except OSError as error:
+            raise OSError(
+                f"Cannot listen at {host}, port {port}: it may be taken. Choose "
+                "another with --port."
+            ) from error
         print(f"Open {url} in a browser. Ctrl+C ends the server.", flush=True)
         app.block_thread()
 
