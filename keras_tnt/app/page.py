@@ -1,9 +1,7 @@
-"""The page and its server, made with Gradio."""
+"""The page, made with Gradio."""
 
 import base64
 import html
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +14,9 @@ from keras_tnt.predict import find_pictures, load_classifier
 from keras_tnt.training.run_folder import RunFolder
 
 MAX_EXAMPLES = 20
-MAX_FILE_BYTES = 50 * 2**20
 # Pictures wait on the disk for their turn, an answer in memory for its slider.
 FORGET_FILES = (60, 600)  # every minute, those older than ten minutes
 FORGET_ANSWER = 3600
-MAX_VISITORS = 200
 
 STYLE = """
 .gradio-container {max-width: 1200px !important; margin: auto}
@@ -158,56 +154,6 @@ def build_app(model, examples=None):
             api_visibility="undocumented",
         )
     return app
-
-
-def serve(model, examples=None, host="127.0.0.1", port=7860):
-    """Serves the page until the process is interrupted.
-
-    Args:
-        model: what `keras_tnt.predict.load_classifier` takes.
-        examples: a folder of pictures to choose from; see `build_app`.
-        host: the address to listen at; by default this machine's own visitors only.
-        port: the port.
-
-    Raises:
-        OSError: if the port is taken.
-        ImportError: as `build_app` does, and the other errors.
-
-    Example:
-        ```python
-        from keras_tnt.app import serve
-
-        serve("runs/demo", examples="holiday")
-        ```
-    """
-    gradio = require_gradio()
-    fonts = ["system-ui", "sans-serif"]
-    with tempfile.TemporaryDirectory(prefix="keras-tnt-app-") as folder:
-        # Not the folder for all users and all of Gradio's programs.
-        os.environ["GRADIO_TEMP_DIR"] = folder
-        app = build_app(model, examples)
-        try:
-            _, url, _ = app.launch(
-                server_name=host,
-                server_port=port,
-                share=False,
-                ssr_mode=False,
-                enable_monitoring=False,
-                max_file_size=MAX_FILE_BYTES,
-                state_session_capacity=MAX_VISITORS,
-                theme=gradio.themes.Default(font=fonts, font_mono=fonts),
-                css=STYLE,
-                footer_links=[],
-                quiet=True,
-                prevent_thread_lock=True,
-            )
-        except OSError as error:
-            raise OSError(
-                f"Cannot listen at {host}, port {port}: it may be taken. Choose "
-                "another with --port."
-            ) from error
-        print(f"Open {url} in a browser. Ctrl+C ends the server.", flush=True)
-        app.block_thread()
 
 
 def require_gradio():
