@@ -11,7 +11,7 @@ demo: $(VENV)/demo.stamp
 	$(VENV)/bin/keras-tnt demo
 
 test: $(VENV)/dev.stamp
-	$(VENV)/bin/python -m pytest -m "not slow" --cov --cov-report=
+	$(VENV)/bin/python -m pytest -n 2 -m "not slow" --cov --cov-report=
 	$(VENV)/bin/python -m pytest -m slow --cov --cov-append
 
 lint: $(VENV)/dev.stamp

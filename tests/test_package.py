@@ -17,7 +17,10 @@ PACKAGES = ["keras_tnt"] + [
     if module.ispkg
 ]
 # What only some functions need is imported when they are called.
-HEAVY = "tensorflow_datasets huggingface_hub matplotlib h5py safetensors torch keras_cv"
+HEAVY = (
+    "tensorflow_datasets huggingface_hub matplotlib h5py safetensors torch keras_cv "
+    "gradio sklearn keras_hub"
+)
 
 
 def run(script):
