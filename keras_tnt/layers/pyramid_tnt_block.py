@@ -41,6 +41,10 @@ class PyramidTNTBlock(FoldingLayer):
         position_bias: floating-point tensor ``(1, outer_num_heads, patches, pooled
             patches)``.
         training: whether drop path is active.
+        return_attention_scores: whether to return ``(pixels, patches, inner_scores,
+            outer_scores)``, scores of shape ``(batch, patches, inner_num_heads,
+            pixels, pixels)`` and ``(batch, outer_num_heads, patches, pooled
+            patches)``.
 
     Raises:
         ValueError: if the two inputs do not have the same rows and columns.
@@ -100,29 +104,44 @@ class PyramidTNTBlock(FoldingLayer):
         self._build_fold(per_patch * inner_dim, patches_shape[-1])
         self.outer.build(patches_shape, position_bias_shape)
 
-    def call(self, pixels, patches, position_bias, training=None):
+    def call(
+        self,
+        pixels,
+        patches,
+        position_bias,
+        training=None,
+        return_attention_scores=False,
+    ):
         """Applies the block; see the class for shapes."""
-        if self.remat and training:
-            # The patches come first: after the last block nobody uses the pixels.
+        if self.remat and training and not return_attention_scores:
             patches, pixels = rematerialize(
-                self,
-                lambda *inputs: self._apply(*inputs, True)[::-1],
-                pixels,
-                patches,
-                position_bias,
+                self, self._train, pixels, patches, position_bias
             )
             return pixels, patches
-        return self._apply(pixels, patches, position_bias, training)
+        results = self._apply(pixels, patches, position_bias, training)
+        return results if return_attention_scores else results[:2]
+
+    def _train(self, *inputs):
+        # The patches come first: after the last block nobody uses the pixels.
+        pixels, patches, *_ = self._apply(*inputs, training=True)
+        return patches, pixels
 
     def _apply(self, pixels, patches, position_bias, training):
+        """Pixels, patches, inner and outer attention scores."""
         _, rows, columns, per_patch, inner_dim = pixels.shape
         pixels = ops.reshape(pixels, (-1, per_patch, inner_dim))
-        pixels = self.inner(pixels, training=training)
+        pixels, inner_scores = self.inner(
+            pixels, training=training, return_attention_scores=True
+        )
         patches = patches + ops.reshape(
             self._fold(pixels), (-1, rows, columns, patches.shape[-1])
         )
         pixels = ops.reshape(pixels, (-1, rows, columns, per_patch, inner_dim))
-        return pixels, self.outer(patches, position_bias, training=training)
+        patches, outer_scores = self.outer(
+            patches, position_bias, training=training, return_attention_scores=True
+        )
+        shape = (-1, rows * columns, self.inner_num_heads, per_patch, per_patch)
+        return pixels, patches, ops.reshape(inner_scores, shape), outer_scores
 
     def get_config(self):
         """Returns the constructor's arguments."""

@@ -28,6 +28,9 @@ class SpatialReductionAttention(CompositeLayer):
         patches: floating-point tensor ``(batch, rows, columns, dim)``.
         position_bias: floating-point tensor ``(1, num_heads, patches, pooled
             patches)``, both counted in row-major order.
+        return_attention_scores: whether to return ``(outputs, scores)``, where
+            scores, ``(batch, num_heads, patches, pooled patches)``, hold the weight
+            that each query (third axis) gives each key (last axis); rows sum to one.
 
     Raises:
         ValueError: if ``dim`` is not a multiple of ``num_heads``, or a square of
@@ -85,7 +88,7 @@ class SpatialReductionAttention(CompositeLayer):
     def _keys(self, rows, columns):
         return (rows // self.sr_ratio) * (columns // self.sr_ratio)
 
-    def call(self, patches, position_bias):
+    def call(self, patches, position_bias, return_attention_scores=False):
         """Attends; see the class for shapes."""
         _, rows, columns, dim = patches.shape
         heads = (self.num_heads, dim // self.num_heads)
@@ -103,7 +106,8 @@ class SpatialReductionAttention(CompositeLayer):
         scores = ops.softmax(scores) if scores.shape[-1] > 1 else 0 * scores + 1
         outputs = ops.transpose(ops.matmul(scores, value), (0, 2, 1, 3))
         outputs = self.projection(ops.reshape(outputs, (-1, dim)))
-        return ops.reshape(outputs, (-1, rows, columns, dim))
+        outputs = ops.reshape(outputs, (-1, rows, columns, dim))
+        return (outputs, scores) if return_attention_scores else outputs
 
     def _reduce(self, patches):
         """What keys and values are made of, as rows."""

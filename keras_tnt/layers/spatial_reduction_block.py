@@ -31,6 +31,8 @@ class SpatialReductionBlock(CompositeLayer):
         position_bias: floating-point tensor ``(1, num_heads, patches, pooled
             patches)``.
         training: whether drop path is active.
+        return_attention_scores: whether to return ``(outputs, scores)`` with scores
+            of shape ``(batch, num_heads, patches, pooled patches)``.
 
     Example:
         >>> import keras
@@ -77,19 +79,28 @@ class SpatialReductionBlock(CompositeLayer):
         self.feed_forward_norm.build(patches_shape)
         self.feed_forward.build(patches_shape)
 
-    def call(self, patches, position_bias, training=None):
+    def call(
+        self, patches, position_bias, training=None, return_attention_scores=False
+    ):
         """Applies the block; see the class for shapes."""
-        if self.remat and training:
+        if self.remat and training and not return_attention_scores:
             return rematerialize(
-                self, lambda *inputs: self._apply(*inputs, True), patches, position_bias
+                self,
+                lambda *inputs: self._apply(*inputs, True)[0],
+                patches,
+                position_bias,
             )
-        return self._apply(patches, position_bias, training)
+        outputs, scores = self._apply(patches, position_bias, training)
+        return (outputs, scores) if return_attention_scores else outputs
 
     def _apply(self, patches, position_bias, training):
-        attended = self.attention(self.attention_norm(patches), position_bias)
+        """The patches and the attention scores."""
+        attended, scores = self.attention(
+            self.attention_norm(patches), position_bias, return_attention_scores=True
+        )
         x = patches + self.attention_drop_path(attended, training=training)
         hidden = self.feed_forward(self.feed_forward_norm(x), training=training)
-        return x + self.feed_forward_drop_path(hidden, training=training)
+        return x + self.feed_forward_drop_path(hidden, training=training), scores
 
     def get_config(self):
         """Returns the constructor's arguments."""
