@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy.special import softmax
 
 import keras_tnt
-from keras_tnt.explain import class_token_map
 from tests import reference
-from tests.small import pixels, small
+from tests.small import pixels, small, small_pyramid
 
 CASES = [
     "tnt_official",
@@ -18,16 +18,25 @@ CASES = [
 ]
 
 
-def shapes(maps):
-    return [{block: value.shape for block, value in part.items()} for part in maps]
+def shapes(part):
+    return {block: value.shape for block, value in part.items()}
 
 
-def check_maps(maps, tolerance=1e-6):
+def check_maps(maps):
     for value in (*maps.outer.values(), *maps.inner.values()):
         assert isinstance(value, np.ndarray)
         assert value.dtype == "float32"
         assert value.min() >= 0
-        np.testing.assert_allclose(value.sum(axis=-1), 1, atol=tolerance)
+        np.testing.assert_allclose(value.sum(axis=-1), 1, atol=1e-6)
+
+
+def check_same_maps(found, expected):
+    for part in ("outer", "inner"):
+        values, wanted = getattr(found, part), getattr(expected, part)
+        assert values.keys() == wanted.keys()
+        for block, value in wanted.items():
+            np.testing.assert_allclose(values[block], value, atol=1e-5)
+    assert found[2:] == expected[2:]
 
 
 @pytest.mark.parametrize("batch", [1, 3])
@@ -37,26 +46,51 @@ def check_maps(maps, tolerance=1e-6):
 def test_shapes(inner_blocks, inner, batch):
     model = small(depth=3, inner_blocks=inner_blocks)
     maps = keras_tnt.attention_maps(model, pixels(model, batch))
-    assert shapes(maps) == [
-        dict.fromkeys((1, 2, 3), (batch, 3, 7, 7)),
-        dict.fromkeys(inner, (batch, 6, 4, 16, 16)),
-    ]
+    assert shapes(maps.outer) == dict.fromkeys((1, 2, 3), (batch, 3, 7, 7))
+    assert shapes(maps.inner) == dict.fromkeys(inner, (batch, 6, 4, 16, 16))
+    assert maps.grids == dict.fromkeys((1, 2, 3), (2, 3))
+    assert maps.sr_ratios == dict.fromkeys((1, 2, 3), 1)
     check_maps(maps)
 
 
-@pytest.mark.parametrize(
-    ("policy", "tolerance"), [("mixed_float16", 2e-3), ("mixed_bfloat16", 1e-2)]
-)
-def test_mixed_precision_gives_float32(policy, tolerance):
-    exact = small()
+def test_shapes_of_a_pyramid():
+    """12x15 patches at first: they are no whole number of squares of four or two."""
+    model = small_pyramid(depths=(2, 7, 1, 1), input_shape=(96, 120, 3))
+    maps = keras_tnt.attention_maps(model, pixels(model, 2))
+    grids = {1: (12, 15), 2: (6, 8), 3: (3, 4), 4: (2, 2)}  # by stage
+    stages = [1] * 2 + [2] * 7 + [3, 4]
+    heads = {1: 2, 2: 4, 3: 8, 4: 8}
+    keys = {1: 3 * 3, 2: 3 * 4, 3: 3 * 4, 4: 2 * 2}
+    counts = {stage: rows * columns for stage, (rows, columns) in grids.items()}
+    assert shapes(maps.outer) == {
+        block: (2, heads[stage], counts[stage], keys[stage])
+        for block, stage in enumerate(stages, start=1)
+    }
+    # The first block of a stage has an inner transformer, of seven the first two.
+    assert shapes(maps.inner) == {
+        1: (2, 180, 1, 16, 16),
+        3: (2, 48, 2, 16, 16),
+        4: (2, 48, 2, 16, 16),
+        10: (2, 12, 4, 16, 16),
+        11: (2, 4, 4, 16, 16),
+    }
+    assert list(maps.grids.values()) == [grids[stage] for stage in stages]
+    assert list(maps.sr_ratios.values()) == [4] * 2 + [2] * 7 + [1, 1]
+    check_maps(maps)
+
+
+@pytest.mark.parametrize("build", [small, small_pyramid])
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_gives_float32(policy, build):
+    exact = build()
     images = pixels(exact)
     expected = keras_tnt.attention_maps(exact, images)
     keras.config.set_dtype_policy(policy)
-    maps = keras_tnt.attention_maps(small(), images)
-    check_maps(maps, tolerance)
-    for found, wanted in zip(maps, expected, strict=True):
+    maps = keras_tnt.attention_maps(build(), images)
+    check_maps(maps)
+    for found, wanted in zip(maps[:2], expected[:2], strict=True):
         for block, value in wanted.items():
-            assert np.abs(found[block] - value).mean() < 0.01
+            assert np.abs(found[block] - value).mean() < 0.02
 
 
 def norm(tokens, weights, name):
@@ -106,16 +140,26 @@ def test_equal_to_scores_by_hand(case, block):
     np.testing.assert_allclose(maps.outer[block], outer, atol=1e-5)
 
 
-def test_the_model_stays_as_it_was():
-    model = small(dropout_rate=0.1, drop_path_rate=0.1)
+def graph_ops(model):
+    """The operations of the model's graph, which decide how fast it is."""
+    signature = tf.TensorSpec((None, *model.input_shape[1:]), "float32")
+    function = tf.function(lambda images: model(images), input_signature=[signature])
+    return [op.type for op in function.get_concrete_function().graph.get_operations()]
+
+
+@pytest.mark.parametrize("build", [small, small_pyramid])
+def test_the_model_stays_as_it_was(build):
+    model = build(dropout_rate=0.1, drop_path_rate=0.1)
     images = pixels(model)
+    ops = graph_ops(model)
     config, outputs = model.get_config(), model.outputs[0]
     weights, probabilities = model.get_weights(), model.predict(images, verbose=0)
     first = keras_tnt.attention_maps(model, images)
     second = keras_tnt.attention_maps(model, images)  # no dropout in either
-    for block in (1, 2):
-        np.testing.assert_array_equal(first.outer[block], second.outer[block])
-        np.testing.assert_array_equal(first.inner[block], second.inner[block])
+    for part, again in zip(first[:2], second[:2], strict=True):
+        for block, value in part.items():
+            np.testing.assert_array_equal(value, again[block])
+    assert graph_ops(model) == ops
     assert model.get_config() == config
     assert model.outputs[0] is outputs
     for value, before in zip(model.get_weights(), weights, strict=True):
@@ -123,15 +167,17 @@ def test_the_model_stays_as_it_was():
     np.testing.assert_array_equal(model.predict(images, verbose=0), probabilities)
 
 
-def test_every_picture_by_itself():
-    model = small()
+@pytest.mark.parametrize("build", [small, small_pyramid])
+def test_every_picture_by_itself(build):
+    model = build()
     images = pixels(model)
     together = keras_tnt.attention_maps(model, images)
     alone = keras_tnt.attention_maps(model, images[1:2].astype("float32"))
-    for part, single in zip(together, alone, strict=True):
+    for part, single in zip(together[:2], alone[:2], strict=True):
         for block, value in part.items():
-            np.testing.assert_allclose(value[1:2], single[block], atol=1e-5)
-            assert np.abs(value[0] - value[1]).max() > 1e-3
+            if value.shape[-1] > 1:  # else all are 1
+                np.testing.assert_allclose(value[1:2], single[block], atol=1e-5)
+                assert np.abs(value[0] - value[1]).max() > 1e-3
 
 
 def test_models_grown_from_a_tnt():
@@ -149,10 +195,7 @@ def test_models_grown_from_a_tnt():
         keras_tnt.attention_maps(grown, images),
         keras_tnt.attention_maps(joined, large),
     ):
-        for found, wanted in zip(maps, expected, strict=True):
-            assert found.keys() == wanted.keys()
-            for block, value in wanted.items():
-                np.testing.assert_allclose(found[block], value, atol=1e-5)
+        check_same_maps(maps, expected)
 
 
 def test_models_without_blocks_of_their_own_are_refused():
@@ -165,12 +208,3 @@ def test_models_without_blocks_of_their_own_are_refused():
             keras_tnt.attention_maps(model, values)
     maps = keras_tnt.attention_maps(nested.get_layer("inside"), values)
     assert maps.outer.keys() == {1, 2}
-
-
-def test_class_token_map_is_the_mean_of_the_heads_over_the_grid():
-    outer = np.zeros((1, 2, 7, 7))
-    outer[0, :, 0] = [[0.5, 0.1, 0, 0.1, 0, 0, 0.3], [0.3, 0.1, 0, 0.3, 0, 0, 0.3]]
-    outer[0, :, 1:] = 1 / 7  # what the patches attend to does not count
-    found = class_token_map(outer, (2, 3))
-    assert found.dtype == "float32"
-    np.testing.assert_allclose(found, [[[1 / 3, 0, 2 / 3], [0, 0, 1]]], rtol=1e-6)

@@ -1,0 +1,110 @@
+"""A model, run block by block: what each block gives, and its attention."""
+
+from typing import NamedTuple
+
+import keras
+from keras import ops
+
+from keras_tnt.layers import PyramidStage, PyramidTNTBlock, TNTBlock
+from keras_tnt.weights import upstream
+from keras_tnt.weights.checks import patch_grid
+
+
+class Step(NamedTuple):
+    """What one block gives, as tensors of the model's compute dtype.
+
+    Attributes:
+        pixels: ``(batch, patches, pixels, inner_dim)``, ``None`` from a block without
+            inner transformer.
+        patches: ``(batch, patches, outer_dim)``, in a TNT with the class token in
+            front.
+        inner: inner attention, ``(batch, patches, heads, pixels, pixels)`` or ``None``.
+        outer: outer attention, ``(batch, heads, queries, keys)``.
+        grid: ``(rows, columns)`` of the patches.
+        sr_ratio: side of the squares of patches that keys are pooled over.
+    """
+
+    pixels: object
+    patches: object
+    inner: object
+    outer: object
+    grid: tuple
+    sr_ratio: int
+
+
+def walk(model, images):
+    """Runs a model block by block, beside its own graph.
+
+    Args:
+        model: a TNT or PyramidTNT, or a model grown from its input and output.
+        images: a batch as the model takes it.
+
+    Returns:
+        An iterator over a `Step` for each block, first to last.
+
+    Raises:
+        ValueError: if ``model`` is neither.
+    """
+    if upstream.blocks(model):
+        return _walk_tnt(model, images)
+    if _stages(model):
+        return _walk_pyramid(model, images)
+    raise ValueError(
+        f"Model {model.name!r} has no TNT blocks of its own. If the TNT is a layer "
+        "of this model, give that layer: model.get_layer(NAME)."
+    )
+
+
+def _walk_tnt(model, images):
+    first = [
+        model.get_layer(name).output for name in ("pixel_embedding", "patch_embedding")
+    ]
+    pixels, patches = keras.Model(model.input, first)(images, training=False)
+    grid = patch_grid(model)
+    for block in upstream.blocks(model):
+        if isinstance(block, TNTBlock):
+            pixels, patches, inner, outer = block(
+                pixels, patches, training=False, return_attention_scores=True
+            )
+            yield Step(pixels, patches, inner, outer, grid, 1)
+        else:
+            patches, outer = block(
+                patches, training=False, return_attention_scores=True
+            )
+            yield Step(None, patches, None, outer, grid, 1)
+
+
+def _walk_pyramid(model, images):
+    stem = keras.Model(model.input, model.get_layer("stem").output)
+    pixels, patches = stem(images, training=False)
+    for number, stage in enumerate(_stages(model), start=1):
+        if number > 1:
+            pixels = model.get_layer(f"pixel_merging_{number}")(pixels)
+            patches = model.get_layer(f"patch_merging_{number}")(patches)
+        for block in stage.blocks:
+            inner = None
+            if isinstance(block, PyramidTNTBlock):
+                pixels, patches, inner, outer = block(
+                    pixels, patches, stage.position_bias, return_attention_scores=True
+                )
+            else:
+                patches, outer = block(
+                    patches, stage.position_bias, return_attention_scores=True
+                )
+            yield Step(
+                None if inner is None else _flatten_grid(pixels),
+                _flatten_grid(patches),
+                inner,
+                outer,
+                tuple(patches.shape[1:3]),
+                stage.sr_ratio,
+            )
+
+
+def _stages(model):
+    return [layer for layer in model.layers if isinstance(layer, PyramidStage)]
+
+
+def _flatten_grid(tokens):
+    _, rows, columns, *rest = tokens.shape
+    return ops.reshape(tokens, (-1, rows * columns, *rest))
