@@ -35,14 +35,15 @@ def attention_maps(model, images):
     as fast as it is.
 
     Args:
-        model: a TNT or PyramidTNT, or a model grown from its input and output.
-        images: a batch as the model takes it, ``(batch, height, width, channels)``.
+        model: a TNT or PyramidTNT, a model grown from one, or one with it as a layer,
+            at any depth.
+        images: a batch as ``model`` takes it, ``(batch, height, width, channels)``.
 
     Returns:
         `AttentionMaps`. The blocks of a PyramidTNT are counted through its stages.
 
     Raises:
-        ValueError: if ``model`` has no TNT blocks.
+        ValueError: if ``model`` has no TNT, or its input cannot be followed to it.
 
     Example:
         >>> import keras_tnt, numpy

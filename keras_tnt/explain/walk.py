@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_tnt.layers import PyramidStage, PyramidTNTBlock, TNTBlock
+from keras_tnt.models.nested import find_tnt, from_model_input
 from keras_tnt.weights import upstream
 from keras_tnt.weights.checks import patch_grid
 
@@ -36,30 +37,26 @@ def walk(model, images):
     """Runs a model block by block, beside its own graph.
 
     Args:
-        model: a TNT or PyramidTNT, or a model grown from its input and output.
-        images: a batch as the model takes it.
+        model: a TNT or PyramidTNT, a model grown from one, or one with it as a layer.
+        images: a batch as ``model`` takes it.
 
     Returns:
         An iterator over a `Step` for each block, first to last.
 
     Raises:
-        ValueError: if ``model`` is neither.
+        ValueError: if ``model`` has no TNT, or its input cannot be followed to it.
     """
-    if upstream.blocks(model):
-        return _walk_tnt(model, images)
-    if _stages(model):
-        return _walk_pyramid(model, images)
-    raise ValueError(
-        f"Model {model.name!r} has no TNT blocks of its own. If the TNT is a layer "
-        "of this model, give that layer: model.get_layer(NAME)."
-    )
+    tnt = find_tnt(model)
+    if stages(tnt):
+        first, steps = tnt.get_layer("stem").output, _walk_pyramid
+    else:
+        names = ("pixel_embedding", "patch_embedding")
+        first, steps = [tnt.get_layer(name).output for name in names], _walk_tnt
+    embed = from_model_input(model, keras.Model(tnt.input, first))
+    return steps(tnt, *embed(images, training=False))
 
 
-def _walk_tnt(model, images):
-    first = [
-        model.get_layer(name).output for name in ("pixel_embedding", "patch_embedding")
-    ]
-    pixels, patches = keras.Model(model.input, first)(images, training=False)
+def _walk_tnt(model, pixels, patches):
     grid = patch_grid(model)
     for block in upstream.blocks(model):
         if isinstance(block, TNTBlock):
@@ -74,10 +71,8 @@ def _walk_tnt(model, images):
             yield Step(None, patches, None, outer, grid, 1)
 
 
-def _walk_pyramid(model, images):
-    stem = keras.Model(model.input, model.get_layer("stem").output)
-    pixels, patches = stem(images, training=False)
-    for number, stage in enumerate(_stages(model), start=1):
+def _walk_pyramid(model, pixels, patches):
+    for number, stage in enumerate(stages(model), start=1):
         if number > 1:
             pixels = model.get_layer(f"pixel_merging_{number}")(pixels)
             patches = model.get_layer(f"patch_merging_{number}")(patches)
@@ -101,7 +96,8 @@ def _walk_pyramid(model, images):
             )
 
 
-def _stages(model):
+def stages(model):
+    """Returns the stages of a PyramidTNT from first to last; a TNT has none."""
     return [layer for layer in model.layers if isinstance(layer, PyramidStage)]
 
 

@@ -198,13 +198,22 @@ def test_models_grown_from_a_tnt():
         check_same_maps(maps, expected)
 
 
-def test_models_without_blocks_of_their_own_are_refused():
+@pytest.mark.parametrize("build", [small, small_pyramid])
+def test_a_tnt_nested_in_a_model(build):
+    """Two models deep, behind a layer that halves the images."""
+    tnt = build(include_top=False, pooling="avg")
+    images = pixels(tnt)
+    height, width, channels = tnt.input_shape[1:]
+    photos = keras.Input((2 * height, 2 * width, channels))
+    middle = keras.Model(photos, tnt(keras.layers.AveragePooling2D(2)(photos)))
+    model = keras.Sequential([middle, keras.layers.Dense(2)])
+    large = images.repeat(2, axis=1).repeat(2, axis=2).astype("float32")
+    found = keras_tnt.attention_maps(model, large)
+    check_same_maps(found, keras_tnt.attention_maps(tnt, images))
+
+
+def test_models_without_a_tnt_are_refused():
     images = keras.Input((32, 48, 3))
-    plain = keras.Model(images, keras.layers.Flatten()(images))
-    nested = keras.Model(images, small(name="inside")(images))
-    values = pixels(plain)
-    for model in (plain, nested):
-        with pytest.raises(ValueError, match=r"no TNT blocks.*model.get_layer\(NAME\)"):
-            keras_tnt.attention_maps(model, values)
-    maps = keras_tnt.attention_maps(nested.get_layer("inside"), values)
-    assert maps.outer.keys() == {1, 2}
+    plain = keras.Model(images, keras.layers.Flatten()(images), name="plain")
+    with pytest.raises(ValueError, match=r"'plain' has no layer of either"):
+        keras_tnt.attention_maps(plain, pixels(plain))
