@@ -1,13 +1,26 @@
 """Pictures of a run: curves, predictions, attention."""
 
 import csv
-import os
-from pathlib import Path
 
 import numpy as np
 
 from keras_tnt.explain import attention_maps, class_token_map
+from keras_tnt.figures import (
+    new_figure,
+    require_matplotlib,
+    save_figure,
+    show_image,
+)
 from keras_tnt.weights.checks import patch_grid
+
+__all__ = [
+    "draw_attention",
+    "draw_augmented",
+    "draw_confusion",
+    "draw_curves",
+    "draw_predictions",
+    "require_matplotlib",
+]
 
 
 def draw_curves(history_path, path):
@@ -28,7 +41,7 @@ def draw_curves(history_path, path):
         rows = list(csv.DictReader(file))
     epochs = [int(row["epoch"]) for row in rows]
     kinds = {"": "training", "val_": "evaluation", "val_ema_": "averaged weights"}
-    figure, axes = _figure(1, 2, (9, 3.5))
+    figure, axes = new_figure(1, 2, (9, 3.5))
     for axis, metric in zip(axes[0], ("loss", "accuracy"), strict=True):
         for kind, label in kinds.items():
             values = [row.get(kind + metric) for row in rows]
@@ -39,7 +52,7 @@ def draw_curves(history_path, path):
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
     axes[0][0].legend()
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_predictions(images, labels, probabilities, class_names, path):
@@ -62,7 +75,9 @@ def draw_predictions(images, labels, probabilities, class_names, path):
         ... )
     """
     columns = 8
-    figure, axes = _figure(-(-len(images) // columns), columns, (1.5, 1.85), each=True)
+    figure, axes = new_figure(
+        -(-len(images) // columns), columns, (1.5, 1.85), each=True
+    )
     for axis in axes.flat:
         axis.set_axis_off()
     predicted = probabilities.argmax(axis=1)
@@ -70,14 +85,14 @@ def draw_predictions(images, labels, probabilities, class_names, path):
         axes.flat, images, labels, predicted, probabilities, strict=False
     ):
         right = guess == label
-        _show(axis, image)
+        show_image(axis, image)
         text = f"{class_names[guess]} {row[guess]:.0%}"
         if not right:
             text += f"\nreally: {class_names[label]}"
         axis.set_title(text, fontsize=7, color="black" if right else "crimson")
         if not right:
             _frame(axis, "crimson")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_attention(model, images, titles, path):
@@ -117,7 +132,7 @@ def draw_attention(model, images, titles, path):
     side = round(received.shape[-1] ** 0.5)
     height, width = images.shape[1] // grid[0], images.shape[2] // grid[1]
 
-    figure, axes = _figure(len(images), 5, (2, 2.1), each=True)
+    figure, axes = new_figure(len(images), 5, (2, 2.1), each=True)
     columns = ("picture", "class token", "by patch", "top patch", "inside it")
     for axis, name in zip(axes[0], columns, strict=True):
         axis.annotate(name, (0.5, 1.25), xycoords="axes fraction", ha="center")
@@ -126,18 +141,18 @@ def draw_attention(model, images, titles, path):
     ):
         best = int(weights.argmax())
         top, left = best // grid[1] * height, best % grid[1] * width
-        _show(row[0], image)
+        show_image(row[0], image)
         row[0].set_title(title, fontsize=8)
-        _show(row[1], image)
+        show_image(row[1], image)
         overlay = np.kron(weights, np.ones((height, width)))
         row[1].imshow(overlay, cmap="inferno", alpha=0.6, vmin=0, vmax=1)
         row[2].imshow(weights, cmap="inferno", vmin=0, vmax=1)
-        _show(row[3], image[top : top + height, left : left + width])
+        show_image(row[3], image[top : top + height, left : left + width])
         row[4].imshow(pixels[best].reshape(side, side), cmap="inferno")
         for axis in row:
             axis.set_xticks([])
             axis.set_yticks([])
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_augmented(images, labels, class_names, path):
@@ -157,15 +172,17 @@ def draw_augmented(images, labels, class_names, path):
         >>> draw_augmented(images, labels, ["night", "day"], "augmented.png")
     """
     columns = 6
-    figure, axes = _figure(-(-len(images) // columns), columns, (1.9, 2.15), each=True)
+    figure, axes = new_figure(
+        -(-len(images) // columns), columns, (1.9, 2.15), each=True
+    )
     for axis in axes.flat:
         axis.set_axis_off()
     for axis, image, shares in zip(axes.flat, images, labels, strict=False):
-        _show(axis, image)
+        show_image(axis, image)
         most = np.argsort(-shares, kind="stable")[:2]  # a mixed picture has two
         lines = [f"{class_names[c]} {shares[c]:.0%}" for c in most if shares[c] > 0]
         axis.set_title("\n".join(lines), fontsize=8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_confusion(confusion, class_names, path):
@@ -184,7 +201,7 @@ def draw_confusion(confusion, class_names, path):
     classes = len(class_names)
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     side = min(max(4, classes * 0.45), 12) + 1.5
-    figure, axes = _figure(1, 1, (side, side))
+    figure, axes = new_figure(1, 1, (side, side))
     axis = axes[0][0]
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axis.set(xlabel="predicted", ylabel="true")
@@ -197,45 +214,7 @@ def draw_confusion(confusion, class_names, path):
                 color = "white" if shares[row, column] > 0.5 else "black"
                 style = {"ha": "center", "va": "center", "fontsize": 8, "color": color}
                 axis.text(column, row, int(count), **style)
-    _save(figure, path)
-
-
-def require_matplotlib():
-    """Raises an `ImportError` that says what to install, before any work is done.
-
-    Returns:
-        the `matplotlib` package, with `matplotlib.figure` loaded.
-
-    Example:
-        >>> from keras_tnt.pictures import require_matplotlib
-        >>> require_matplotlib().__name__
-        'matplotlib'
-    """
-    try:
-        import matplotlib.figure
-    except ImportError as error:
-        raise ImportError(
-            "Pictures are drawn with matplotlib, which could not be imported. Install "
-            'it: pip install "keras-tnt[demo]"'
-        ) from error
-    return matplotlib
-
-
-def _figure(rows, columns, size, each=False):
-    # Not pyplot: it keeps global state and may look for a display.
-    matplotlib = require_matplotlib()
-    if each:
-        size = (size[0] * columns, size[1] * rows)
-    figure = matplotlib.figure.Figure(figsize=size, layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False)
-
-
-def _show(axis, image):
-    """Shows a gray or a color picture with values 0-255."""
-    if image.shape[-1] == 1:
-        axis.imshow(image[..., 0], cmap="gray", vmin=0, vmax=255)
-    else:
-        axis.imshow(image.astype("uint8"))
+    save_figure(figure, path)
 
 
 def _frame(axis, color):
@@ -244,13 +223,3 @@ def _frame(axis, color):
     axis.set_yticks([])
     for spine in axis.spines.values():
         spine.set(color=color, linewidth=2)
-
-
-def _save(figure, path):
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        figure.savefig(temporary, format="png", dpi=120)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
