@@ -61,15 +61,15 @@ def block_map(maps, block, patch=None, size=None):
         ((2, 8, 12), (2, 4, 6))
     """
     outer = _of_block(maps.outer, block, "no attention").mean(axis=1)
-    rows, columns = grid = maps.grids[block]
-    has_class_token = outer.shape[1] == 1 + rows * columns
+    grid = maps.grids[block]
+    first = int(has_class_token(maps))  # where the patches begin
     if patch is not None:
-        weights = outer[:, has_class_token + _index(patch, grid)]
-    elif has_class_token:
+        weights = outer[:, first + _index(patch, grid)]
+    elif first:
         weights = outer[:, 0]
     else:
         weights = outer.mean(axis=1)
-    return _finish(_on_patches(weights[:, has_class_token:], maps, block), size)
+    return _finish(_on_patches(weights[:, first:], maps, block), size)
 
 
 def _on_patches(weights, maps, block):
@@ -79,6 +79,32 @@ def _on_patches(weights, maps, block):
     weights = weights.repeat(ratio, axis=1).repeat(ratio, axis=2)
     margins = (rows - weights.shape[1], columns - weights.shape[2])
     return np.pad(weights, ((0, 0), (0, margins[0]), (0, margins[1])))
+
+
+def most_attended(maps, block):
+    """Finds the patch of the first image that a block attends to most.
+
+    Args:
+        maps: `AttentionMaps`.
+        block: a block, counted from 1.
+
+    Returns:
+        ``(row, column)``, counted from 0 on the grid of the first block.
+
+    Raises:
+        ValueError: if there is no such block.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.explain import AttentionMaps, most_attended
+        >>> outer = numpy.full((1, 1, 7, 7), 0.1)
+        >>> outer[..., 6] = 0.4
+        >>> most_attended(AttentionMaps({1: outer}, {}, {1: (2, 3)}, {1: 1}), 1)
+        (1, 2)
+    """
+    weights = block_map(maps, block)[0]
+    best = divmod(int(weights.argmax()), weights.shape[1])
+    return same_place(best, maps.grids[block], maps.grids[1])
 
 
 def inside_patch(maps, block, patch):
@@ -151,6 +177,20 @@ def resize_maps(maps, size):
         maps[..., None].astype("float32"), size, data_format="channels_last"
     )
     return keras.ops.convert_to_numpy(resized)[..., 0]
+
+
+def same_place(patch, grid, other):
+    """Returns the patch of another grid over the same image that has its place."""
+    return tuple(
+        place * there // here
+        for place, here, there in zip(patch, grid, other, strict=True)
+    )
+
+
+def has_class_token(maps):
+    """Tells the attention of a TNT from that of a PyramidTNT."""
+    block = min(maps.outer)
+    return maps.outer[block].shape[2] == 1 + math.prod(maps.grids[block])
 
 
 def _finish(weights, size):

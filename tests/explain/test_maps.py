@@ -10,6 +10,7 @@ from keras_tnt.explain import (
     block_map,
     class_token_map,
     inside_patch,
+    most_attended,
     on_pixel_grid,
     resize_maps,
 )
@@ -140,3 +141,19 @@ def test_rollout_of_a_pyramid_is_refused():
     maps = keras_tnt.attention_maps(model, pixels(model, 1))
     with pytest.raises(ValueError, match=r"PyramidTNT.*block_map"):
         attention_rollout(maps)
+
+
+def test_most_attended_patch():
+    outer = np.full((1, 1, 7, 7), 0.1)
+    outer[0, 0, 0, 1 + 4] = 0.4
+    maps = AttentionMaps({1: outer}, {}, {1: (2, 3)}, {1: 1})
+    assert most_attended(maps, 1) == (1, 1)
+
+
+def test_most_attended_patch_of_a_late_block_of_a_pyramid():
+    """The second of 2x2 patches over 8x12 begins at row 0, column 6."""
+    late = np.full((1, 1, 4, 4), 0.2)
+    late[..., 1] = 0.4
+    early = np.full((1, 1, 96, 6), 1 / 6)
+    maps = AttentionMaps({1: early, 2: late}, {}, {1: (8, 12), 2: (2, 2)}, {1: 4, 2: 1})
+    assert most_attended(maps, 2) == (0, 6)

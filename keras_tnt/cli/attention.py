@@ -1,0 +1,116 @@
+"""`keras-tnt attention`."""
+
+import argparse
+from pathlib import Path
+
+
+def add_command(commands):
+    """Adds the command's arguments to the command line."""
+    attention = commands.add_parser(
+        "attention", help="draw what a model attends to in a picture"
+    )
+    attention.add_argument("picture", metavar="PICTURE", help="a file")
+    attention.add_argument(
+        "--model",
+        default="tnt_small",
+        help="the folder of a run, a .keras file, or tnt_small (the default) or "
+        "tnt_base with ImageNet weights",
+    )
+    attention.add_argument(
+        "--out", type=Path, help="a new folder; by default attention, attention-2, …"
+    )
+    attention.add_argument(
+        "--blocks",
+        type=_numbers,
+        metavar="NUMBERS",
+        help="blocks to draw, such as 1,6,12; by default the first, the middle and the "
+        "last",
+    )
+    attention.add_argument(
+        "--patch",
+        type=_place,
+        metavar="ROW,COLUMN",
+        help="patch to look into, counted from 0; by default the one most attended to",
+    )
+    attention.set_defaults(run=run)
+
+
+def run(options):
+    """Runs the command."""
+    from keras_tnt.decoding import load_image
+    from keras_tnt.explain import (
+        attention_maps,
+        block_map,
+        draw_heads,
+        draw_inside,
+        draw_overlays,
+        most_attended,
+    )
+    from keras_tnt.figures import require_matplotlib
+    from keras_tnt.predict import load_classifier, prepare
+    from keras_tnt.training import RunFolder
+
+    require_matplotlib()
+    picture = load_image(options.picture)
+    _check_no_export(options.model)
+    classifier = load_classifier(options.model)
+    image = prepare(classifier, picture).numpy()
+    maps = attention_maps(classifier.model, image[None])
+    last = max(maps.outer)
+    blocks = options.blocks or sorted({1, (1 + last) // 2, last})
+    patch = options.patch or most_attended(maps, last)
+    for block in blocks:  # errors come before there is a folder
+        block_map(maps, block)
+    block_map(maps, 1, patch)
+
+    scores = classifier.model.predict_on_batch(image[None])[0]
+    best = scores.argmax()
+    title = f"{classifier.class_names[best]} {scores[best]:.0%}"
+    if options.out:
+        folder = RunFolder.create(options.out).path
+    else:
+        folder = RunFolder.create_next("attention").path
+    draw_overlays(maps, image, blocks, folder / "overlay.png", title)
+    draw_heads(maps, image, blocks, folder / "heads.png")
+    print(f"{folder / 'overlay.png'}  what blocks {_list(blocks)} attend to")
+    print(f"{folder / 'heads.png'}  the same for each head")
+    inner = [block for block in blocks if block in maps.inner]
+    if inner:
+        draw_inside(maps, image, inner, patch, folder / "patch.png")
+        print(f"{folder / 'patch.png'}  inside patch {_list(patch)}")
+    else:
+        print(f"There is no inner transformer in blocks {_list(blocks)}.")
+
+
+def _check_no_export(source):
+    from keras_tnt.export.formats import find_format
+
+    path = Path(source)
+    if path.exists() and find_format(path)[0] not in (None, "keras"):
+        raise ValueError(
+            f"{source!r} is an exported model, which gives its answers alone and not "
+            "its attention. Give the folder of the run or the .keras file that it was "
+            "exported from."
+        )
+
+
+def _numbers(text):
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected numbers such as 1,6,12, got {text!r}"
+        ) from None
+
+
+def _place(text):
+    numbers = _numbers(text)
+    if len(numbers) != 2:
+        raise argparse.ArgumentTypeError(
+            f"expected a row and a column such as 3,7, got {text!r}"
+        )
+    return tuple(numbers)
+
+
+def _list(numbers):
+    return ", ".join(str(number) for number in numbers)
