@@ -5,12 +5,21 @@ import logging
 import sys
 
 from keras_tnt import __version__
-from keras_tnt.cli import app, data, demo, evaluate, export, predict, train
+from keras_tnt.cli import (
+    app,
+    attention,
+    data,
+    demo,
+    evaluate,
+    export,
+    predict,
+    train,
+)
 from keras_tnt.training.callbacks import StoppedBySignal
 
 __all__ = ["main"]
 
-COMMANDS = (demo, train, evaluate, predict, app, export, data)
+COMMANDS = (demo, train, evaluate, predict, attention, app, export, data)
 
 ERRORS = (FloatingPointError, ImportError, OSError, RuntimeError, ValueError)
 
