@@ -6,6 +6,15 @@ from keras_tnt.explain.attention import (
     attention_rollout,
 )
 from keras_tnt.explain.draw_attention import draw_heads, draw_inside, draw_overlays
+from keras_tnt.explain.features import (
+    BlockFeatures,
+    block_features,
+    features_to_rgb,
+    pixel_map,
+    principal_components,
+    tsne,
+)
+from keras_tnt.explain.gradients import grad_cam, integrated_gradients
 from keras_tnt.explain.maps import (
     block_map,
     class_token_map,
@@ -17,15 +26,23 @@ from keras_tnt.explain.maps import (
 
 __all__ = [
     "AttentionMaps",
+    "BlockFeatures",
     "attention_maps",
     "attention_rollout",
+    "block_features",
     "block_map",
     "class_token_map",
     "draw_heads",
     "draw_inside",
     "draw_overlays",
+    "features_to_rgb",
+    "grad_cam",
     "inside_patch",
+    "integrated_gradients",
     "most_attended",
     "on_pixel_grid",
+    "pixel_map",
+    "principal_components",
     "resize_maps",
+    "tsne",
 ]
