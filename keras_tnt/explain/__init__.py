@@ -6,6 +6,11 @@ from keras_tnt.explain.attention import (
     attention_rollout,
 )
 from keras_tnt.explain.draw_attention import draw_heads, draw_inside, draw_overlays
+from keras_tnt.explain.draw_features import (
+    draw_features,
+    draw_layouts,
+    draw_reasons,
+)
 from keras_tnt.explain.features import (
     BlockFeatures,
     block_features,
@@ -32,9 +37,12 @@ __all__ = [
     "block_features",
     "block_map",
     "class_token_map",
+    "draw_features",
     "draw_heads",
     "draw_inside",
+    "draw_layouts",
     "draw_overlays",
+    "draw_reasons",
     "features_to_rgb",
     "grad_cam",
     "inside_patch",

@@ -54,7 +54,7 @@ def draw_overlays(maps, image, blocks, path, title="picture"):
     for axis, overlay, name in zip(axes[0][1:], overlays, titles, strict=True):
         show_overlay(axis, image, overlay)
         axis.set_title(name, fontsize=9)
-    _without_ticks(axes)
+    without_ticks(axes)
     save_figure(figure, path)
 
 
@@ -93,7 +93,7 @@ def draw_heads(maps, image, blocks, path):
             alone = maps._replace(outer={block: outer[:, head : head + 1]})
             axis.imshow(block_map(alone, block)[0], **HEAT)
             axis.set_title(f"head {head + 1}", fontsize=8)
-    _without_ticks(axes)
+    without_ticks(axes)
     save_figure(figure, path)
 
 
@@ -146,7 +146,7 @@ def draw_inside(maps, image, blocks, patch, path):
         row[0].set_ylabel(f"block {block}")
         for axis, name in zip(row, INSIDE, strict=True):
             axis.set_title(name, fontsize=8)
-    _without_ticks(axes)
+    without_ticks(axes)
     save_figure(figure, path)
 
 
@@ -180,7 +180,8 @@ def _axes_size(size, side):
     return side, side * height / width + 0.25
 
 
-def _without_ticks(axes):
+def without_ticks(axes):
+    """Takes the ticks off all axes."""
     for axis in axes.flat:
         axis.set_xticks([])
         axis.set_yticks([])
