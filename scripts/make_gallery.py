@@ -1,0 +1,166 @@
+"""Make docs/gallery.md and its pictures: what a TNT sees in some pictures.
+
+The pictures are the photograph in tests/data and the embedded set. The model is the
+folder of a run, a .keras file, or tnt_small for the published ImageNet weights:
+
+    keras-tnt train --recipe fashion_mnist_demo --epochs 5 --no-deterministic \
+        --model-options '{"outer_dim": 64, "inner_dim": 8, "depth": 6,
+        "outer_num_heads": 4, "inner_num_heads": 2, "patch_size": 4, "inner_stride": 1,
+        "name": "tnt_gallery"}' --out runs/gallery
+    python scripts/make_gallery.py --model runs/gallery
+
+It needs the extra `demo`, for matplotlib and scikit-learn.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import numpy as np
+
+from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
+from keras_tnt.decoding import load_image
+from keras_tnt.explain import (
+    attention_maps,
+    block_features,
+    draw_features,
+    draw_heads,
+    draw_inside,
+    draw_layouts,
+    draw_overlays,
+    draw_reasons,
+    grad_cam,
+    integrated_gradients,
+    most_attended,
+    pixel_map,
+)
+from keras_tnt.predict import load_classifier, prepare
+
+ROOT = Path(__file__).parents[1]
+PHOTO = ROOT / "tests" / "data" / "astronaut_landscape.png"
+PAGE = ROOT / "docs" / "gallery.md"
+SAMPLES = 400
+
+
+def read_clothes(classifier, number):
+    """Reads the first embedded test pictures, as the model takes them, and classes."""
+    records = fashion_mnist_mini(f"test[:{number}]").as_numpy_iterator()
+    images, labels = zip(*records, strict=True)
+    color = [image.repeat(3, axis=-1) for image in images]
+    return np.stack([prepare(classifier, image) for image in color]), np.array(labels)
+
+
+def titles(classifier, images):
+    """Names the best class of each picture."""
+    scores = classifier.model.predict(images, verbose=0)
+    best = scores.argmax(axis=1)
+    return [
+        f"{classifier.class_names[index]} {row[index]:.0%}"
+        for index, row in zip(best, scores, strict=True)
+    ]
+
+
+def draw_photo(classifier, folder):
+    """Draws attention over the photograph and inside one of its patches."""
+    image = prepare(classifier, load_image(PHOTO)).numpy()
+    maps = attention_maps(classifier.model, image[None])
+    blocks = chosen_blocks(maps.outer)
+    (title,) = titles(classifier, image[None])
+    draw_overlays(maps, image, blocks, folder / "gallery_overlay.png", title)
+    draw_heads(maps, image, blocks, folder / "gallery_heads.png")
+    inner = [block for block in blocks if block in maps.inner]
+    patch = most_attended(maps, max(maps.outer))
+    draw_inside(maps, image, inner, patch, folder / "gallery_patch.png")
+
+
+def draw_clothes(classifier, folder):
+    """Draws features by block, layouts, and what the answers hang on."""
+    images, labels = read_clothes(classifier, SAMPLES)
+    features = block_features(classifier.model, images)
+    blocks = chosen_blocks(features.patches)
+    names = fashion_mnist_mini_class_names()
+    some = [int(np.argmax(labels == label)) for label in range(8)]
+
+    few = [0, 1, 5, 6, 7]
+    shown = [some[index] for index in few]
+    part = type(features)(
+        *({block: value[shown] for block, value in part.items()} for part in features)
+    )
+    draw_features(part, images[shown], blocks, folder / "gallery_features.png")
+
+    means = {
+        f"mean patch, block {block}": features.patches[block].mean(axis=(1, 2))
+        for block in blocks
+    }
+    draw_layouts(means, labels, names, folder / "gallery_patches.png")
+
+    draw_pixels(features, images, blocks, folder / "gallery_pixels.png")
+
+    model, images = classifier.model, images[some]
+    cams, shares = grad_cam(model, images), integrated_gradients(model, images)
+    draw_reasons(
+        images, titles(classifier, images), cams, shares, folder / "gallery_reasons.png"
+    )
+
+
+def draw_pixels(features, images, blocks, path):
+    """Draws pixels of many pictures as t-SNE lays them out, shaded by brightness."""
+    inner = [block for block in blocks if block in features.pixels]
+    grid = features.patches[inner[0]].shape[1:3]
+    maps = {block: pixel_map(features.pixels[block], grid) for block in inner}
+    _, rows, columns, _ = maps[inner[0]].shape
+    # The mean of the part of the image that a pixel was made from.
+    batch, height, width, channels = images.shape
+    parts = images.reshape(
+        batch, rows, height // rows, columns, width // columns, channels
+    )
+    brightness = parts.mean(axis=(2, 4, 5)).ravel()
+    rng = np.random.default_rng(0)
+    some = rng.choice(len(brightness), 1000, replace=False)
+    layers = {
+        f"pixels, block {block}": value.reshape(-1, value.shape[-1])[some]
+        for block, value in maps.items()
+    }
+    draw_layouts(layers, brightness[some], "brightness", path)
+
+
+def chosen_blocks(blocks):
+    """The first, the middle and the last block."""
+    return sorted({1, (1 + max(blocks)) // 2, max(blocks)})
+
+
+def describe(classifier, source):
+    """Says which model it is, and how good."""
+    images, labels = read_clothes(classifier, 2000)
+    names = fashion_mnist_mini_class_names()
+    model = classifier.model
+    size = f"{model.input_shape[1]}x{model.input_shape[2]}"
+    text = f"`{source}`, {model.count_params():,} parameters, images of {size}"
+    if list(classifier.class_names) != list(names):
+        return text + "."
+    right = model.predict(images, verbose=0, batch_size=250).argmax(axis=1) == labels
+    return f"{text}, right on {right.mean():.1%} of the embedded test pictures."
+
+
+def main():
+    """Reads the command line, writes the pictures and the page."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--model", required=True, help="as keras-tnt attention takes it"
+    )
+    arguments = parser.parse_args()
+    classifier = load_classifier(arguments.model)
+    folder = PAGE.parent / "images"
+    draw_photo(classifier, folder)
+    draw_clothes(classifier, folder)
+    template = Path(__file__).with_name("gallery_template.md").read_text("utf-8")
+    unfinished = PAGE.with_suffix(".tmp")
+    unfinished.write_text(
+        template.replace("{model}", describe(classifier, arguments.model)), "utf-8"
+    )
+    os.replace(unfinished, PAGE)
+    print(f"{PAGE} and its pictures are new.")
+
+
+if __name__ == "__main__":
+    main()
