@@ -156,6 +156,7 @@ def tsne(features, seed=0):
     """
     try:
         from sklearn.manifold import TSNE
+        from threadpoolctl import threadpool_limits  # scikit-learn needs it too
     except ImportError as error:
         raise ImportError(
             "t-SNE is scikit-learn's, which could not be imported. Install it: "
@@ -165,7 +166,9 @@ def tsne(features, seed=0):
         raise ValueError(f"t-SNE takes at least 3 samples, got {len(features)}.")
     perplexity = min(30, (len(features) - 1) / 3)
     layout = TSNE(perplexity=perplexity, init="pca", random_state=seed)
-    return layout.fit_transform(np.asarray(features, "float32"))
+    # One thread: beside TensorFlow's own, those of OpenMP wait for each other.
+    with threadpool_limits(1):
+        return layout.fit_transform(np.asarray(features, "float32"))
 
 
 def _float32(tensor):
