@@ -21,6 +21,7 @@ import numpy as np
 from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
 from keras_tnt.decoding import load_image
 from keras_tnt.explain import (
+    BlockFeatures,
     attention_maps,
     block_features,
     draw_features,
@@ -76,14 +77,14 @@ def draw_photo(classifier, folder):
 def draw_clothes(classifier, folder):
     """Draws features by block, layouts, and what the answers hang on."""
     images, labels = read_clothes(classifier, SAMPLES)
-    features = block_features(classifier.model, images)
-    blocks = chosen_blocks(features.patches)
+    features = chosen_features(classifier.model, images)
+    blocks = sorted(features.patches)
     names = fashion_mnist_mini_class_names()
     some = [int(np.argmax(labels == label)) for label in range(8)]
 
     few = [0, 1, 5, 6, 7]
     shown = [some[index] for index in few]
-    part = type(features)(
+    part = BlockFeatures(
         *({block: value[shown] for block, value in part.items()} for part in features)
     )
     draw_features(part, images[shown], blocks, folder / "gallery_features.png")
@@ -100,6 +101,21 @@ def draw_clothes(classifier, folder):
     cams, shares = grad_cam(model, images), integrated_gradients(model, images)
     draw_reasons(
         images, titles(classifier, images), cams, shares, folder / "gallery_reasons.png"
+    )
+
+
+def chosen_features(model, images, batch_size=50):
+    """Features of the chosen blocks alone, computed in batches to save memory."""
+    batches = []
+    for start in range(0, len(images), batch_size):
+        features = block_features(model, images[start : start + batch_size])
+        blocks = chosen_blocks(features.patches)
+        batches.append([{b: part[b] for b in blocks if b in part} for part in features])
+    return BlockFeatures(
+        *(
+            {b: np.concatenate([part[b] for part in parts]) for b in parts[0]}
+            for parts in zip(*batches, strict=True)
+        )
     )
 
 
@@ -131,13 +147,12 @@ def chosen_blocks(blocks):
 
 def describe(classifier, source):
     """Says which model it is, and how good."""
-    images, labels = read_clothes(classifier, 2000)
-    names = fashion_mnist_mini_class_names()
     model = classifier.model
     size = f"{model.input_shape[1]}x{model.input_shape[2]}"
     text = f"`{source}`, {model.count_params():,} parameters, images of {size}"
-    if list(classifier.class_names) != list(names):
+    if list(classifier.class_names) != list(fashion_mnist_mini_class_names()):
         return text + "."
+    images, labels = read_clothes(classifier, 2000)
     right = model.predict(images, verbose=0, batch_size=250).argmax(axis=1) == labels
     return f"{text}, right on {right.mean():.1%} of the embedded test pictures."
 
