@@ -9,6 +9,7 @@ from keras_tnt import layers
 from keras_tnt.decoding import load_image
 from keras_tnt.explain import attention_maps
 from keras_tnt.export import export_saved_model
+from keras_tnt.features import feature_extractor
 from keras_tnt.images import decode_predictions, preprocess_input
 from keras_tnt.models import (
     TNT,
@@ -38,6 +39,7 @@ __all__ = [
     "attention_maps",
     "decode_predictions",
     "export_saved_model",
+    "feature_extractor",
     "layers",
     "load_image",
     "load_weights",
