@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 
@@ -11,13 +12,15 @@ import keras_tnt
 
 # They do their work when they are imported: a script, and the command line.
 SCRIPTS = {"keras_tnt.__main__", "keras_tnt.export.reload_saved_model"}
+# It needs an extra of its own.
+OPTIONAL = set() if importlib.util.find_spec("keras_hub") else {"keras_tnt.hub"}
 MODULES = [
     importlib.import_module(name)
     for name in [
         "keras_tnt",
         *(m.name for m in pkgutil.walk_packages(keras_tnt.__path__, "keras_tnt.")),
     ]
-    if name not in SCRIPTS
+    if name not in SCRIPTS | OPTIONAL
 ]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
