@@ -9,6 +9,8 @@ from pathlib import Path
 import keras
 import pytest
 
+from tests.small import small
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -62,3 +64,32 @@ def test_multi_worker(tmp_path, monkeypatch):
     accuracy = float(re.search(r"2 replicas trained: ([\d.]+)% right", output)[1])
     assert accuracy > 30
     assert (tmp_path / "runs" / "multi_worker" / "model.keras").exists()
+
+
+@pytest.mark.slow
+def test_segmentation(tmp_path):
+    output = run_example("segmentation.py", tmp_path, "--scenes", "640", "--epochs=2")
+    assert float(re.search(r"mIoU ([\d.]+) on 300 scenes", output)[1]) > 0.15
+    assert (tmp_path / "segmentation.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_detection_features(tmp_path):
+    pytest.importorskip("keras_hub", reason="KerasHub is not installed (extra hub)")
+    output = run_example(
+        "detection_features.py", tmp_path, "--scenes", "160", "--epochs=2"
+    )
+    losses = re.findall(r"- loss: ([\d.]+)", output)
+    assert float(losses[1]) < float(losses[0])
+    assert re.search(r"AP50 [\d.]+ on 100 scenes: top [\d.]+, trousers", output)
+    assert (tmp_path / "detection.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_retrieval(tmp_path):
+    model = small(patch_size=7, inner_stride=2, input_shape=(28, 28, 1))
+    model.save(tmp_path / "model.keras")
+    output = run_example("retrieval.py", tmp_path, "--model", "model.keras")
+    found = re.search(r"recall@1 ([\d.]+)%, of the pixels themselves 78.2%", output)
+    assert float(found[1]) > 20  # of ten classes, with random weights
+    assert (tmp_path / "retrieval.png").stat().st_size > 10_000

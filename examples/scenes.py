@@ -1,0 +1,92 @@
+"""Scenes for dense tasks, made from the embedded pictures of clothing.
+
+A few pieces of clothing, of 16 to 28 pixels, on an uneven background: which pixel is of
+what kind, and which box holds what. The examples of segmentation and detection use it.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_tnt import data
+
+KINDS = ("top", "trousers", "dress", "shoe", "bag")
+# The kind of each of the ten classes, in the order of the labels.
+KIND_OF_CLASS = np.array([0, 1, 0, 2, 0, 3, 0, 3, 4, 3])
+
+SIZE = 48  # side of a scene
+TRIES = 6  # pieces that are tried; those that would cover another are left out
+CLOTH = 32  # from this value on a pixel of a picture is cloth; it lies on black
+
+
+class Scenes(NamedTuple):
+    """Scenes and their truth.
+
+    Attributes:
+        images: uint8 ``(scenes, 48, 48, 1)``.
+        masks: uint8 ``(scenes, 48, 48)``: 0 is background, 1 to 5 the kind plus one.
+        boxes: float32 ``(scenes, 6, 4)``: left, top, right and bottom edge, pixels.
+        kinds: int32 ``(scenes, 6)``: 0 to 4; -1, with a box of zeros, for none.
+    """
+
+    images: np.ndarray
+    masks: np.ndarray
+    boxes: np.ndarray
+    kinds: np.ndarray
+
+
+def make_scenes(split, count, seed=0):
+    """Makes scenes of pictures of a split, the same each time."""
+    rng = np.random.default_rng(seed)
+    pictures, labels = next(
+        data.fashion_mnist_mini(split).batch(20_000).as_numpy_iterator()
+    )
+    members = [np.flatnonzero(KIND_OF_CLASS[labels] == k) for k in range(len(KINDS))]
+    scenes = Scenes(
+        np.zeros((count, SIZE, SIZE, 1), "uint8"),
+        np.zeros((count, SIZE, SIZE), "uint8"),
+        np.zeros((count, TRIES, 4), "float32"),
+        np.full((count, TRIES), -1, "int32"),
+    )
+    for index in range(count):
+        scenes.images[index, ..., 0] = _background(rng)
+        for place, kind in enumerate(rng.integers(len(KINDS), size=TRIES)):
+            chosen = rng.choice(members[kind])
+            side = rng.integers(16, 29)
+            pixels = np.arange(side) * 28 // side  # the nearest ones
+            piece = pictures[chosen, :, :, 0][pixels][:, pixels]
+            box = _put(scenes, index, piece, kind, rng)
+            if box is not None:
+                scenes.boxes[index, place] = box
+                scenes.kinds[index, place] = kind
+    return scenes
+
+
+def _background(rng):
+    """A dim slope with noise."""
+    slope = np.add.outer(*rng.uniform(-0.5, 0.5, (2, 1)) * np.arange(SIZE))
+    noise = rng.normal(scale=12, size=(SIZE, SIZE))
+    return np.clip(rng.uniform(30, 110) + slope + noise, 0, 255)
+
+
+def _put(scenes, index, piece, kind, rng):
+    """Puts a piece at a random place and returns its box, if the place is free."""
+    top, left = rng.integers(0, SIZE - len(piece) + 1, 2)
+    window = (
+        index,
+        slice(top, top + len(piece)),
+        slice(left, left + len(piece)),
+    )
+    if scenes.masks[window].any():
+        return None
+    cloth = piece >= CLOTH
+    scenes.masks[window] = np.where(cloth, kind + 1, 0)
+    behind = scenes.images[(*window, 0)]
+    scenes.images[(*window, 0)] = np.where(cloth, piece // 2 + 128, behind)  # lit
+    rows, columns = (np.flatnonzero(cloth.any(axis=axis)) for axis in (1, 0))
+    return (
+        left + columns[0],
+        top + rows[0],
+        left + columns[-1] + 1,
+        top + rows[-1] + 1,
+    )

@@ -1,0 +1,163 @@
+"""The parts of the examples of dense tasks and retrieval."""
+
+import importlib
+import types
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import keras_tnt
+from tests.small import small
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.fixture
+def example(monkeypatch):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    return importlib.import_module
+
+
+@pytest.fixture
+def scenes(example):
+    return example("scenes").make_scenes("test", 12)
+
+
+def test_scenes_are_the_same_each_time_and_differ(example, scenes):
+    make_scenes = example("scenes").make_scenes
+    for found, again in zip(scenes, make_scenes("test", 12), strict=True):
+        np.testing.assert_array_equal(found, again)
+    assert (scenes.images != make_scenes("test", 12, seed=1).images).any()
+    assert (scenes.images[0] != scenes.images[1]).any()
+
+
+def test_boxes_and_masks_of_a_scene_say_the_same(scenes):
+    assert (scenes.kinds >= 0).sum() > 12
+    for index, mask in enumerate(scenes.masks):
+        rest = mask.copy()
+        for box, kind in zip(scenes.boxes[index], scenes.kinds[index], strict=True):
+            left, top, right, bottom = box.astype(int)
+            inside = mask[top:bottom, left:right] == kind + 1
+            if kind < 0:
+                assert not box.any()
+                continue
+            for edge in (inside[0], inside[-1], inside[:, 0], inside[:, -1]):
+                assert edge.any()  # no box is larger than what it holds
+            rest[top:bottom, left:right] = 0
+        assert not rest.any()
+        cloth = scenes.images[index, ..., 0][mask > 0]
+        assert cloth.min() >= 128
+
+
+def test_segmentation_gives_probabilities_at_every_pixel(example):
+    tnt = small(patch_size=8, inner_stride=2, input_shape=(48, 32, 1))
+    model = example("segmentation").build(tnt, 6, blocks=(1, 2))
+    images = np.random.default_rng(0).integers(0, 256, (2, 48, 32, 1), "uint8")
+    found = model(images)
+    assert found.shape == (2, 48, 32, 6)
+    np.testing.assert_allclose(np.sum(found, axis=-1), 1, atol=1e-5)
+
+
+def test_mean_iou(example, scenes):
+    segmentation = example("segmentation")
+    masks = scenes.masks
+
+    def model(guess):
+        return types.SimpleNamespace(
+            output_shape=(None, 48, 48, 6),
+            predict=lambda images, verbose: np.eye(6)[guess],
+        )
+
+    assert segmentation.mean_iou(model(masks), scenes) == pytest.approx(1)
+    expected = (masks == 0).mean() / 6  # background everywhere, five kinds missed
+    assert segmentation.mean_iou(model(0 * masks), scenes) == pytest.approx(expected)
+
+
+def test_pyramid_has_the_strides_of_the_paper(example):
+    pyramid = example("detection_features").pyramid
+    tnt = small(depth=12, inner_blocks=(1,), input_shape=(64, 96, 3))
+    shapes = {name: tensor.shape for name, tensor in pyramid(tnt).output.items()}
+    assert shapes == {
+        f"P{level}": (None, 64 // stride, 96 // stride, 48)
+        for level, stride in ((2, 4), (3, 8), (4, 16), (5, 32))
+    }
+    fine = small(depth=4, patch_size=8, inner_stride=2, input_shape=(48, 48, 1))
+    assert list(pyramid(fine, (1, 2, 3, 4)).output) == ["P1", "P2", "P3", "P4"]
+
+
+def test_pyramid_keeps_the_third_map_and_halves_the_fourth(example):
+    tnt = small(depth=4)
+    found = example("detection_features").pyramid(tnt, (1, 2, 3, 4))
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), "uint8")
+    maps = found(images)
+    features = keras_tnt.feature_extractor(tnt, (3, 4))(images)
+    np.testing.assert_allclose(maps["P4"], features["block_3"], atol=1e-5)
+    halved = keras.ops.max_pool(features["block_4"], 2, padding="same")
+    np.testing.assert_allclose(maps["P5"], halved, atol=1e-5)
+
+
+def test_intersection_over_union(example):
+    boxes = np.array([[0, 0, 4, 4], [10, 10, 12, 12]])
+    others = np.array([[0, 0, 4, 4], [2, 0, 6, 4], [4, 4, 8, 8]])
+    found = example("detection_features").iou(boxes, others)
+    np.testing.assert_allclose(found, [[1, 1 / 3, 0], [0, 0, 0]], atol=1e-6)
+
+
+def test_average_precision(example, scenes):
+    average_precision = example("detection_features").average_precision
+    kind = scenes.kinds[scenes.kinds >= 0][0]
+    perfect = {
+        "boxes": scenes.boxes,
+        "labels": scenes.kinds,
+        "confidence": np.full(scenes.kinds.shape, 0.9),
+    }
+    assert average_precision(scenes, perfect, kind) == pytest.approx(1)
+    moved = perfect | {"boxes": scenes.boxes + 1000}
+    assert average_precision(scenes, moved, kind) == 0
+    nothing = perfect | {"labels": np.full_like(scenes.kinds, -1)}
+    assert average_precision(scenes, nothing, kind) == 0
+    # A second, surer box on nothing before each right one halves every precision.
+    doubled = {
+        "boxes": np.concatenate([scenes.boxes + 1000, scenes.boxes], axis=1),
+        "labels": np.concatenate([scenes.kinds, scenes.kinds], axis=1),
+        "confidence": np.concatenate(
+            [np.full(scenes.kinds.shape, value) for value in (0.9, 0.8)], axis=1
+        ),
+    }
+    count = (scenes.kinds == kind).sum()
+    wanted = np.mean(np.arange(1, count + 1) / (count + np.arange(1, count + 1)))
+    assert average_precision(scenes, doubled, kind) == pytest.approx(wanted)
+
+
+def test_detection_trains_under_keras_hub(example):
+    pytest.importorskip("keras_hub", reason="KerasHub is not installed (extra hub)")
+    build = example("detection_features").build
+    tnt = small(depth=4, patch_size=8, inner_stride=2, input_shape=(48, 48, 1))
+    model = build(tnt, (1, 2, 3, 4), 5, levels=(2, 3))
+    found = model(np.zeros((1, 48, 48, 1), "uint8"))
+    boxes = 9 * (12 * 12 + 6 * 6)  # nine anchors at each place of both maps
+    assert found["bbox_regression"].shape == (1, boxes, 4)
+    assert found["cls_logits"].shape == (1, boxes, 5)
+
+
+def test_retrieval_finds_the_nearest_others(example):
+    retrieval = example("retrieval")
+    angles = np.radians([0, 10, 90, 95, 180])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    neighbours = retrieval.nearest(vectors, 2)
+    np.testing.assert_array_equal(neighbours[:, 0], [1, 0, 3, 2, 3])
+    assert neighbours[0, 1] == 2
+    assert retrieval.recall_at_1(neighbours, np.array([0, 0, 1, 2, 2])) == 0.6
+
+
+def test_retrieval_embeds_the_class_token(example):
+    model = small(input_shape=(32, 32, 1))
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 1), "uint8")
+    found = example("retrieval").embed(model, images)
+    tokens = keras_tnt.feature_extractor(
+        model, (2,), class_token=True, final_norm=True
+    )(images)["block_2_class_token"]
+    expected = tokens / np.linalg.norm(tokens, axis=1, keepdims=True)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
