@@ -71,6 +71,7 @@ def build(tnt, blocks, classes, levels):
         prediction_decoder=keras_hub.layers.NonMaxSuppression(
             bounding_box_format="xyxy",
             from_logits=True,
+            iou_threshold=0.3,  # the pieces hardly overlap
             confidence_threshold=0.05,
             max_detections=20,
         ),
@@ -118,7 +119,7 @@ def average_precision(scenes, found, kind):
     return float(precision[right.astype(bool)].sum() / max(total, 1))
 
 
-def draw(scenes, found, path, least=0.3):
+def draw(scenes, found, path, least=0.4):
     """Draws scenes with what was found in them, and the truth dashed."""
     matplotlib = require_matplotlib()
     colors = matplotlib.colormaps["tab10"].colors
