@@ -7,6 +7,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from keras_tnt.export.metadata import Metadata
+from keras_tnt.layers.layer_norm import portable_norms
 
 INPUT, OUTPUT = "images", "probabilities"
 
@@ -44,7 +45,9 @@ def prediction_function(model):
     """Returns a `tf.function` from ``images`` to a dict with ``probabilities``."""
 
     def predict(images):
-        return {OUTPUT: tf.cast(model(images, training=False), tf.float32)}
+        with portable_norms():
+            probabilities = model(images, training=False)
+        return {OUTPUT: tf.cast(probabilities, tf.float32)}
 
     spec = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)
     return tf.function(predict, input_signature=[spec], autograph=False)

@@ -1,6 +1,7 @@
 """The building blocks of TNT, each a serialisable Keras layer usable alone."""
 
 from keras_tnt.layers.feed_forward import FeedForward, gelu
+from keras_tnt.layers.layer_norm import LayerNorm
 from keras_tnt.layers.patch_embedding import PatchEmbedding
 from keras_tnt.layers.patch_merging import PatchMerging
 from keras_tnt.layers.pixel_embedding import PixelEmbedding
@@ -17,6 +18,7 @@ from keras_tnt.layers.transformer_block import TransformerBlock
 
 __all__ = [
     "FeedForward",
+    "LayerNorm",
     "PatchEmbedding",
     "PatchMerging",
     "PixelEmbedding",

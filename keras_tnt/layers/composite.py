@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_tnt.layers.initializers import convolution_initializer, normal_initializer
+from keras_tnt.layers.layer_norm import LayerNorm
 
 
 class CompositeLayer(keras.layers.Layer):
@@ -36,10 +37,7 @@ class CompositeLayer(keras.layers.Layer):
         )
 
     def _norm(self, name, axis=-1):
-        # Epsilon as in PyTorch; Keras's own default is 1e-3.
-        return keras.layers.LayerNormalization(
-            axis=axis, epsilon=1e-5, name=name, dtype=self.dtype_policy
-        )
+        return LayerNorm(axis=axis, name=name, dtype=self.dtype_policy)
 
     def _convolution(self, dim, name, strides=1):
         """A 3x3 convolution for inputs padded by `pad_image`."""

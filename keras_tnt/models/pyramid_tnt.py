@@ -12,7 +12,13 @@ import itertools
 
 import keras
 
-from keras_tnt.layers import PatchMerging, PixelMerging, PyramidStage, PyramidStem
+from keras_tnt.layers import (
+    LayerNorm,
+    PatchMerging,
+    PixelMerging,
+    PyramidStage,
+    PyramidStem,
+)
 from keras_tnt.models.common import (
     check_channels_last,
     check_pooling,
@@ -176,7 +182,7 @@ def PyramidTNT(  # noqa: N802 (keras.applications' convention: a builder reads l
             remat,
             name=f"stage_{stage}",
         )(pixels, patches)
-    outputs = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")(patches)
+    outputs = LayerNorm(name="norm")(patches)
     if include_top or pooling == "avg":
         outputs = keras.layers.GlobalAveragePooling2D(name="avg_pool")(outputs)
     elif pooling == "max":

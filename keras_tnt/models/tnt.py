@@ -10,6 +10,7 @@ and a head on the class token. Blocks are counted from 1, as in the paper.
 import keras
 
 from keras_tnt.layers import (
+    LayerNorm,
     PatchEmbedding,
     PixelEmbedding,
     TNTBlock,
@@ -173,7 +174,7 @@ def TNT(  # noqa: N802 (keras.applications' convention: a builder reads like a c
             )
         else:
             patches = TransformerBlock(outer_num_heads, **common)(patches)
-    tokens = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")(patches)
+    tokens = LayerNorm(name="norm")(patches)
 
     if include_top:
         dropout = keras.layers.Dropout(dropout_rate, name="head_dropout")

@@ -16,6 +16,8 @@ POOLING = [PATCH_MAP, (1, 2, 28, 6)]
 @pytest.mark.parametrize(
     ("layer", "shapes", "weights"),
     [
+        (layers.LayerNorm(), [TOKENS], 2),
+        (layers.LayerNorm(axis=(-2, -1)), [PIXELS], 2),
         (layers.SelfAttention(3), [TOKENS], 3),
         (layers.SelfAttention(4, qkv_bias=True), [TOKENS], 4),
         (layers.FeedForward(), [TOKENS], 4),

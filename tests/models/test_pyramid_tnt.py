@@ -203,12 +203,6 @@ def test_published_weights_are_to_be_fetched_by_hand():
             builder()
 
 
-def test_attention_maps_say_that_there_are_none():
-    model = small_pyramid()
-    with pytest.raises(ValueError, match="has no TNT blocks of its own"):
-        keras_tnt.attention_maps(model, pixels(model))
-
-
 def _paths():
     norm = ("gamma", "beta")
     statistics = ("moving_mean", "moving_variance")

@@ -1,0 +1,110 @@
+"""Layer normalization, computed in the way that is fastest on this machine."""
+
+import contextlib
+import contextvars
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+_PORTABLE = contextvars.ContextVar("portable", default=False)
+
+
+@keras.saving.register_keras_serializable(package="keras_tnt")
+class LayerNorm(keras.layers.LayerNormalization):
+    """`keras.layers.LayerNormalization`, several times as fast on CPUs.
+
+    The same weights and results; epsilon is 1e-5 by default, as in the
+    published models. On TensorFlow without an accelerator, a norm over the last axis
+    is written as the batch norm of a batch of one whose channels are the rows. In that,
+    TensorFlow's graph optimizer recognizes a layer norm, and runs it as one operation
+    of oneDNN. On accelerators XLA fuses Keras's own formula.
+
+    Shapes: ``(batch, …, dim)`` to the same; all but the batch is static.
+
+    Args:
+        axis: the axes to normalize over together; the last by default.
+        epsilon: what is added to the variance.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: floating-point tensor ``(batch, …, dim)``.
+
+    Example:
+        >>> import keras
+        >>> from keras_tnt.layers import LayerNorm
+        >>> LayerNorm()(keras.ops.ones((2, 17, 48))).shape
+        TensorShape([2, 17, 48])
+    """
+
+    def __init__(self, axis=-1, epsilon=1e-5, **kwargs):
+        super().__init__(axis=axis, epsilon=epsilon, **kwargs)
+
+    def call(self, inputs):
+        """Normalizes; see the class for shapes."""
+        if _PORTABLE.get():
+            return self._textbook(inputs)
+        if not self._fusible(inputs):
+            return super().call(inputs)
+        x = tf.cast(inputs, "float32")
+        shape = tf.shape(x)
+        rows = tf.reduce_prod(shape[:-1])
+        if x.shape[0] is not None:
+            # What the graph optimizer recognizes takes a number that it cannot compute.
+            rows = tf.raw_ops.PlaceholderWithDefault(input=rows, shape=())
+        normalized = tf.raw_ops.FusedBatchNormV3(
+            x=tf.reshape(x, (1, -1, x.shape[-1], 1)),
+            scale=tf.ones([rows]),
+            offset=tf.zeros([rows]),
+            mean=tf.constant([]),
+            variance=tf.constant([]),
+            epsilon=self.epsilon,
+            data_format="NCHW",
+            is_training=True,
+        ).y
+        gamma, beta = tf.cast(self.gamma, "float32"), tf.cast(self.beta, "float32")
+        outputs = tf.reshape(normalized, shape) * gamma + beta
+        return tf.cast(outputs, self.compute_dtype)
+
+    def _textbook(self, inputs):
+        x = ops.cast(inputs, "float32")
+        centered = x - ops.mean(x, self.axis, keepdims=True)
+        variance = ops.mean(ops.square(centered), self.axis, keepdims=True)
+        normalized = centered / ops.sqrt(variance + self.epsilon)
+        gamma, beta = ops.cast(self.gamma, "float32"), ops.cast(self.beta, "float32")
+        return ops.cast(normalized * gamma + beta, self.compute_dtype)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        config = keras.layers.Layer.get_config(self)
+        return {**config, "axis": self.axis, "epsilon": self.epsilon}
+
+    def _fusible(self, inputs):
+        return (
+            keras.backend.backend() == "tensorflow"
+            and self.axis in (-1, [-1], [len(inputs.shape) - 1])
+            and inputs.dtype != "float64"
+            and not tf.config.list_physical_devices("GPU")
+            and not tf.config.list_logical_devices("TPU")
+        )
+
+
+@contextlib.contextmanager
+def portable_norms():
+    """Has layer norms traced in Keras's formula, for runtimes other than TensorFlow.
+
+    Their converters fuse that formula, not the one for TensorFlow's optimizer.
+
+    Example:
+        >>> import keras
+        >>> from keras_tnt.layers import LayerNorm
+        >>> from keras_tnt.layers.layer_norm import portable_norms
+        >>> with portable_norms():
+        ...     LayerNorm()(keras.ops.ones((2, 48))).shape
+        TensorShape([2, 48])
+    """
+    token = _PORTABLE.set(True)
+    try:
+        yield
+    finally:
+        _PORTABLE.reset(token)
