@@ -8,6 +8,7 @@ from keras_tnt import __version__
 from keras_tnt.cli import (
     app,
     attention,
+    benchmark,
     data,
     demo,
     evaluate,
@@ -19,7 +20,17 @@ from keras_tnt.training.callbacks import StoppedBySignal
 
 __all__ = ["main"]
 
-COMMANDS = (demo, train, evaluate, predict, attention, app, export, data)
+COMMANDS = (
+    demo,
+    train,
+    evaluate,
+    predict,
+    attention,
+    app,
+    export,
+    data,
+    benchmark,
+)
 
 ERRORS = (FloatingPointError, ImportError, OSError, RuntimeError, ValueError)
 

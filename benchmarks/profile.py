@@ -1,0 +1,133 @@
+"""Where the time of TNT-S goes: by kind of operation, and by part of the model.
+
+    python benchmarks/profile.py inference [--batch 16]
+    python benchmarks/profile.py training
+
+Runs under TensorFlow's profiler on the CPU and adds up the time of the operations.
+Those that run side by side count each, so the sum may be above the time on the clock.
+Writes benchmarks/results/profile_KIND.json and prints its tables.
+"""
+
+import argparse
+import collections
+import json
+import os
+import platform
+import re
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+import keras_tnt
+from keras_tnt.training import AdamW
+
+RESULTS = Path(__file__).parent / "results"
+# The first that matches an operation's name says which part it belongs to.
+PARTS = {
+    "optimizer": r"adam",
+    "norms": r"norm(_\d+)?/",
+    "stem": r"(pixel|patch)_embedding",
+    "inner attention": r"inner(_\d+)?/attention",
+    "inner perceptron": r"inner(_\d+)?/feed_forward",
+    "fold": r"/fold",
+    "outer attention": r"attention",
+    "outer perceptron": r"feed_forward",
+}
+STEPS = 3
+
+
+def main():
+    """Profiles, writes, prints."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("kind", choices=("inference", "training"))
+    parser.add_argument("--batch", type=int, default=16)
+    options = parser.parse_args()
+    run = {"inference": inference, "training": training}[options.kind](options.batch)
+    seconds, events = profile(run)
+    record = {
+        "kind": options.kind,
+        "batch": options.batch,
+        "step_ms": 1e3 * seconds,
+        "operations_ms": sums(events, lambda name, kind: kind),
+        "parts_ms": sums(events, part),
+        "load": os.getloadavg()[0],
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "versions": {name: version(name) for name in ("keras", "tensorflow")},
+    }
+    path = RESULTS / f"profile_{options.kind}.json"
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    print(f"A step takes {record['step_ms']:.0f} ms.")
+    for title in ("parts_ms", "operations_ms"):
+        total = sum(record[title].values())
+        print()
+        for name, spent in list(record[title].items())[:16]:
+            print(f"{name:32s} {spent:8.1f} ms {spent / total:5.0%}")
+
+
+def inference(batch):
+    """A forward pass, traced for any batch as an export is."""
+    model = keras_tnt.TNTSmall(weights=None)
+    images = tf.random.uniform((batch, 224, 224, 3), maxval=255)
+    spec = tf.TensorSpec((None, 224, 224, 3))
+    function = tf.function(lambda x: model(x, training=False), [spec], autograph=False)
+    return lambda: function(images).numpy()
+
+
+def training(batch):
+    """A training step of `model.fit`."""
+    model = keras_tnt.TNTSmall(weights=None, drop_path_rate=0.1)
+    model.compile(AdamW(1e-3), keras.losses.SparseCategoricalCrossentropy())
+    images = np.random.default_rng(0).uniform(0, 255, (batch, 224, 224, 3))
+    labels = np.zeros(batch, "int64")
+    return lambda: model.train_on_batch(images, labels)
+
+
+def profile(run):
+    """Seconds of a step, and the operations: name, kind, milliseconds a step."""
+    run()
+    run()
+    with tempfile.TemporaryDirectory() as folder:
+        with tf.profiler.experimental.Profile(folder):
+            started = time.perf_counter()
+            for _ in range(STEPS):
+                run()
+            seconds = (time.perf_counter() - started) / STEPS
+        space = xplane_pb2.XSpace()
+        space.ParseFromString(next(Path(folder).rglob("*.xplane.pb")).read_bytes())
+    events = []
+    for plane in space.planes:
+        for line in plane.lines:
+            for event in line.events:
+                # An operation's event is called NAME:KIND; others have other signs.
+                full = plane.event_metadata[event.metadata_id].name
+                name, _, kind = full.rpartition(":")
+                if re.fullmatch(r"[\w./-]+", name) and re.fullmatch(r"\w+", kind):
+                    events.append((name, kind, event.duration_ps / 1e9 / STEPS))
+    return seconds, events
+
+
+def sums(events, key):
+    """Milliseconds by a key, the largest first."""
+    totals = collections.Counter()
+    for name, kind, spent in events:
+        totals[key(name, kind)] += spent
+    return dict(totals.most_common())
+
+
+def part(name, kind):
+    """The part of the model that an operation belongs to."""
+    found = (known for known, sign in PARTS.items() if re.search(sign, name.lower()))
+    return next(found, "other")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""TNT-S of keras_tnt, timed on request; started by vs_timm.py."""
+
+import os
+import sys
+import tempfile
+import time
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["OMP_NUM_THREADS"] = "2"
+
+import keras
+import numpy as np
+import protocol
+import tensorflow as tf
+
+tf.config.threading.set_intra_op_parallelism_threads(2)
+
+import keras_tnt
+from keras_tnt.export import export_model
+from keras_tnt.export.formats import load_exported
+from keras_tnt.training import AdamW
+
+S_1 = (1, 4, 8, 12)
+
+
+def build(weights, **options):
+    """TNT-S with the weights that timm's has."""
+    model = keras_tnt.TNTSmall(weights=None, include_preprocessing=False, **options)
+    if "inner_blocks" not in options:
+        keras_tnt.load_weights(model, weights)
+    return model
+
+
+def predict(images, weights, **options):
+    """`model.predict` of a batch."""
+    model = build(weights, **options)
+    return lambda: model.predict(images, batch_size=len(images), verbose=0)
+
+
+def exported(images, file_format, precision):
+    """A model exported by keras_tnt, in its own runtime."""
+    # Exports have the scaling of pixels inside; weights do not change their speed.
+    model = keras_tnt.TNTSmall(weights=None)
+    pixels = (images + 1) * 127.5
+    folder = tempfile.mkdtemp()
+    result = export_model(
+        model, f"{folder}/model", file_format, precision, calibration=pixels[:4]
+    )
+    runtime = load_exported(result.path, file_format)
+    return lambda: runtime.predict_on_batch(pixels)
+
+
+def train(images, weights, **options):
+    """A training step as `model.fit` does it, AdamW included."""
+    model = build(weights, drop_path_rate=0.1, classifier_activation=None, **options)
+    started = time.perf_counter()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(AdamW(1e-3), loss)
+    labels = np.zeros(len(images), "int64")
+    model.train_on_batch(images, labels)
+    protocol.say(first_step=time.perf_counter() - started)
+    return lambda: model.train_on_batch(images, labels)
+
+
+def product():
+    """The 2048x2048 float32 product that is the machine's measure here."""
+    matrix = tf.random.normal((2048, 2048))
+    multiply = tf.function(lambda x: tf.matmul(x, x))
+    return lambda: multiply(matrix).numpy()
+
+
+def work(kind, batch, weights):
+    """The function to time."""
+    if kind == "product":
+        return product()
+    images = protocol.images(int(batch)).transpose(0, 2, 3, 1)
+    if kind == "predict":
+        return predict(images, weights)
+    if kind == "predict_s1":
+        return predict(images, weights, inner_blocks=S_1)
+    if kind == "train":
+        return train(images, weights)
+    if kind == "train_remat":
+        return train(images, weights, remat=True)
+    return exported(images, *kind.split("-"))
+
+
+protocol.serve(work(*sys.argv[1:]))
