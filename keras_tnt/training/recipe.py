@@ -58,8 +58,8 @@ class Recipe:
         remat: whether to compute blocks again in the backward pass, to save memory.
         jit_compile: whether to compile the step with XLA; not on several devices,
             where Keras refuses it (TPUs always do it).
-        steps_per_execution: steps between two looks at the results; more is faster on
-            TPUs. Must divide the steps of an epoch.
+        steps_per_execution: steps between two looks at the results; one device only.
+            Must divide the steps of an epoch.
         deterministic: whether the same run gives the same bits; slower.
         seed: of weights, order, augmentation and dropout.
         checkpoint_every: steps from one checkpoint to the next.

@@ -138,7 +138,12 @@ def count_steps(recipe, source, strategy):
             f"{recipe.train_split!r}. Lower batch_size."
         )
     if replicas > 1:
-        for name, off in (("accumulation_steps", 1), ("jit_compile", False)):
+        alone = {
+            "accumulation_steps": 1,
+            "jit_compile": False,
+            "steps_per_execution": 1,
+        }
+        for name, off in alone.items():
             if getattr(recipe, name) != off:
                 raise ValueError(
                     f"Keras has no {name} on several devices, and there are {replicas}."

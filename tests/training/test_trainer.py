@@ -213,6 +213,7 @@ def test_what_cannot_work_is_said_before_the_first_step(
         ({"batch_size": 1}, "must be a multiple of their number, 2: take 2"),
         ({"accumulation_steps": 3}, "no accumulation_steps on several devices"),
         ({"jit_compile": True}, "no jit_compile on several devices"),
+        ({"steps_per_execution": 5}, "no steps_per_execution on several devices"),
     ],
 )
 def test_what_cannot_work_on_two_devices(changes, message, tmp_path):
