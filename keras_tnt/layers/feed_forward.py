@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_tnt.layers import islands
 from keras_tnt.layers.composite import CompositeLayer
 
 
@@ -71,9 +72,7 @@ class FeedForward(CompositeLayer):
                 f"{self.name}: mlp_ratio must give at least one hidden unit, got "
                 f"mlp_ratio={self.mlp_ratio} for width {dim}."
             )
-        self.intermediate_dense = self._dense(
-            units, "intermediate_dense", activation=gelu
-        )
+        self.intermediate_dense = self._dense(units, "intermediate_dense")
         self.intermediate_dense.build((None, dim))
         self.output_dense = self._dense(dim, "output_dense")
         self.output_dense.build((None, units))
@@ -82,6 +81,7 @@ class FeedForward(CompositeLayer):
         """Applies the perceptron; see the class for shapes."""
         _, *tokens, dim = inputs.shape
         rows = self.intermediate_dense(ops.reshape(inputs, (-1, dim)))
+        rows = islands.gelu(rows) if islands.pays(training) else gelu(rows)
         rows = self.intermediate_dropout(rows, training=training)
         rows = self.output_dense(rows)
         rows = self.output_dropout(rows, training=training)

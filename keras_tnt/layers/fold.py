@@ -22,8 +22,9 @@ class FoldingLayer(CompositeLayer):
         self.fold_dense.build((None, features))
         self.fold_output_norm.build((None, outer_dim))
 
-    def _fold(self, pixels):
+    def _fold(self, pixels, training):
         """Takes pixels ``(…, pixels, inner_dim)`` to rows, one for each patch."""
         *_, per_patch, inner_dim = pixels.shape
-        rows = self.fold_input_norm(ops.reshape(pixels, (-1, per_patch * inner_dim)))
-        return self.fold_output_norm(self.fold_dense(rows))
+        rows = ops.reshape(pixels, (-1, per_patch * inner_dim))
+        rows = self.fold_input_norm(rows, training=training)
+        return self.fold_output_norm(self.fold_dense(rows), training=training)

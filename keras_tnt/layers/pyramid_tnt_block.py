@@ -134,7 +134,7 @@ class PyramidTNTBlock(FoldingLayer):
             pixels, training=training, return_attention_scores=True
         )
         patches = patches + ops.reshape(
-            self._fold(pixels), (-1, rows, columns, patches.shape[-1])
+            self._fold(pixels, training), (-1, rows, columns, patches.shape[-1])
         )
         pixels = ops.reshape(pixels, (-1, rows, columns, per_patch, inner_dim))
         patches, outer_scores = self.outer(

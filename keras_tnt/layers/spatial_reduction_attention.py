@@ -28,6 +28,7 @@ class SpatialReductionAttention(CompositeLayer):
         patches: floating-point tensor ``(batch, rows, columns, dim)``.
         position_bias: floating-point tensor ``(1, num_heads, patches, pooled
             patches)``, both counted in row-major order.
+        training: handed to the norm.
         return_attention_scores: whether to return ``(outputs, scores)``, where
             scores, ``(batch, num_heads, patches, pooled patches)``, hold the weight
             that each query (third axis) gives each key (last axis); rows sum to one.
@@ -88,7 +89,9 @@ class SpatialReductionAttention(CompositeLayer):
     def _keys(self, rows, columns):
         return (rows // self.sr_ratio) * (columns // self.sr_ratio)
 
-    def call(self, patches, position_bias, return_attention_scores=False):
+    def call(
+        self, patches, position_bias, training=None, return_attention_scores=False
+    ):
         """Attends; see the class for shapes."""
         _, rows, columns, dim = patches.shape
         heads = (self.num_heads, dim // self.num_heads)
@@ -96,7 +99,7 @@ class SpatialReductionAttention(CompositeLayer):
         query = self.query(ops.reshape(patches, (-1, dim)))
         query = ops.reshape(query, (-1, rows * columns, *heads))
         query = ops.transpose(query, (0, 2, 1, 3))
-        key_value = self.key_value(self._reduce(patches))
+        key_value = self.key_value(self._reduce(patches, training))
         key_value = ops.reshape(key_value, (-1, self._keys(rows, columns), 2, *heads))
         key, value = ops.unstack(ops.transpose(key_value, (2, 0, 3, 1, 4)), 2, axis=0)
         scores = ops.matmul(query * heads[1] ** -0.5, ops.transpose(key, (0, 1, 3, 2)))
@@ -109,14 +112,14 @@ class SpatialReductionAttention(CompositeLayer):
         outputs = ops.reshape(outputs, (-1, rows, columns, dim))
         return (outputs, scores) if return_attention_scores else outputs
 
-    def _reduce(self, patches):
+    def _reduce(self, patches, training):
         """What keys and values are made of, as rows."""
         dim, ratio = patches.shape[-1], self.sr_ratio
         if ratio == 1:
             return ops.reshape(patches, (-1, dim))
         pooled = ops.average_pool(patches, ratio, ratio, data_format="channels_last")
         rows = self.reduction_dense(ops.reshape(pooled, (-1, dim)))
-        return self.reduction_norm(rows)
+        return self.reduction_norm(rows, training=training)
 
     def get_config(self):
         """Returns the constructor's arguments."""

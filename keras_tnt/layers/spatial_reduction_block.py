@@ -95,11 +95,13 @@ class SpatialReductionBlock(CompositeLayer):
 
     def _apply(self, patches, position_bias, training):
         """The patches and the attention scores."""
+        x = self.attention_norm(patches, training=training)
         attended, scores = self.attention(
-            self.attention_norm(patches), position_bias, return_attention_scores=True
+            x, position_bias, training=training, return_attention_scores=True
         )
         x = patches + self.attention_drop_path(attended, training=training)
-        hidden = self.feed_forward(self.feed_forward_norm(x), training=training)
+        hidden = self.feed_forward_norm(x, training=training)
+        hidden = self.feed_forward(hidden, training=training)
         return x + self.feed_forward_drop_path(hidden, training=training), scores
 
     def get_config(self):

@@ -20,6 +20,7 @@ class SqueezeExcitation(CompositeLayer):
 
     Call arguments:
         inputs: floating-point tensor ``(batch, tokens, dim)``.
+        training: handed to the norm.
 
     Raises:
         ValueError: if the hidden layer would have no unit.
@@ -51,9 +52,9 @@ class SqueezeExcitation(CompositeLayer):
         self.expand_dense = self._dense(dim, "expand_dense", activation="tanh")
         self.expand_dense.build((None, units))
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         """Reweights the channels; see the class for the equation."""
-        squeezed = self.norm(ops.mean(inputs, axis=1))
+        squeezed = self.norm(ops.mean(inputs, axis=1), training=training)
         excitation = self.expand_dense(self.reduce_dense(squeezed))
         return inputs + ops.expand_dims(excitation, 1) * inputs
 

@@ -126,7 +126,8 @@ class TNTBlock(FoldingLayer):
         pixels, inner_scores = self.inner(
             pixels, training=training, return_attention_scores=True
         )
-        folded = ops.reshape(self._fold(pixels), (-1, num_patches, patches.shape[-1]))
+        folded = self._fold(pixels, training)
+        folded = ops.reshape(folded, (-1, num_patches, patches.shape[-1]))
         # The class token, which comes first, gets nothing.
         patches = patches + ops.pad(folded, ((0, 0), (1, 0), (0, 0)))
         pixels = ops.reshape(pixels, (-1, num_patches, per_patch, inner_dim))

@@ -109,13 +109,15 @@ class TransformerBlock(CompositeLayer):
 
     def _apply(self, inputs, training):
         """The tokens and the attention scores."""
+        x = self.attention_norm(inputs, training=training)
         attended, scores = self.attention(
-            self.attention_norm(inputs), training=training, return_attention_scores=True
+            x, training=training, return_attention_scores=True
         )
         x = inputs + self.attention_drop_path(attended, training=training)
-        hidden = self.feed_forward(self.feed_forward_norm(x), training=training)
+        hidden = self.feed_forward_norm(x, training=training)
+        hidden = self.feed_forward(hidden, training=training)
         if self.squeeze_excitation:
-            hidden = self.squeeze_excitation(hidden)
+            hidden = self.squeeze_excitation(hidden, training=training)
         return x + self.feed_forward_drop_path(hidden, training=training), scores
 
     def get_config(self):

@@ -1,0 +1,113 @@
+"""Training arithmetic that XLA fuses on CPUs, in islands of an otherwise plain graph.
+
+TensorFlow runs each element-wise operation by itself, and reads and writes the whole
+tensor every time: the gradient of a GELU alone takes ten such passes. Compiled together
+they are one pass each way, and nothing but the input is kept for the gradient. The
+products between them stay with oneDNN, which is faster at them than XLA. Inference has
+no islands: there oneDNN fuses norms and GELUs already, and TensorFlow Serving has no
+XLA on CPUs.
+"""
+
+import functools
+import math
+
+import keras
+import tensorflow as tf
+
+compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
+
+
+def pays(training):
+    """Whether islands are the fast way: training on TensorFlow, without accelerators.
+
+    With GPUs or TPUs, Keras compiles the whole step by default.
+
+    Args:
+        training: whether the layer is training.
+
+    Returns:
+        A bool.
+    """
+    return bool(
+        training
+        and keras.backend.backend() == "tensorflow"
+        and not tf.config.list_physical_devices("GPU")
+        and not tf.config.list_logical_devices("TPU")
+    )
+
+
+@tf.custom_gradient
+def gelu(x):
+    """Exact GELU; see `keras_tnt.layers.gelu`.
+
+    Args:
+        x: floating-point tensor of static rank.
+
+    Returns:
+        A tensor of the same shape and dtype.
+    """
+    return _gelu(x), lambda upstream: _gelu_gradient(x, upstream)
+
+
+def layer_norm(x, gamma, beta, epsilon):
+    """Layer norm of rows, computed in float32.
+
+    Args:
+        x: floating-point tensor ``(rows, dim)``.
+        gamma: float32 tensor ``(dim,)``.
+        beta: float32 tensor ``(dim,)``.
+        epsilon: what is added to the variance.
+
+    Returns:
+        A tensor of the shape and dtype of ``x``.
+    """
+
+    @tf.custom_gradient
+    def normalize(x, gamma, beta):
+        return (
+            _layer_norm(x, gamma, beta, epsilon),
+            lambda upstream: _layer_norm_gradients(x, gamma, upstream, epsilon),
+        )
+
+    return normalize(x, gamma, beta)
+
+
+@compiled
+def _gelu(x):
+    return 0.5 * x * (1 + tf.math.erf(x * math.sqrt(0.5)))
+
+
+@compiled
+def _gelu_gradient(x, upstream):
+    share = 0.5 * (1 + tf.math.erf(x * math.sqrt(0.5)))
+    density = tf.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+    return upstream * (share + x * density)
+
+
+@compiled
+def _layer_norm(x, gamma, beta, epsilon):
+    normalized, _ = _normalized(x, epsilon)
+    return tf.cast(normalized * gamma + beta, x.dtype)
+
+
+@compiled
+def _layer_norm_gradients(x, gamma, upstream, epsilon):
+    normalized, scale = _normalized(x, epsilon)
+    upstream = tf.cast(upstream, tf.float32)
+    direct = upstream * gamma
+    along = tf.reduce_mean(direct * normalized, axis=-1, keepdims=True)
+    mean = tf.reduce_mean(direct, axis=-1, keepdims=True)
+    return (
+        tf.cast(scale * (direct - mean - normalized * along), x.dtype),
+        tf.reduce_sum(upstream * normalized, axis=0),
+        tf.reduce_sum(upstream, axis=0),
+    )
+
+
+def _normalized(x, epsilon):
+    """Rows with mean 0 and variance 1, and what they were multiplied by."""
+    x = tf.cast(x, tf.float32)
+    centered = x - tf.reduce_mean(x, axis=-1, keepdims=True)
+    variance = tf.reduce_mean(centered * centered, axis=-1, keepdims=True)
+    scale = tf.math.rsqrt(variance + epsilon)
+    return centered * scale, scale
