@@ -25,8 +25,12 @@ def small(**arguments):
     [
         ({}, 91_879),
         ({"se_ratio": 0.25, "qkv_bias": True}, 94_855),
-        ({"inner_blocks": (2,)}, 80_335),
-        ({"patch_size": 8, "inner_stride": 2, "input_shape": (16, 24, 1)}, 90_703),
+        pytest.param({"inner_blocks": (2,)}, 80_335, marks=pytest.mark.slow),
+        pytest.param(
+            {"patch_size": 8, "inner_stride": 2, "input_shape": (16, 24, 1)},
+            90_703,
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_small_models_pass_the_checks(arguments, parameters, tmp_path):

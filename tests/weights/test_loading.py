@@ -36,9 +36,13 @@ def timm_file(tmp_path):
     ("manifest", "builder"),
     [
         ("official/tnt_s_patch16_224", keras_tnt.TNTSmall),
-        ("official/tnt_b_patch16_224", keras_tnt.TNTBase),
         ("timm/tnt_s_patch16_224.in1k", keras_tnt.TNTSmall),
-        ("timm/tnt_b_patch16_224.in1k", keras_tnt.TNTBase),
+        pytest.param(
+            "official/tnt_b_patch16_224", keras_tnt.TNTBase, marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "timm/tnt_b_patch16_224.in1k", keras_tnt.TNTBase, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_published_sizes_load_and_come_back_exactly(manifest, builder, tmp_path):
@@ -439,6 +443,7 @@ class TestPyTorchFiles:
         unchanged(small(), tmp_path / "notes.pth", r"found \['epoch', 'best'\]")
 
 
+@pytest.mark.slow
 def test_imagenet_weights_come_from_the_hub(tmp_path):
     """A user's `TNTSmall()` against a hub on loopback, then offline from the cache."""
     source = tmp_path / "source.safetensors"
