@@ -66,10 +66,7 @@ def run(options):
     scores = classifier.model.predict_on_batch(image[None])[0]
     best = scores.argmax()
     title = f"{classifier.class_names[best]} {scores[best]:.0%}"
-    if options.out:
-        folder = RunFolder.create(options.out).path
-    else:
-        folder = RunFolder.create_next("attention").path
+    folder = RunFolder.create_or_next(options.out, "attention").path
     draw_overlays(maps, image, blocks, folder / "overlay.png", title)
     draw_heads(maps, image, blocks, folder / "heads.png")
     print(f"{folder / 'overlay.png'}  what blocks {_list(blocks)} attend to")

@@ -68,10 +68,7 @@ def run(options):
         "machine": describe_machine(),
         "measurements": [measured._asdict() for measured in measurements],
     }
-    if options.out:
-        folder = RunFolder.create(options.out).path
-    else:
-        folder = RunFolder.create_next("benchmark").path
+    folder = RunFolder.create_or_next(options.out, "benchmark").path
     (folder / "benchmark.json").write_text(json.dumps(record, indent=1) + "\n")
     draw_speed(measurements, folder / "benchmark.png")
     if options.json:

@@ -30,10 +30,7 @@ def run(options):
     given = {"epochs": options.epochs, "seed": options.seed}
     changes = {name: value for name, value in given.items() if value is not None}
     recipe = dataclasses.replace(fashion_mnist_demo(), **changes)
-    if options.out:
-        run = RunFolder.create(options.out)
-    else:
-        run = RunFolder.create_next("runs/demo")
+    run = RunFolder.create_or_next(options.out, "runs/demo")
     start = time.monotonic()
     result = run_demo(run, recipe)
     print(

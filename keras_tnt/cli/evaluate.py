@@ -45,10 +45,7 @@ def run(options):
         options.skip_broken,
         verbose=int(sys.stdout.isatty() and not options.json),
     )
-    if options.out:
-        folder = RunFolder.create(options.out).path
-    else:
-        folder = RunFolder.create_next("evaluation").path
+    folder = RunFolder.create_or_next(options.out, "evaluation").path
     write_report(report, folder)
     figures = {name: getattr(report, name) for name in ("pictures", "top_1", "top_5")}
     figures["broken"] = len(source.broken)

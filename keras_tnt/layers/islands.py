@@ -17,6 +17,15 @@ import tensorflow as tf
 compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
 
 
+def on_cpus():
+    """Whether TensorFlow computes here, and without accelerators."""
+    return (
+        keras.backend.backend() == "tensorflow"
+        and not tf.config.list_physical_devices("GPU")
+        and not tf.config.list_logical_devices("TPU")
+    )
+
+
 def pays(training):
     """Whether islands are the fast way: training on TensorFlow, without accelerators.
 
@@ -28,12 +37,7 @@ def pays(training):
     Returns:
         A bool.
     """
-    return bool(
-        training
-        and keras.backend.backend() == "tensorflow"
-        and not tf.config.list_physical_devices("GPU")
-        and not tf.config.list_logical_devices("TPU")
-    )
+    return bool(training) and on_cpus()
 
 
 @tf.custom_gradient

@@ -50,11 +50,17 @@ class LayerNorm(keras.layers.LayerNormalization):
             return self._textbook(inputs)
         if not self._fusible(inputs):
             return super().call(inputs)
+        gamma, beta = tf.cast(self.gamma, "float32"), tf.cast(self.beta, "float32")
         if islands.pays(training):
             rows = tf.reshape(inputs, (-1, inputs.shape[-1]))
-            gamma, beta = tf.cast(self.gamma, "float32"), tf.cast(self.beta, "float32")
             rows = islands.layer_norm(rows, gamma, beta, self.epsilon)
-            return tf.cast(tf.reshape(rows, tf.shape(inputs)), self.compute_dtype)
+            outputs = tf.reshape(rows, tf.shape(inputs))
+        else:
+            outputs = self._normalized(inputs) * gamma + beta
+        return tf.cast(outputs, self.compute_dtype)
+
+    def _normalized(self, inputs):
+        """What TensorFlow's graph optimizer recognizes, before scale and shift."""
         x = tf.cast(inputs, "float32")
         shape = tf.shape(x)
         rows = tf.reduce_prod(shape[:-1])
@@ -71,11 +77,10 @@ class LayerNorm(keras.layers.LayerNormalization):
             data_format="NCHW",
             is_training=True,
         ).y
-        gamma, beta = tf.cast(self.gamma, "float32"), tf.cast(self.beta, "float32")
-        outputs = tf.reshape(normalized, shape) * gamma + beta
-        return tf.cast(outputs, self.compute_dtype)
+        return tf.reshape(normalized, shape)
 
     def _textbook(self, inputs):
+        """What other runtimes' converters recognize."""
         x = ops.cast(inputs, "float32")
         centered = x - ops.mean(x, self.axis, keepdims=True)
         variance = ops.mean(ops.square(centered), self.axis, keepdims=True)
@@ -90,17 +95,15 @@ class LayerNorm(keras.layers.LayerNormalization):
 
     def _fusible(self, inputs):
         return (
-            keras.backend.backend() == "tensorflow"
+            islands.on_cpus()
             and self.axis in (-1, [-1], [len(inputs.shape) - 1])
             and inputs.dtype != "float64"
-            and not tf.config.list_physical_devices("GPU")
-            and not tf.config.list_logical_devices("TPU")
         )
 
 
 @contextlib.contextmanager
 def portable_norms():
-    """Has layer norms traced in Keras's formula, for runtimes other than TensorFlow.
+    """Has layer norms traced as in textbooks, for runtimes other than TensorFlow.
 
     Their converters fuse that formula, not the one for TensorFlow's optimizer.
 

@@ -96,6 +96,11 @@ class RunFolder:
             candidate = path.with_name(f"{path.name}-{number}")
         return cls.create(candidate)
 
+    @classmethod
+    def create_or_next(cls, path, default):
+        """Makes the folder that was asked for, or the next one of a default name."""
+        return cls.create(path) if path else cls.create_next(default)
+
     def begin(self, recipe, class_names):
         """Begins a run in a new or empty folder, or finds the same run in it.
 
