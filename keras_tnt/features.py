@@ -1,11 +1,9 @@
 """Feature maps of a TNT's blocks, for segmentation, detection and other dense tasks."""
 
-import re
-
 import keras
 
-from keras_tnt.layers import PyramidStem
-from keras_tnt.models.nested import find_tnt, from_model_input
+from keras_tnt.models.nested import find_tnt, from_model_input, model_to, stages
+from keras_tnt.weights import upstream
 from keras_tnt.weights.checks import patch_grid
 
 BLOCKS = (3, 6, 9, 12)  # what the paper gives Faster R-CNN
@@ -53,9 +51,8 @@ def feature_extractor(model, blocks=None, class_token=False, final_norm=False):
         {'block_2': (None, 2, 4, 48), 'block_4': (None, 2, 4, 48)}
     """
     tnt = find_tnt(model)
-    is_pyramid = any(isinstance(layer, PyramidStem) for layer in tnt.layers)
-    layers = _chosen(tnt, "stage" if is_pyramid else "block", blocks)
-    if not is_pyramid:
+    layers = _chosen(tnt, blocks)
+    if not stages(tnt):
         outputs = _tnt_features(tnt, layers, class_token, final_norm)
     elif class_token:
         raise ValueError(
@@ -64,22 +61,18 @@ def feature_extractor(model, blocks=None, class_token=False, final_norm=False):
         )
     else:
         outputs = _pyramid_features(tnt, layers, final_norm)
-    images = keras.utils.get_source_inputs(next(iter(outputs.values())))
-    images = images[0] if len(images) == 1 else images
-    return from_model_input(model, keras.Model(images, outputs, name="features"))
+    return from_model_input(model, model_to(outputs, "features"))
 
 
-def _chosen(tnt, kind, blocks):
+def _chosen(tnt, blocks):
     """The blocks or stages of these numbers."""
-    found = {}
-    for layer in tnt.layers:
-        if match := re.fullmatch(rf"{kind}_(\d+)", layer.name):
-            found[int(match[1])] = layer
-    default = BLOCKS if kind == "block" else tuple(sorted(found))
+    kind = "stage" if stages(tnt) else "block"
+    found = dict(enumerate(stages(tnt) or upstream.blocks(tnt), start=1))
+    default = BLOCKS if kind == "block" else tuple(found)
     blocks = default if blocks is None else tuple(blocks)
     if not blocks or not set(blocks) <= set(found):
         raise ValueError(
-            f"{tnt.name!r} has the {kind}s {', '.join(map(str, sorted(found)))}, and "
+            f"{tnt.name!r} has the {kind}s {', '.join(map(str, found))}, and "
             f"blocks={blocks} was asked for. Choose among those."
         )
     return [found[number] for number in blocks]

@@ -73,6 +73,22 @@ def show_image(axis, image):
         axis.imshow(image.astype("uint8"))
 
 
+def without_ticks(axes):
+    """Takes the ticks off axes.
+
+    Args:
+        axes: an array of a figure's axes.
+
+    Example:
+        >>> from keras_tnt.figures import new_figure, without_ticks
+        >>> _, axes = new_figure(1, 2, (2, 2))
+        >>> without_ticks(axes)
+    """
+    for axis in axes.flat:
+        axis.set_xticks([])
+        axis.set_yticks([])
+
+
 def save_figure(figure, path):
     """Writes a figure as a PNG file, whole or not at all.
 

@@ -4,14 +4,14 @@ import csv
 
 import numpy as np
 
-from keras_tnt.explain import attention_maps, class_token_map
+from keras_tnt.explain import attention_maps, block_map, on_pixel_grid
 from keras_tnt.figures import (
     new_figure,
     require_matplotlib,
     save_figure,
     show_image,
+    without_ticks,
 )
-from keras_tnt.weights.checks import patch_grid
 
 __all__ = [
     "draw_attention",
@@ -125,11 +125,10 @@ def draw_attention(model, images, titles, path):
             f"Model {model.name!r} has no inner transformer, so there is no attention "
             "inside its patches to draw; keras_tnt.attention_maps gives the outer one."
         )
-    grid = patch_grid(model)
-    class_maps = class_token_map(maps.outer[max(maps.outer)], grid)
+    grid = maps.grids[1]
+    class_maps = block_map(maps, max(maps.outer))
     inner = maps.inner[max(maps.inner)].mean(axis=2)  # mean of the heads
-    received = inner.mean(axis=2)  # mean of the queries
-    side = round(received.shape[-1] ** 0.5)
+    received = on_pixel_grid(inner.mean(axis=2))  # mean of the queries
     height, width = images.shape[1] // grid[0], images.shape[2] // grid[1]
 
     figure, axes = new_figure(len(images), 5, (2, 2.1), each=True)
@@ -148,10 +147,8 @@ def draw_attention(model, images, titles, path):
         row[1].imshow(overlay, cmap="inferno", alpha=0.6, vmin=0, vmax=1)
         row[2].imshow(weights, cmap="inferno", vmin=0, vmax=1)
         show_image(row[3], image[top : top + height, left : left + width])
-        row[4].imshow(pixels[best].reshape(side, side), cmap="inferno")
-        for axis in row:
-            axis.set_xticks([])
-            axis.set_yticks([])
+        row[4].imshow(pixels[best], cmap="inferno")
+    without_ticks(axes)
     save_figure(figure, path)
 
 

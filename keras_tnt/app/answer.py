@@ -7,11 +7,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_tnt.explain import attention_maps, class_token_map
+from keras_tnt.explain import attention_maps, block_map
 from keras_tnt.images import preprocess_input
 from keras_tnt.layers import PixelEmbedding
 from keras_tnt.predict import classify, prepare
-from keras_tnt.weights.checks import patch_grid
 
 VIEW = 448  # pixels of the longer side of the picture shown
 
@@ -114,9 +113,8 @@ def has_attention(model):
 
 
 def _class_token_maps(model, inputs):
-    outer = attention_maps(model, inputs).outer
-    grid = patch_grid(model)
-    return np.stack([class_token_map(outer[block], grid)[0] for block in sorted(outer)])
+    maps = attention_maps(model, inputs)
+    return np.stack([block_map(maps, block)[0] for block in sorted(maps.outer)])
 
 
 def _view(classifier, image):

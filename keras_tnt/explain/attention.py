@@ -2,10 +2,9 @@
 
 from typing import NamedTuple
 
-import keras
 import numpy as np
 
-from keras_tnt.explain.walk import walk
+from keras_tnt.explain.walk import as_float32, walk
 
 
 class AttentionMaps(NamedTuple):
@@ -107,5 +106,5 @@ def attention_rollout(maps):
 
 def _rows(scores):
     """Half-precision rows sum to one but for rounding; here they do so exactly."""
-    scores = keras.ops.convert_to_numpy(keras.ops.cast(scores, "float32"))
+    scores = as_float32(scores)
     return scores / scores.sum(axis=-1, keepdims=True)

@@ -13,7 +13,7 @@ from keras_tnt.explain.maps import (
     on_pixel_grid,
     same_place,
 )
-from keras_tnt.figures import new_figure, save_figure, show_image
+from keras_tnt.figures import new_figure, save_figure, show_image, without_ticks
 
 INSIDE = ("pixels by pixels", "what each pixel attends to", "attended to by all")
 HEAT = {"cmap": "inferno", "vmin": 0, "vmax": 1}
@@ -178,10 +178,3 @@ def _axes_size(size, side):
     """Width and height in inches for an image, with its title."""
     height, width = size
     return side, side * height / width + 0.25
-
-
-def without_ticks(axes):
-    """Takes the ticks off all axes."""
-    for axis in axes.flat:
-        axis.set_xticks([])
-        axis.set_yticks([])

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from keras_tnt.explain.draw_attention import show_overlay, without_ticks
+from keras_tnt.explain.draw_attention import show_overlay
 from keras_tnt.explain.features import features_to_rgb, pixel_map, tsne
 from keras_tnt.explain.maps import resize_maps
-from keras_tnt.figures import new_figure, save_figure, show_image
+from keras_tnt.figures import new_figure, save_figure, show_image, without_ticks
 
 
 def draw_features(features, images, blocks, path):

@@ -3,10 +3,9 @@
 import math
 from typing import NamedTuple
 
-import keras
 import numpy as np
 
-from keras_tnt.explain.walk import walk
+from keras_tnt.explain.walk import as_float32, walk
 
 
 class BlockFeatures(NamedTuple):
@@ -47,12 +46,12 @@ def block_features(model, images):
     """
     features = BlockFeatures({}, {})
     for block, step in enumerate(walk(model, images), start=1):
-        patches = _float32(step.patches)
+        patches = as_float32(step.patches)
         patches = patches[:, patches.shape[1] - math.prod(step.grid) :]
         shape = (len(patches), *step.grid, -1)
         features.patches[block] = patches.reshape(shape)
         if step.pixels is not None:
-            features.pixels[block] = _float32(step.pixels)
+            features.pixels[block] = as_float32(step.pixels)
     return features
 
 
@@ -169,7 +168,3 @@ def tsne(features, seed=0):
     # One thread: beside TensorFlow's own, those of OpenMP wait for each other.
     with threadpool_limits(1):
         return layout.fit_transform(np.asarray(features, "float32"))
-
-
-def _float32(tensor):
-    return keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32"))

@@ -4,8 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_tnt.explain.walk import stages
-from keras_tnt.models.nested import find_tnt
+from keras_tnt.models.nested import call_again, find_tnt, stages
 from keras_tnt.weights import upstream
 from keras_tnt.weights.checks import patch_grid
 
@@ -158,12 +157,7 @@ def _rebuild(model, changed):
             return changed[layer](layer, *inputs, **options)
         return layer(*inputs, **options)
 
-    # As in keras_tnt.models.nested: the copy of the graph is not kept.
-    return keras.models.clone_model(
-        keras.Model(_single(model.inputs), _single(model.outputs)),
-        clone_function=lambda layer: layer,
-        call_function=call,
-    )
+    return call_again(model, call)
 
 
 def _without_activation(layer, inputs, **options):
@@ -191,7 +185,3 @@ def _of_classes(scores, classes):
             f"Expected classes from 0 to {scores.shape[-1] - 1}, got {classes.tolist()}"
         )
     return tf.gather(scores, classes, batch_dims=1)
-
-
-def _single(tensors):
-    return tensors[0] if len(tensors) == 1 else tensors

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from keras_tnt.layers import PyramidStage, PyramidTNTBlock, TNTBlock
-from keras_tnt.models.nested import find_tnt, from_model_input
+from keras_tnt.layers import PyramidTNTBlock, TNTBlock
+from keras_tnt.models.nested import find_tnt, from_model_input, stages
 from keras_tnt.weights import upstream
 from keras_tnt.weights.checks import patch_grid
 
@@ -96,9 +96,9 @@ def _walk_pyramid(model, pixels, patches):
             )
 
 
-def stages(model):
-    """Returns the stages of a PyramidTNT from first to last; a TNT has none."""
-    return [layer for layer in model.layers if isinstance(layer, PyramidStage)]
+def as_float32(tensor):
+    """Returns a tensor of any precision as a float32 array."""
+    return keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32"))
 
 
 def _flatten_grid(tokens):

@@ -4,7 +4,7 @@ import itertools
 
 import keras
 
-from keras_tnt.layers import PixelEmbedding, PyramidStem
+from keras_tnt.layers import PixelEmbedding, PyramidStage, PyramidStem
 
 
 def find_tnt(model):
@@ -98,8 +98,7 @@ def _paths(model, seen):
 
 def _from_outer_input(outer, inner, part):
     """``part``, on the input of ``inner``, as a model on the input of ``outer``."""
-    inputs = getattr(outer, "inputs", None)
-    if not inputs:
+    if not getattr(outer, "inputs", None):
         raise ValueError(
             f"Model {outer.name!r} is not functional (or not built), so that its input "
             f"cannot be followed to its layer {inner.name!r}. Give that layer, with "
@@ -112,20 +111,48 @@ def _from_outer_input(outer, inner, part):
             outputs.append(part(*args))
         return layer(*args, **kwargs)
 
-    # Keras tells publicly what a layer is called on by calling it again; the layers
-    # are kept, the copy of the graph is not.
-    keras.models.clone_model(
-        keras.Model(inputs, outer.outputs),
-        clone_function=lambda layer: layer,
-        call_function=call,
-    )
+    call_again(outer, call)
     if len(outputs) != 1:
         raise ValueError(
             f"Model {outer.name!r} uses its layer {inner.name!r} on {len(outputs)} "
             f"inputs, and one was expected. Give that layer: "
             f"model.get_layer({inner.name!r})."
         )
-    sources = keras.utils.get_source_inputs(keras.tree.flatten(outputs)[0])
-    return keras.Model(
-        sources[0] if len(sources) == 1 else sources, outputs[0], name=part.name
+    return model_to(outputs[0], part.name)
+
+
+def call_again(model, call):
+    """Calls the layers of a functional model again, as its graph has them.
+
+    Keras tells publicly in no other way what a layer is called on. The layers are the
+    model's own, the graph is a new one.
+
+    Args:
+        model: a functional model.
+        call: function of a layer and its arguments; what it gives takes the place of
+            what the layer gives.
+
+    Returns:
+        A functional `keras.Model` on the inputs of ``model``.
+    """
+    return keras.models.clone_model(
+        keras.Model(_single(model.inputs), _single(model.outputs)),
+        clone_function=lambda layer: layer,
+        call_function=call,
     )
+
+
+def model_to(outputs, name):
+    """Makes a functional model to tensors, from all inputs that they come from."""
+    first = keras.tree.flatten(outputs)[0]
+    inputs = _single(keras.utils.get_source_inputs(first))
+    return keras.Model(inputs, outputs, name=name)
+
+
+def stages(model):
+    """Returns the stages of a PyramidTNT from first to last; a TNT has none."""
+    return [layer for layer in model.layers if isinstance(layer, PyramidStage)]
+
+
+def _single(tensors):
+    return tensors[0] if len(tensors) == 1 else tensors
