@@ -16,7 +16,7 @@ import math
 
 import keras
 import numpy as np
-from scenes import KINDS, SIZE, make_scenes
+from scenes import KINDS, make_scenes, small_tnt
 
 import keras_tnt
 from keras_tnt.pictures import require_matplotlib
@@ -166,18 +166,7 @@ def main():
 
     train = make_scenes("train", options.scenes)
     test = make_scenes("test", 100, seed=1)
-    tnt = keras_tnt.TNT(
-        outer_dim=96,
-        inner_dim=8,
-        depth=4,
-        outer_num_heads=3,
-        inner_num_heads=2,
-        patch_size=8,
-        inner_stride=2,
-        input_shape=(SIZE, SIZE, 1),
-        include_top=False,
-    )
-    model = build(tnt, (1, 2, 3, 4), len(KINDS), levels=(2, 3, 4))
+    model = build(small_tnt(), (1, 2, 3, 4), len(KINDS), levels=(2, 3, 4))
     model.compile(
         optimizer=keras.optimizers.AdamW(1e-3, weight_decay=0.05, global_clipnorm=1.0),
         box_loss="auto",

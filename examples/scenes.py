@@ -1,4 +1,4 @@
-"""Scenes for dense tasks, made from the embedded pictures of clothing.
+"""Scenes for dense tasks, made from the embedded pictures, and a TNT for them.
 
 A few pieces of clothing, of 16 to 28 pixels, on an uneven background: which pixel is of
 what kind, and which box holds what. The examples of segmentation and detection use it.
@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+import keras_tnt
 from keras_tnt import data
 
 KINDS = ("top", "trousers", "dress", "shoe", "bag")
@@ -60,6 +61,21 @@ def make_scenes(split, count, seed=0):
                 scenes.boxes[index, place] = box
                 scenes.kinds[index, place] = kind
     return scenes
+
+
+def small_tnt():
+    """A TNT for scenes, from scratch: four blocks over 6x6 patches."""
+    return keras_tnt.TNT(
+        outer_dim=96,
+        inner_dim=8,
+        depth=4,
+        outer_num_heads=3,
+        inner_num_heads=2,
+        patch_size=8,
+        inner_stride=2,
+        input_shape=(SIZE, SIZE, 1),
+        include_top=False,
+    )
 
 
 def _background(rng):

@@ -15,7 +15,7 @@ import argparse
 
 import keras
 import numpy as np
-from scenes import KINDS, SIZE, make_scenes
+from scenes import KINDS, make_scenes, small_tnt
 
 import keras_tnt
 from keras_tnt.pictures import require_matplotlib
@@ -86,18 +86,7 @@ def main():
     train = make_scenes("train", options.scenes)
     test = make_scenes("test", 300, seed=1)
 
-    tnt = keras_tnt.TNT(
-        outer_dim=96,
-        inner_dim=8,
-        depth=4,
-        outer_num_heads=3,
-        inner_num_heads=2,
-        patch_size=8,
-        inner_stride=2,
-        input_shape=(SIZE, SIZE, 1),
-        include_top=False,
-    )
-    model = build(tnt, 1 + len(KINDS), blocks=(1, 2, 3, 4))
+    model = build(small_tnt(), 1 + len(KINDS), blocks=(1, 2, 3, 4))
     steps = options.epochs * -(-options.scenes // 32)
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, steps, warmup_target=3e-3, warmup_steps=steps // 10

@@ -1,5 +1,6 @@
 """Speed and memory of a model on this machine, whatever its devices."""
 
+import functools
 import os
 import platform
 import resource
@@ -76,31 +77,12 @@ def benchmark(model, batch_sizes=(1, 8, 16, 32), training=True, repetitions=7):
         raise ValueError(
             f"Expected a model of fixed image size, got input {model.input_shape}."
         )
-    rng = np.random.default_rng(0)
-    for batch_size in batch_sizes:
-        images = rng.uniform(0, 255, (batch_size, *model.input_shape[1:]))
-        images = images.astype("float32")
-        yield _measure(
-            "inference",
-            batch_size,
-            repetitions,
-            lambda images=images: model.predict_on_batch(images),
-        )
-    if not training:
-        return
-    model.compile(AdamW(1e-5), "sparse_categorical_crossentropy")
-    # Or the first trace would make the variables, and a second one would follow.
-    model.optimizer.build(model.trainable_variables)
-    for batch_size in batch_sizes:
-        images = rng.uniform(0, 255, (batch_size, *model.input_shape[1:]))
-        images = images.astype("float32")
-        labels = rng.integers(model.output_shape[-1], size=batch_size)
-        yield _measure(
-            "training",
-            batch_size,
-            repetitions,
-            lambda images=images, labels=labels: model.train_on_batch(images, labels),
-        )
+    yield from _measure_all("inference", model, batch_sizes, repetitions)
+    if training:
+        model.compile(AdamW(1e-5), "sparse_categorical_crossentropy")
+        # Or the first trace would make the variables, and a second one would follow.
+        model.optimizer.build(model.trainable_variables)
+        yield from _measure_all("training", model, batch_sizes, repetitions)
 
 
 def describe_machine():
@@ -157,6 +139,17 @@ def draw_speed(measurements, path):
     axis.grid(alpha=0.3)
     axis.legend()
     save_figure(figure, path)
+
+
+def _measure_all(kind, model, batch_sizes, repetitions):
+    rng = np.random.default_rng(0)
+    step = {"inference": model.predict_on_batch, "training": model.train_on_batch}[kind]
+    for batch_size in batch_sizes:
+        images = rng.uniform(0, 255, (batch_size, *model.input_shape[1:]))
+        batch = [images.astype("float32")]
+        if kind == "training":
+            batch.append(rng.integers(model.output_shape[-1], size=batch_size))
+        yield _measure(kind, batch_size, repetitions, functools.partial(step, *batch))
 
 
 def _measure(kind, batch_size, repetitions, run):

@@ -35,7 +35,8 @@ from keras_tnt.explain import (
     most_attended,
     pixel_map,
 )
-from keras_tnt.predict import load_classifier, prepare
+from keras_tnt.explain.maps import some_blocks
+from keras_tnt.predict import classify, load_classifier, prepare
 
 ROOT = Path(__file__).parents[1]
 PHOTO = ROOT / "tests" / "data" / "astronaut_landscape.png"
@@ -53,19 +54,15 @@ def read_clothes(classifier, number):
 
 def titles(classifier, images):
     """Names the best class of each picture."""
-    scores = classifier.model.predict(images, verbose=0)
-    best = scores.argmax(axis=1)
-    return [
-        f"{classifier.class_names[index]} {row[index]:.0%}"
-        for index, row in zip(best, scores, strict=True)
-    ]
+    best = classify(classifier, images, top=1)
+    return [f"{name} {score:.0%}" for ((name, score),) in best]
 
 
 def draw_photo(classifier, folder):
     """Draws attention over the photograph and inside one of its patches."""
     image = prepare(classifier, load_image(PHOTO)).numpy()
     maps = attention_maps(classifier.model, image[None])
-    blocks = chosen_blocks(maps.outer)
+    blocks = some_blocks(maps.outer)
     (title,) = titles(classifier, image[None])
     draw_overlays(maps, image, blocks, folder / "gallery_overlay.png", title)
     draw_heads(maps, image, blocks, folder / "gallery_heads.png")
@@ -109,7 +106,7 @@ def chosen_features(model, images, batch_size=50):
     batches = []
     for start in range(0, len(images), batch_size):
         features = block_features(model, images[start : start + batch_size])
-        blocks = chosen_blocks(features.patches)
+        blocks = some_blocks(features.patches)
         batches.append([{b: part[b] for b in blocks if b in part} for part in features])
     return BlockFeatures(
         *(
@@ -138,11 +135,6 @@ def draw_pixels(features, images, blocks, path):
         for block, value in maps.items()
     }
     draw_layouts(layers, brightness[some], "brightness", path)
-
-
-def chosen_blocks(blocks):
-    """The first, the middle and the last block."""
-    return sorted({1, (1 + max(blocks)) // 2, max(blocks)})
 
 
 def describe(classifier, source):

@@ -4,6 +4,7 @@ import os
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["OMP_NUM_THREADS"] = "2"
@@ -37,12 +38,12 @@ def predict(images, weights, **options):
     return lambda: model.predict(images, batch_size=len(images), verbose=0)
 
 
-def exported(images, file_format, precision):
+def exported(images, weights, file_format, precision):
     """A model exported by keras_tnt, in its own runtime."""
     # Exports have the scaling of pixels inside; weights do not change their speed.
     model = keras_tnt.TNTSmall(weights=None)
     pixels = (images + 1) * 127.5
-    folder = tempfile.mkdtemp()
+    folder = tempfile.mkdtemp(dir=Path(weights).parent)  # which goes with the run
     result = export_model(
         model, f"{folder}/model", file_format, precision, calibration=pixels[:4]
     )
@@ -82,7 +83,7 @@ def work(kind, batch, weights):
         return train(images, weights)
     if kind == "train_remat":
         return train(images, weights, remat=True)
-    return exported(images, *kind.split("-"))
+    return exported(images, weights, *kind.split("-"))
 
 
 protocol.serve(work(*sys.argv[1:]))

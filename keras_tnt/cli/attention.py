@@ -46,8 +46,9 @@ def run(options):
         draw_overlays,
         most_attended,
     )
+    from keras_tnt.explain.maps import some_blocks
     from keras_tnt.figures import require_matplotlib
-    from keras_tnt.predict import load_classifier, prepare
+    from keras_tnt.predict import classify, load_classifier, prepare
     from keras_tnt.training import RunFolder
 
     require_matplotlib()
@@ -57,15 +58,14 @@ def run(options):
     image = prepare(classifier, picture).numpy()
     maps = attention_maps(classifier.model, image[None])
     last = max(maps.outer)
-    blocks = options.blocks or sorted({1, (1 + last) // 2, last})
+    blocks = options.blocks or some_blocks(maps.outer)
     patch = options.patch or most_attended(maps, last)
     for block in blocks:  # errors come before there is a folder
         block_map(maps, block)
     block_map(maps, 1, patch)
 
-    scores = classifier.model.predict_on_batch(image[None])[0]
-    best = scores.argmax()
-    title = f"{classifier.class_names[best]} {scores[best]:.0%}"
+    (((best, score),),) = classify(classifier, image[None], top=1)
+    title = f"{best} {score:.0%}"
     folder = RunFolder.create_or_next(options.out, "attention").path
     draw_overlays(maps, image, blocks, folder / "overlay.png", title)
     draw_heads(maps, image, blocks, folder / "heads.png")

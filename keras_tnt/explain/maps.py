@@ -81,6 +81,12 @@ def _on_patches(weights, maps, block):
     return np.pad(weights, ((0, 0), (0, margins[0]), (0, margins[1])))
 
 
+def some_blocks(maps):
+    """Returns the first, the middle and the last block of attention or features."""
+    last = max(maps)
+    return sorted({1, (1 + last) // 2, last})
+
+
 def most_attended(maps, block):
     """Finds the patch of the first image that a block attends to most.
 
