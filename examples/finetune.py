@@ -88,8 +88,10 @@ for layer in model.layers:
     layer.trainable = layer.name == "predictions"
 fit(AdamW(1e-3), epochs=1)
 
-# Everything, the more slowly the nearer to the picture.
-model.trainable = True
+# Everything, the more slowly the nearer to the picture. (`model.trainable = True` would
+# do nothing: Keras takes it as set already, as it was never False.)
+for layer in model.layers:
+    layer.trainable = True
 history = fit(AdamW(rate, layer_decay=0.75), options.epochs)
 model.save(options.out)
 print(

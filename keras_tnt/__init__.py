@@ -5,7 +5,7 @@ image and a large one over the patches. The models here compute what the publish
 checkpoints compute, and load them.
 """
 
-from keras_tnt import layers
+from keras_tnt import layers, training
 from keras_tnt.decoding import load_image
 from keras_tnt.explain import attention_maps
 from keras_tnt.export import export_saved_model
@@ -45,4 +45,5 @@ __all__ = [
     "load_weights",
     "preprocess_input",
     "save_upstream_weights",
+    "training",
 ]

@@ -7,6 +7,8 @@ import re
 import subprocess
 import sys
 
+import keras
+import numpy as np
 import pytest
 
 import keras_tnt
@@ -69,6 +71,19 @@ import keras_tnt
 print(*(set(sys.modules) - before) & set({HEAVY!r}.split()))
 """
     assert run(script) == []
+
+
+def test_import_is_enough_to_load_a_trained_model(tmp_path):
+    model = keras.Sequential([keras.layers.Dense(2)])
+    model.compile(keras_tnt.training.AdamW(1e-3), "mse")
+    model.fit(np.ones((1, 3)), np.ones((1, 2)), verbose=0)
+    model.save(tmp_path / "model.keras")
+    script = f"""
+import keras, keras_tnt
+model = keras.saving.load_model({str(tmp_path / "model.keras")!r})
+print(type(model.optimizer).__module__)
+"""
+    assert run(script) == ["keras_tnt.training.optimizer"]
 
 
 def test_import_leaves_the_devices_alone():

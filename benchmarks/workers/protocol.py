@@ -24,8 +24,11 @@ def say(**facts):
     print(json.dumps(facts), file=CHANNEL, flush=True)
 
 
-def serve(run):
-    """Warms up, then times as many calls as each line asks for."""
+def serve(run, batches=1):
+    """Warms up, then times as many calls as each line asks for.
+
+    The seconds that it tells are a batch's; a call is of one batch or some.
+    """
     for _ in range(2):
         answer = run()
     sample = np.ravel(answer)[:1000].astype(float).tolist()
@@ -34,6 +37,6 @@ def serve(run):
         started = time.perf_counter()
         for _ in range(int(line)):
             run()
-        seconds = (time.perf_counter() - started) / int(line)
+        seconds = (time.perf_counter() - started) / int(line) / batches
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         say(seconds=seconds, peak_mib=peak)

@@ -10,8 +10,10 @@ from keras_tnt.layers.layer_norm import LayerNorm
 class CompositeLayer(keras.layers.Layer):
     """A layer made of stock Keras layers, which share its dtype policy.
 
-    Its configuration keeps the policy of each quantized sublayer, without which a
-    model quantized with ``model.quantize("int8")`` could not be loaded again.
+    Its configuration keeps what Keras forgets of the sublayers: the policy of each that
+    is quantized, without which a model quantized with ``model.quantize("int8")`` could
+    not be loaded again, and which of them are frozen, without which neither could the
+    optimizer of a model that was trained in part.
     """
 
     def get_config(self):
@@ -26,6 +28,22 @@ class CompositeLayer(keras.layers.Layer):
             default = getattr(self.dtype_policy, "default_policy", self.dtype_policy)
             config["dtype"] = keras.dtype_policies.DTypePolicyMap(default, policies)
         return config
+
+    def get_build_config(self):
+        """Returns the shapes that the layer was built for, and what of it is frozen."""
+        config = super().get_build_config()
+        frozen = [layer.path for layer in self._sublayers() if not layer.trainable]
+        return {**config, "frozen": frozen} if config and frozen else config
+
+    def build_from_config(self, config):
+        """Builds the layer as `get_build_config` describes it."""
+        super().build_from_config(config)
+        for layer in self._sublayers():
+            if layer.path in config.get("frozen", ()):
+                layer.trainable = False
+
+    def _sublayers(self):
+        return self._flatten_layers(include_self=False)
 
     def _dense(self, units, name, **arguments):
         return keras.layers.Dense(

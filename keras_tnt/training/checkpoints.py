@@ -6,9 +6,6 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
-
 
 class Checkpoint(NamedTuple):
     """What a checkpoint holds.
@@ -70,6 +67,8 @@ class Checkpoints:
             OSError: if it cannot be written, for example on a full disk; the older
                 checkpoints are still there then.
         """
+        from safetensors.numpy import save
+
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"step-{step:08}.safetensors"
         metadata = {"state": json.dumps(state), "sha256": _digest(tensors)}
@@ -123,6 +122,8 @@ class Checkpoints:
 
 
 def _read(path):
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(path, "np") as file:
             metadata = file.metadata() or {}

@@ -181,6 +181,24 @@ def test_low_rank_adaptation_and_freezing_work_on_the_projections(rng):
     assert np.abs(model.predict(pixels, verbose=0) - before).max() > 1e-4
 
 
+def test_a_model_trained_in_part_is_loaded_as_it_was_saved(rng, tmp_path):
+    model = small(classes=5)
+    for layer in model.layers:
+        layer.trainable = layer.name in ("block_2", "predictions")
+    model.get_layer("block_2").outer.attention.trainable = False
+    model.compile("adam", "sparse_categorical_crossentropy")
+    pixels = rng.integers(0, 256, (2, 32, 48, 3), "uint8")
+    model.fit(pixels, np.array([1, 2]), verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    trained = [variable.path for variable in model.trainable_variables]
+    assert [variable.path for variable in loaded.trainable_variables] == trained
+    assert "block_2/outer/feed_forward/output_dense/kernel" in trained
+    assert not any("attention/" in path for path in trained if "outer" in path)
+    assert len(loaded.optimizer.variables) == 2 + 2 * len(trained)
+    loaded.fit(pixels, np.array([1, 2]), verbose=0)
+
+
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`:UserWarning")
 def test_quantizes_to_int8(rng, tmp_path):
     model = small()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from keras_tnt.training.checkpoints import Checkpoints
+from tests.training.toy import environment_without_coverage
 
 TENSORS = {
     "model/0/kernel": np.arange(6, dtype="float32").reshape(2, 3),
@@ -113,13 +114,11 @@ checkpoints.save(20, {"a": np.zeros(100_000)}, {"step": 20})
 
 
 def test_a_full_disk_leaves_the_last_good_one(tmp_path):
-    # Coverage's own file would meet the limit too.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
     process = subprocess.run(
         [sys.executable, "-c", FULL, str(tmp_path)],
         capture_output=True,
         text=True,
-        env=environment,
+        env=environment_without_coverage(),
     )
     assert process.returncode == 1
     error = process.stderr.splitlines()[-1]

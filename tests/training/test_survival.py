@@ -15,7 +15,7 @@ import pytest
 
 from keras_tnt.training.checkpoints import Checkpoints
 from keras_tnt.training.history import History
-from tests.training.toy import toy_recipe
+from tests.training.toy import environment_without_coverage, toy_recipe
 
 # Slow enough to be hit in the middle, with everything that is random.
 RECIPE = toy_recipe(
@@ -120,7 +120,7 @@ def test_a_full_disk_ends_the_run_and_the_same_command_goes_on(unbroken, tmp_pat
     folder = tmp_path / "run"
     finish(unbroken[1])
     size = Checkpoints(unbroken[0] / "checkpoints").paths()[0].stat().st_size
-    process = start(folder)
+    process = start(folder, env=environment_without_coverage())
     wait_for_step(process, folder, 21)
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size // 2, size // 2))
     said = finish(process, status=1)
