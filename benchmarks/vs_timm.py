@@ -24,6 +24,13 @@ import tempfile
 import venv
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -40,25 +47,52 @@ EXPORTS = [
 PRODUCT = "keras:product"
 GFLOP = 10.4  # of an image, multiplications and additions
 INT8 = ["onnx-int8", "openvino-int8", "litert-int8"]
-# Row: batch, what of timm, what of keras_tnt. The first is what the others are
-# compared with.
+BOTH = ["eager", "compiled"]
+MEMORY = ["train", "train_checkpointing"]
+
+
+class Row(NamedTuple):
+    """What is compared with each other.
+
+    Attributes:
+        batch: images at once.
+        theirs: what of timm.
+        ours: what of keras_tnt.
+        size: height and width of the images.
+    """
+
+    batch: int
+    theirs: list
+    ours: list
+    size: int = 224
+
+
 ROWS = {
-    "inference_16": (16, ["eager", "compiled"], ["predict", *EXPORTS]),
-    "inference_1": (1, ["eager", "compiled"], ["predict", *EXPORTS]),
-    "int8_16": (16, ["eager", "compiled"], INT8),
-    "int8_1": (1, ["eager", "compiled"], INT8),
-    "training_16": (16, ["train", "train_compiled"], ["train"]),
-    "fewer_inner_blocks_16": (16, [], ["predict", "predict_s1"]),
-    "memory_32": (32, ["train", "train_checkpointing"], ["train", "train_remat"]),
+    "inference_16": Row(16, BOTH, ["predict", *EXPORTS]),
+    "inference_1": Row(1, BOTH, ["predict", *EXPORTS]),
+    "int8_16": Row(16, BOTH, INT8),
+    "int8_1": Row(1, BOTH, INT8),
+    "training_16": Row(16, ["train"], ["train"]),
+    "training_compiled_16": Row(16, ["train", "train_compiled"], ["train"]),
+    "fewer_inner_blocks_16": Row(16, [], ["predict", "predict_s1"]),
+    "plain_transformer_16": Row(16, [], ["predict", "predict_vit"]),
+    "memory_32": Row(32, MEMORY, ["train", "train_remat"]),
+    "batch_4": Row(4, BOTH, EXPORTS[:1]),
+    "batch_32": Row(32, BOTH, EXPORTS[:1]),
+    "size_384_4": Row(4, BOTH, EXPORTS[:1], size=384),
+    "size_512_4": Row(4, BOTH, EXPORTS[:1], size=512),
 }
+BATCHES = ["inference_1", "batch_4", "inference_16", "batch_32"]
+SIZES = ["batch_4", "size_384_4", "size_512_4"]
 
 
 class Worker:
     """A process that times a thing when told to."""
 
-    def __init__(self, python, script, kind, batch, weights):
+    def __init__(self, python, script, kind, row, weights):
         self.name = f"{script}:{kind}"
-        command = [python, WORKERS / f"{script}_worker.py", kind, str(batch), weights]
+        script = WORKERS / f"{script}_worker.py"
+        command = [python, script, kind, str(row.batch), weights, str(row.size)]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -100,7 +134,7 @@ def main():
     peer = options.timm_python or install()
     with tempfile.TemporaryDirectory() as folder:
         weights = f"{folder}/tnt_s.safetensors"
-        save = [peer, WORKERS / "timm_worker.py", "save", "1", weights]
+        save = [peer, WORKERS / "timm_worker.py", "save", "1", weights, "224"]
         subprocess.run(save, check=True)
         for row in options.rows:
             record = measure(row, options.pairs, peer, weights)
@@ -120,14 +154,13 @@ def install():
 
 def measure(row, pairs, peer, weights):
     """Times the things of a row in turns."""
-    batch, theirs, ours = ROWS[row]
+    row = ROWS[row]
     workers = []
     try:
-        for kind in theirs:
-            workers.append(Worker(peer, "timm", kind, batch, weights))
-        for kind in ours:
-            workers.append(Worker(sys.executable, "keras", kind, batch, weights))
-        workers.append(Worker(sys.executable, "keras", "product", batch, weights))
+        for kind in row.theirs:
+            workers.append(Worker(peer, "timm", kind, row, weights))
+        for kind in (*row.ours, "product"):
+            workers.append(Worker(sys.executable, "keras", kind, row, weights))
         # Each measurement takes two seconds or so.
         calls = [max(1, round(2 / worker.time(1))) for worker in workers]
         times = {worker.name: [] for worker in workers}
@@ -139,7 +172,8 @@ def measure(row, pairs, peer, weights):
         for worker in workers:
             worker.end()
     return {
-        "batch": batch,
+        "batch": row.batch,
+        "size": row.size,
         "seconds": times,
         "calls": dict(zip(times, calls, strict=True)),
         "peak_mib": {name: known["peak_mib"] for name, known in facts.items()},
@@ -189,12 +223,36 @@ def write(row, record):
     results = {row: results[row] for row in ROWS if row in results}
     replace(RESULTS, json.dumps(results, indent=1) + "\n")
     replace(RESULTS.with_suffix(".md"), table(results))
+    draw(results, RESULTS.with_suffix(".png"))
 
 
 def replace(path, text):
     """Writes a file in one step."""
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def draw(results, path):
+    """A picture of the cost of an image, by the batch and by the size of the images."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6))
+    panels = (
+        ("images in a batch, 224x224", "batch", BATCHES),
+        ("height and width, batch 4", "size", SIZES),
+    )
+    for axis, (title, varied, rows) in zip(axes, panels, strict=True):
+        for name in (*(f"timm:{kind}" for kind in BOTH), f"keras:{EXPORTS[0]}"):
+            found = [results[row] for row in rows if row in results]
+            costs = [
+                1e3 * statistics.median(record["seconds"][name]) / record["batch"]
+                for record in found
+            ]
+            axis.plot([record[varied] for record in found], costs, "o-", label=name)
+        axis.set(xlabel=title, ylabel="ms an image", ylim=(0, None))
+        axis.legend()
+    figure.tight_layout()
+    temporary = path.with_name(f".{path.name}.tmp")
+    figure.savefig(temporary, dpi=120, format="png")
     os.replace(temporary, path)
 
 

@@ -25,25 +25,44 @@ S_1 = (1, 4, 8, 12)
 PREDICTED = 64  # images in a call of `model.predict`, which starts a data pipeline
 
 
-def build(weights, **options):
-    """TNT-S with the weights that timm's has."""
-    model = keras_tnt.TNTSmall(weights=None, include_preprocessing=False, **options)
+def build(images, weights, **options):
+    """TNT-S with the weights that timm's has, for images of that size."""
+    model = keras_tnt.TNTSmall(
+        weights=None,
+        include_preprocessing=False,
+        input_shape=images.shape[1:],
+        **options,
+    )
     if "inner_blocks" not in options:
         keras_tnt.load_weights(model, weights)
     return model
 
 
-def predict(images, weights, **options):
+def predict(model, images):
     """`model.predict` of many images, batch by batch."""
-    model = build(weights, **options)
     many = np.resize(images, (PREDICTED, *images.shape[1:]))
     return lambda: model.predict(many, batch_size=len(images), verbose=0)
+
+
+def plain_transformer(images):
+    """KerasHub's vision transformer with the width, depth and heads of DeiT-S."""
+    from keras_hub.models import ViTBackbone, ViTImageClassifier
+
+    backbone = ViTBackbone(
+        image_shape=images.shape[1:],
+        patch_size=16,
+        num_layers=12,
+        num_heads=6,
+        hidden_dim=384,
+        mlp_dim=1536,
+    )
+    return ViTImageClassifier(backbone, num_classes=1000, activation="softmax")
 
 
 def exported(images, weights, file_format, precision):
     """A model exported by keras_tnt, in its own runtime."""
     # Exports have the scaling of pixels inside; weights do not change their speed.
-    model = keras_tnt.TNTSmall(weights=None)
+    model = keras_tnt.TNTSmall(weights=None, input_shape=images.shape[1:])
     pixels = (images + 1) * 127.5
     folder = tempfile.mkdtemp(dir=Path(weights).parent)  # which goes with the run
     result = export_model(
@@ -55,7 +74,9 @@ def exported(images, weights, file_format, precision):
 
 def train(images, weights, **options):
     """A training step as `model.fit` does it, AdamW included."""
-    model = build(weights, drop_path_rate=0.1, classifier_activation=None, **options)
+    model = build(
+        images, weights, drop_path_rate=0.1, classifier_activation=None, **options
+    )
     started = time.perf_counter()
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(AdamW(1e-3), loss)
@@ -72,15 +93,17 @@ def product():
     return lambda: multiply(matrix).numpy()
 
 
-def work(kind, batch, weights):
+def work(kind, batch, weights, size):
     """The function to time."""
     if kind == "product":
         return product()
-    images = protocol.images(batch).transpose(0, 2, 3, 1)
+    images = protocol.images(batch, size).transpose(0, 2, 3, 1)
     if kind == "predict":
-        return predict(images, weights)
+        return predict(build(images, weights), images)
     if kind == "predict_s1":
-        return predict(images, weights, inner_blocks=S_1)
+        return predict(build(images, weights, inner_blocks=S_1), images)
+    if kind == "predict_vit":
+        return predict(plain_transformer(images), images)
     if kind == "train":
         return train(images, weights)
     if kind == "train_remat":
@@ -88,6 +111,6 @@ def work(kind, batch, weights):
     return exported(images, weights, *kind.split("-"))
 
 
-kind, batch, weights = sys.argv[1:]
+kind, batch, weights, size = (*sys.argv[1:], "224")[:4]
 batches = PREDICTED // int(batch) if kind.startswith("predict") else 1
-protocol.serve(work(kind, int(batch), weights), batches)
+protocol.serve(work(kind, int(batch), weights, int(size)), batches)

@@ -13,10 +13,10 @@ CHANNEL = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 
 
-def images(batch):
-    """The same pictures everywhere, scaled to ±1, ``(batch, 3, 224, 224)``."""
+def images(batch, size):
+    """The same pictures everywhere, scaled to ±1, ``(batch, 3, size, size)``."""
     rng = np.random.default_rng(0)
-    return rng.uniform(-1, 1, (batch, 3, 224, 224)).astype("float32")
+    return rng.uniform(-1, 1, (batch, 3, size, size)).astype("float32")
 
 
 def say(**facts):

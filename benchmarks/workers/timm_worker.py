@@ -18,7 +18,7 @@ def build(**options):
 
 def predict(images, compiled):
     """A forward pass without gradients."""
-    model = build().eval()
+    model = build(img_size=images.shape[-1]).eval()
     if compiled:
         model = torch.compile(model)
 
@@ -49,12 +49,12 @@ def train(images, compiled, checkpointing):
     return run
 
 
-def work(kind, batch, weights):
+def work(kind, batch, weights, size="224"):
     """The function to time."""
     if kind == "save":
         save_file(build().state_dict(), weights)
         sys.exit()
-    images = torch.from_numpy(protocol.images(int(batch)))
+    images = torch.from_numpy(protocol.images(int(batch), int(size)))
     compiled = kind.endswith("compiled")
     if kind.startswith("train"):
         return train(images, compiled, kind == "train_checkpointing")

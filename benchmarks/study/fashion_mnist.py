@@ -1,0 +1,52 @@
+"""All of Fashion-MNIST, from the files of Debian's package."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+ORIGINALS = Path("/usr/share/datasets/fashion-mnist")
+HELD_OUT = 10_000
+
+
+def install():
+    """Installs Debian's package if the files are missing and that can be done here."""
+    if ORIGINALS.is_dir():
+        print(f"Fashion-MNIST is in {ORIGINALS}.")
+        return
+    command = ["apt-get", "install", "-qq", "-y", "dataset-fashion-mnist"]
+    if shutil.which("apt-get"):
+        print("Fashion-MNIST is not here yet: " + " ".join(command))
+        subprocess.run(command, check=False)
+
+
+def load(held_out=False):
+    """Reads the pictures.
+
+    Args:
+        held_out: whether to return the last 10,000 training pictures instead of the
+            test set.
+
+    Returns:
+        ``(images, labels), (images, labels)`` to train and to evaluate on; images are
+        ``(n, 28, 28, 1)`` uint8, labels ``(n,)`` uint8.
+
+    Raises:
+        FileNotFoundError: if the files are not there; the message says how to get them.
+    """
+    from make_fashion_mnist_mini import read_idx  # which checks the files' contents
+
+    train, test = (
+        (
+            read_idx(ORIGINALS / f"{part}-images-idx3-ubyte.gz")[..., None],
+            read_idx(ORIGINALS / f"{part}-labels-idx1-ubyte.gz"),
+        )
+        for part in ("train", "t10k")
+    )
+    if held_out:
+        test = tuple(values[-HELD_OUT:] for values in train)
+        train = tuple(values[:-HELD_OUT] for values in train)
+    return train, test

@@ -1,0 +1,336 @@
+"""Makes the study's tables and pictures of its raw lines, runs.jsonl.
+
+    python benchmarks/study/report.py
+
+The tables go into docs/study.md, between their marks, the pictures into docs/images.
+"""
+
+import argparse
+import os
+import re
+import statistics
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import plan
+from run import RECORDS, read
+from scipy import stats
+
+DOCS = Path(__file__).parents[2] / "docs"
+NAMES = {
+    "tnt": "TNT",
+    "vit_equal_flops": "ViT, equal FLOPs",
+    "vit_equal_parameters": "ViT, equal parameters",
+    "positions_none": "no positions",
+    "positions_pixels": "positions of pixels only",
+    "positions_patches": "positions of patches only",
+    "inner_blocks_1_3": "inner transformer in blocks 1 and 3 of 4",
+    "inner_blocks_1": "inner transformer in block 1 of 4",
+    "inner_heads_1": "1 inner head",
+    "inner_heads_4": "4 inner heads",
+    "pixels_49": "49 pixels of width 4 in a patch",
+    "pixels_4": "4 pixels of width 48 in a patch",
+    "squeeze_excitation": "with squeeze-and-excitation",
+}
+# ImageNet top-1 of the paper's Tables 3 and 5 to 8, in percent.
+PAPER = {
+    "tnt": 81.5,
+    "vit_equal_flops": 79.8,
+    "positions_none": 80.5,
+    "positions_pixels": 80.7,
+    "positions_patches": 80.8,
+    "inner_blocks_1_3": 81.4,
+    "inner_blocks_1": 81.3,
+    "inner_heads_1": 81.0,
+    "inner_heads_4": 81.5,
+    "pixels_49": 81.0,
+    "pixels_4": 81.1,
+    "squeeze_excitation": 81.7,
+}
+ABLATIONS = (
+    "positions",
+    "inner blocks",
+    "inner heads",
+    "pixels in a patch",
+    "squeeze-and-excitation",
+)
+COLORS = {
+    "tnt": "tab:red",
+    "vit_equal_flops": "tab:blue",
+    "vit_equal_parameters": "tab:cyan",
+}
+
+
+def main():
+    """Writes all."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--records", type=Path, default=RECORDS)
+    parser.add_argument("--docs", type=Path, default=DOCS)
+    options = parser.parse_args()
+    records = read(options.records)
+    document = options.docs / "study.md"
+    text = fill(document.read_text(), tables(records))
+    temporary = document.with_name(f".{document.name}.tmp")
+    temporary.write_text(text)
+    os.replace(temporary, document)
+    draw_cost(records, options.docs / "images" / "study_cost.png")
+    draw_curves(records, options.docs / "images" / "study_curves.png")
+    if choose(records, "data size"):
+        draw_sizes(records, options.docs / "images" / "study_sizes.png")
+
+
+def fill(text, made):
+    """Puts each table between its marks, ``<!-- name -->`` and ``<!-- end -->``."""
+    for name, table in made.items():
+        pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
+        text, found = re.subn(
+            pattern,
+            lambda match, table=table: match[1] + table + match[2],
+            text,
+            flags=re.DOTALL,
+        )
+        if found != 1:
+            raise ValueError(
+                f"Expected <!-- {name} --> … <!-- end --> once in the text."
+            )
+    return text
+
+
+def tables(records):
+    """All tables, as Markdown, by their marks."""
+    return {
+        "rates": rates_table(records),
+        "main": main_table(records),
+        "sizes": sizes_table(records),
+        "ablations": ablations_table(records),
+        "left": left(records),
+    }
+
+
+def choose(records, phase, variant=None, pictures=None):
+    """The records of a phase, by seed: {seed: record}, or a list without a variant."""
+    found = [
+        record
+        for record in records
+        if record["phase"] == phase
+        and variant in (None, record["variant"])
+        and pictures in (None, record["pictures"])
+    ]
+    return {record["seed"]: record for record in found} if variant else found
+
+
+def percent(chosen):
+    """Mean and standard deviation of the accuracy of runs."""
+    values = [100 * record["accuracy"] for record in chosen.values()]
+    if not values:
+        return "-"
+    if len(values) == 1:
+        return f"{values[0]:.2f} (one seed)"
+    mean, deviation = statistics.mean(values), statistics.stdev(values)
+    return f"{mean:.2f} ± {deviation:.2f} ({len(values)} seeds)"
+
+
+def paired(ours, theirs):
+    """Mean difference of runs with the same seeds, in points, its interval and p."""
+    seeds = sorted(ours.keys() & theirs.keys())
+    if len(seeds) < 2:
+        return "-"
+    first, second = (
+        [100 * chosen[seed]["accuracy"] for seed in seeds] for chosen in (ours, theirs)
+    )
+    test = stats.ttest_rel(first, second)
+    low, high = test.confidence_interval(0.95)
+    mean = statistics.mean(a - b for a, b in zip(first, second, strict=True))
+    return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}], p = {test.pvalue:.2g}"
+
+
+def rates_table(records):
+    """Accuracy on held-out pictures by learning rate."""
+    best = plan.best_rates(records)
+    lines = [
+        "| held-out accuracy, % | " + " | ".join(f"{r:g}" for r in plan.RATES) + " |",
+        "|---" * (1 + len(plan.RATES)) + "|",
+    ]
+    for variant in plan.MAIN:
+        cells = []
+        for rate in plan.RATES:
+            values = [
+                100 * record["accuracy"]
+                for record in choose(records, "rates")
+                if (record["variant"], record["learning_rate"]) == (variant, rate)
+            ]
+            cell = f"{values[0]:.2f}" if values else "-"
+            cells.append(f"**{cell}**" if best.get(variant) == rate else cell)
+        lines.append(f"| {NAMES[variant]} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main_table(records):
+    """TNT beside the plain transformers."""
+    lines = [
+        "| | parameters | million multiply-adds | images/s in training "
+        "| test accuracy, % | TNT's lead, points [95 % interval], paired t-test "
+        "| ImageNet, paper |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    tnt = choose(records, "main", "tnt")
+    for variant in plan.MAIN:
+        chosen = choose(records, "main", variant)
+        if not chosen:
+            continue
+        one = next(iter(chosen.values()))
+        lead = "" if variant == "tnt" else paired(tnt, chosen)
+        lines.append(
+            f"| {NAMES[variant]} | {one['parameters']:,} "
+            f"| {one['multiply_adds'] / 1e6:.2f} | {speed(chosen):,.0f} "
+            f"| {percent(chosen)} | {lead} | {PAPER.get(variant, '')} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def speed(chosen):
+    """Median images a second of some runs."""
+    return statistics.median(r["images_per_second"] for r in chosen.values())
+
+
+def sizes_table(records):
+    """TNT beside the plain transformer of equal cost, by the size of the data."""
+    lines = [
+        "| training pictures | TNT, % | ViT, equal FLOPs, % | TNT's lead, points |",
+        "|---|---|---|---|",
+    ]
+    for size in (*plan.SIZES, 60_000):
+        tnt, vit = (of_size(records, name, size) for name in plan.MAIN[:2])
+        if tnt or vit:
+            lines.append(
+                f"| {size:,} | {percent(tnt)} | {percent(vit)} | {paired(tnt, vit)} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def of_size(records, variant, size):
+    """The runs of a model with so many pictures, by seed."""
+    phase = "main" if size == 60_000 else "data size"
+    return choose(records, phase, variant, size)
+
+
+def ablations_table(records):
+    """Variants of the TNT beside it."""
+    lines = [
+        "| | parameters | million multiply-adds | test accuracy, % | against the full "
+        "TNT, points | ImageNet, paper (TNT-S: 81.5) |",
+        "|---|---|---|---|---|---|",
+    ]
+    tnt = choose(records, "main", "tnt")
+    for phase in ABLATIONS:
+        names = dict.fromkeys(r["variant"] for r in choose(records, phase))
+        for variant in names:
+            chosen = choose(records, phase, variant)
+            one = next(iter(chosen.values()))
+            lines.append(
+                f"| {NAMES[variant]} | {one['parameters']:,} "
+                f"| {one['multiply_adds'] / 1e6:.2f} | {percent(chosen)} "
+                f"| {paired(chosen, tnt)} | {PAPER[variant]} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def left(records):
+    """What of the plan has been run."""
+    planned = plan.rate_runs() + plan.study_runs(dict.fromkeys(plan.MAIN, 0))
+    hours = sum(record["seconds"] for record in records) / 3600
+    return (
+        f"{len(records)} of the plan's {len(planned)} runs are there; they took "
+        f"{hours:.1f} hours of training.\n"
+    )
+
+
+def draw_cost(records, path):
+    """Accuracy against what a model costs and against the time of its training."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
+    for variant in plan.MAIN:
+        chosen = choose(records, "main", variant).values()
+        accuracy = [100 * record["accuracy"] for record in chosen]
+        costs = (
+            [record["multiply_adds"] / 1e6 for record in chosen],
+            [record["seconds"] / 60 for record in chosen],
+        )
+        for axis, cost in zip(axes, costs, strict=True):
+            axis.plot(
+                cost,
+                accuracy,
+                "o",
+                color=COLORS[variant],
+                label=NAMES[variant],
+                alpha=0.6,
+            )
+    axes[0].set(xlabel="million multiply-adds an image", ylabel="test accuracy, %")
+    axes[1].set(xlabel="minutes of training on two cores")
+    axes[0].legend()
+    save(figure, path)
+
+
+def draw_curves(records, path):
+    """Accuracy and loss on the test set in the course of the main runs."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6))
+    for variant in plan.MAIN:
+        chosen = choose(records, "main", variant).values()
+        for axis, name in zip(axes, ("val_accuracy", "val_loss"), strict=True):
+            for number, record in enumerate(chosen):
+                curve = record["curves"][name]
+                done = range(1, len(curve) + 1)
+                steps = [record["steps"] * part / len(curve) for part in done]
+                axis.plot(
+                    steps,
+                    curve,
+                    color=COLORS[variant],
+                    alpha=0.6,
+                    label=None if number else NAMES[variant],
+                )
+    axes[0].set(xlabel="steps", ylabel="test accuracy")
+    axes[1].set(xlabel="steps", ylabel="test loss (cross-entropy)")
+    axes[0].legend()
+    save(figure, path)
+
+
+def draw_sizes(records, path):
+    """Accuracy against the number of training pictures."""
+    figure, axis = plt.subplots(figsize=(5.5, 3.6))
+    for variant in plan.MAIN[:2]:
+        sizes, means, deviations = [], [], []
+        for size in (*plan.SIZES, 60_000):
+            chosen = of_size(records, variant, size).values()
+            values = [100 * record["accuracy"] for record in chosen]
+            if len(values) > 1:
+                sizes.append(size)
+                means.append(statistics.mean(values))
+                deviations.append(statistics.stdev(values))
+        axis.errorbar(
+            sizes,
+            means,
+            deviations,
+            fmt="o-",
+            capsize=3,
+            color=COLORS[variant],
+            label=NAMES[variant],
+        )
+    axis.set(xscale="log", xlabel="training pictures", ylabel="test accuracy, %")
+    axis.legend()
+    save(figure, path)
+
+
+def save(figure, path):
+    """Writes a picture in one step."""
+    temporary = path.with_name(f".{path.name}")
+    figure.tight_layout()
+    figure.savefig(temporary, dpi=120, format="png")
+    os.replace(temporary, path)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""The study: its code at toy scale, and that the committed tables are what it found."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import plan
+import pytest
+import report
+import run as driver
+import train
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "study.md"
+RECORDS = driver.read(driver.RECORDS)
+
+
+def record_of(run, accuracy):
+    """A record as `train` makes them."""
+    return dataclasses.asdict(run) | {
+        "accuracy": accuracy,
+        "seconds": 60.0,
+        "images_per_second": 1000,
+        "parameters": 300_000,
+        "multiply_adds": 8_000_000,
+        "curves": {"val_accuracy": [0.5, accuracy], "val_loss": [1.0, 0.5]},
+    }
+
+
+def finished():
+    """Records of the whole plan, with the highest learning rate the best."""
+    records = [record_of(run, 0.5 + run.learning_rate) for run in plan.rate_runs()]
+    rng = np.random.default_rng(0)
+    for run in plan.missing(records):
+        lead = 0.02 if run.variant == "tnt" else 0
+        records.append(record_of(run, 0.85 + lead + 0.001 * rng.random()))
+    return records
+
+
+def test_the_plan_begins_with_the_rates_and_ends():
+    assert plan.missing([]) == plan.rate_runs()
+    records = finished()
+    assert plan.missing(records) == []
+    assert plan.best_rates(records) == dict.fromkeys(plan.MAIN, plan.RATES[-1])
+    begun = [record for record in records if record["phase"] == "rates"][:-1]
+    assert plan.missing(begun) == plan.rate_runs()[-1:]
+    left = plan.missing([record for record in records if record["seed"] != 2])
+    assert {run.seed for run in left} == {2}
+
+
+def test_runs_have_five_seeds_and_three():
+    runs = plan.study_runs(dict.fromkeys(plan.MAIN, 1e-3))
+    assert len(set(runs)) == len(runs)
+    for variant in plan.MAIN:
+        assert sum((r.phase, r.variant) == ("main", variant) for r in runs) == 5
+    for variant in plan.POSITIONS:
+        assert sum(r.variant == variant for r in runs) == 3
+
+
+def test_the_models_cost_what_they_are_to_cost():
+    costs, parameters = {}, {}
+    for variant in plan.MAIN:
+        model = train.build(variant)
+        costs[variant] = train.multiply_adds(model)
+        parameters[variant] = model.count_params()
+    assert costs["vit_equal_flops"] == pytest.approx(costs["tnt"], rel=0.02)
+    assert parameters["vit_equal_parameters"] == pytest.approx(
+        parameters["tnt"], rel=0.02
+    )
+    assert 300_000 < parameters["tnt"] < 1_000_000
+
+
+def test_a_variant_without_positions_has_none():
+    model = train.build("positions_patches")
+    positions = model.get_layer("pixel_embedding").position_embedding
+    assert not positions.trainable
+    assert not np.any(positions)
+    assert np.any(model.get_layer("patch_embedding").position_embedding)
+
+
+def test_one_run(rng, monkeypatch):
+    smaller = plan.TNT | {"outer_dim": 12, "depth": 1}
+    monkeypatch.setitem(plan.VARIANTS, "tnt", smaller)
+    run = plan.Run("main", "tnt", 1e-3, seed=3, pictures=150, steps=8)
+    images = rng.integers(0, 256, (200, 28, 28, 1), "uint8")
+    labels = rng.integers(0, 10, 200, "uint8")
+    records = [
+        train.train(run, (images, labels), (images[:50], labels[:50])) for _ in "ab"
+    ]
+    first, second = records
+    assert plan.Run(**{name: first[name] for name in plan.FIELDS}) == run
+    assert len(first["curves"]["val_accuracy"]) == train.EVALUATIONS
+    np.testing.assert_allclose(first["loss"], second["loss"], atol=0.01)
+    assert json.loads(json.dumps(first)) == first
+
+
+def test_batches_come_from_as_many_pictures_and_follow_from_the_seed():
+    images = np.arange(1000).reshape(-1, 1, 1, 1) % 251
+    labels = np.zeros(1000, "uint8")
+    runs = [plan.Run("main", "tnt", 1e-3, seed, 300, 8) for seed in (0, 0, 1)]
+    orders = [
+        np.concatenate([batch[0].numpy() for batch in train.batches(images, labels, r)])
+        for r in runs
+    ]
+    assert orders[0].shape == (8 * train.BATCH, 1, 1, 1)
+    np.testing.assert_array_equal(orders[0], orders[1])
+    assert np.any(orders[0] != orders[2])
+    counts = np.unique(
+        np.arange(1000)[np.random.default_rng(0).permutation(1000)[:300]]
+    )
+    assert set(np.unique(orders[0])) == set(counts % 251)
+
+
+def test_the_study_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
+    records = tmp_path / "runs.jsonl"
+    monkeypatch.setattr(driver.fashion_mnist, "install", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["run.py", "--records", str(records)])
+    done = []
+
+    def pretend(run, threads):
+        done.append(run)
+        if len(done) == 5:
+            raise KeyboardInterrupt
+        return record_of(run, 0.5 + run.learning_rate)
+
+    monkeypatch.setattr(driver, "run_apart", pretend)
+    with pytest.raises(KeyboardInterrupt):
+        driver.main()
+    assert len(driver.read(records)) == 4
+    driver.main()
+    assert plan.missing(driver.read(records)) == []
+    assert done[4] == done[5]
+    assert len(set(done)) == len(done) - 1
+    assert "0 runs are known to be left" in capsys.readouterr().out
+
+
+def test_tables_and_pictures_of_a_whole_study(tmp_path, monkeypatch):
+    (tmp_path / "images").mkdir()
+    marks = "".join(f"<!-- {name} -->\n<!-- end -->\n" for name in report.tables([]))
+    (tmp_path / "study.md").write_text(marks)
+    records = tmp_path / "runs.jsonl"
+    for record in finished():
+        driver.add(records, record)
+    monkeypatch.setattr(
+        sys, "argv", ["report.py", f"--records={records}", f"--docs={tmp_path}"]
+    )
+    for _ in range(2):
+        report.main()
+    text = (tmp_path / "study.md").read_text()
+    assert "| TNT | 300,000 | 8.00 | 1,000 | 87.05 ± 0.0" in text
+    assert text.count("(5 seeds)") == 5
+    for name in ("cost", "curves", "sizes"):
+        assert (tmp_path / "images" / f"study_{name}.png").stat().st_size > 10_000
+    (tmp_path / "study.md").write_text("")
+    with pytest.raises(ValueError, match="<!-- rates -->"):
+        report.main()
+
+
+def test_the_committed_tables_are_those_of_the_committed_runs():
+    text = DOCUMENT.read_text()
+    assert report.fill(text, report.tables(RECORDS)) == text
+
+
+def test_the_committed_runs_are_the_plans():
+    planned = set(plan.rate_runs()) | set(plan.study_runs(plan.best_rates(RECORDS)))
+    found = [plan.Run(**{name: r[name] for name in plan.FIELDS}) for r in RECORDS]
+    assert set(found) <= planned
+    assert len(set(found)) == len(found)
