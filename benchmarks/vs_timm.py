@@ -21,6 +21,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import venv
 from importlib.metadata import version
 from pathlib import Path
@@ -106,11 +107,17 @@ class Worker:
             self.facts |= self._answer()
 
     def time(self, calls):
-        """Seconds of a call, the mean of some."""
+        """Seconds of a batch, the mean of some calls."""
         print(calls, file=self.process.stdin, flush=True)
         answer = self._answer()
         self.facts["peak_mib"] = answer["peak_mib"]
         return answer["seconds"]
+
+    def calls_in(self, seconds):
+        """How many calls take about so long; at least one."""
+        started = time.perf_counter()
+        self.time(1)
+        return max(1, round(seconds / (time.perf_counter() - started)))
 
     def end(self):
         """Ends the process."""
@@ -161,8 +168,7 @@ def measure(row, pairs, peer, weights):
             workers.append(Worker(peer, "timm", kind, row, weights))
         for kind in (*row.ours, "product"):
             workers.append(Worker(sys.executable, "keras", kind, row, weights))
-        # Each measurement takes two seconds or so.
-        calls = [max(1, round(2 / worker.time(1))) for worker in workers]
+        calls = [worker.calls_in(2) for worker in workers]
         times = {worker.name: [] for worker in workers}
         for _ in range(pairs):
             for worker, number in zip(workers, calls, strict=True):

@@ -22,7 +22,7 @@ from keras_tnt.export.formats import load_exported
 from keras_tnt.training import AdamW
 
 S_1 = (1, 4, 8, 12)
-PREDICTED = 64  # images in a call of `model.predict`, which starts a data pipeline
+PREDICTED = 64  # images in a call of `model.predict`
 
 
 def build(images, weights, **options):
@@ -41,7 +41,12 @@ def build(images, weights, **options):
 def predict(model, images):
     """`model.predict` of many images, batch by batch."""
     many = np.resize(images, (PREDICTED, *images.shape[1:]))
-    return lambda: model.predict(many, batch_size=len(images), verbose=0)
+    data = tf.data.Dataset.from_tensor_slices(many).batch(len(images)).prefetch(2)
+    # TensorFlow's autotuning of a data set can hold up the end of it for seconds.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    data = data.with_options(options)
+    return lambda: model.predict(data, verbose=0)
 
 
 def plain_transformer(images):
@@ -111,6 +116,6 @@ def work(kind, batch, weights, size):
     return exported(images, weights, *kind.split("-"))
 
 
-kind, batch, weights, size = (*sys.argv[1:], "224")[:4]
+kind, batch, weights, size = sys.argv[1:]
 batches = PREDICTED // int(batch) if kind.startswith("predict") else 1
 protocol.serve(work(kind, int(batch), weights, int(size)), batches)

@@ -49,7 +49,7 @@ def train(images, compiled, checkpointing):
     return run
 
 
-def work(kind, batch, weights, size="224"):
+def work(kind, batch, weights, size):
     """The function to time."""
     if kind == "save":
         save_file(build().state_dict(), weights)
