@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_tnt.explain import attention_maps, block_map
 from keras_tnt.images import preprocess_input
-from keras_tnt.layers import PixelEmbedding
+from keras_tnt.models.nested import find_tnt
 from keras_tnt.predict import classify, prepare
 
 VIEW = 448  # pixels of the longer side of the picture shown
@@ -21,14 +21,15 @@ class Answer(NamedTuple):
     Attributes:
         classes: pairs (name, score), best first.
         picture: what the model sees of it, uint8 ``(height, width, 3)``.
-        maps: what the class token attends to, ``(blocks, rows, columns)``, each map at
-            most 1; ``None`` for a model whose attention cannot be had.
+        maps: what each block attends to, a list of ``(rows, columns)``, at most 1; see
+            `keras_tnt.explain.block_map`. ``None`` for a model whose attention cannot
+            be had.
         seconds: how long the classes took, resizing included, and the maps.
     """
 
     classes: list
     picture: np.ndarray
-    maps: np.ndarray | None
+    maps: list | None
     seconds: tuple
 
 
@@ -51,15 +52,15 @@ def answer(classifier, image, top=5):
         ...                       input_shape=(64, 64, 3))
         >>> pets = Classifier(model, ["cat", "dog"], crop_fraction=0.9)
         >>> night = answer(pets, numpy.zeros((80, 90, 3), "uint8"))
-        >>> night.maps.shape, night.picture.shape
-        ((2, 4, 4), (448, 448, 3))
+        >>> len(night.maps), night.maps[0].shape, night.picture.shape
+        (2, (4, 4), (448, 448, 3))
     """
     model = classifier.model
     start = time.perf_counter()
     inputs = prepare(classifier, image)[tf.newaxis]
     (classes,) = classify(classifier, inputs, top)
     middle = time.perf_counter()
-    maps = _class_token_maps(model, inputs) if has_attention(model) else None
+    maps = _maps(model, inputs) if has_attention(model) else None
     seconds = (middle - start, time.perf_counter() - middle)
     return Answer(classes, _view(classifier, image), maps, seconds)
 
@@ -98,8 +99,9 @@ def has_attention(model):
         model: the model of a `keras_tnt.predict.Classifier`.
 
     Returns:
-        ``True`` for a TNT, or a model grown from its input and output; ``False`` for
-        exported models, which keep inputs and outputs only, and for others.
+        ``True`` for a TNT or PyramidTNT, a model grown from one, or with one as a
+        layer; ``False`` for exported models, which keep inputs and outputs only, and
+        for others.
 
     Example:
         >>> import keras_tnt
@@ -108,13 +110,18 @@ def has_attention(model):
         ...                             input_shape=(64, 64, 3)))
         True
     """
-    layers = model.layers if isinstance(model, keras.Model) else []
-    return any(isinstance(layer, PixelEmbedding) for layer in layers)
+    if not isinstance(model, keras.Model):
+        return False
+    try:
+        find_tnt(model)
+    except ValueError:
+        return False
+    return True
 
 
-def _class_token_maps(model, inputs):
+def _maps(model, inputs):
     maps = attention_maps(model, inputs)
-    return np.stack([block_map(maps, block)[0] for block in sorted(maps.outer)])
+    return [block_map(maps, block)[0] for block in sorted(maps.outer)]
 
 
 def _view(classifier, image):

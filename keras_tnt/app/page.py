@@ -125,7 +125,7 @@ def build_app(model, examples=None):
                     max(depth, 2),  # no slider may end where it begins
                     value=depth,
                     step=1,
-                    label="Attention of the class token in block",
+                    label="Attention in block",
                     buttons=[],
                     visible=depth > 1,
                 )
@@ -186,7 +186,7 @@ def _view(kept, block):
     if kept.maps is None:
         return _image_tag(kept.picture, "What the model sees")
     overlay = draw_overlay(kept.picture, kept.maps[block - 1])
-    return _image_tag(overlay, f"Attention of the class token in block {block}")
+    return _image_tag(overlay, f"Attention in block {block}")
 
 
 def _thumbnail(path):

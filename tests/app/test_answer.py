@@ -15,7 +15,7 @@ from keras_tnt.explain import class_token_map
 from keras_tnt.export import export_model
 from keras_tnt.predict import Classifier, load_classifier, prepare
 from tests.app.runs import NAMES, PHOTO, make_run
-from tests.small import small
+from tests.small import pixels, small, small_pyramid
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -38,11 +38,23 @@ def test_maps_are_those_of_the_class_token(inner_blocks):
     image = load_image(PHOTO)
     outer = keras_tnt.attention_maps(model, prepare(classifier, image)[None]).outer
     maps = answer(classifier, image).maps
-    assert maps.shape == (3, 2, 3)
+    assert [each.shape for each in maps] == [(2, 3)] * 3
     for block in (1, 2, 3):
         expected = class_token_map(outer[block], (2, 3))[0]
         np.testing.assert_allclose(maps[block - 1], expected, atol=1e-6)
     assert np.abs(maps[0] - maps[2]).max() > 0.01
+
+
+def test_pyramids_and_models_inside_others_have_maps():
+    pyramid = small_pyramid()
+    maps = answer(Classifier(pyramid, NAMES, 0.9), load_image(PHOTO)).maps
+    assert len(maps) == len(keras_tnt.attention_maps(pyramid, pixels(pyramid)).outer)
+    assert len({each.shape for each in maps}) > 1  # a grid for each stage
+
+    backbone = small(include_top=False, pooling="token", name="backbone")
+    outer = keras.Sequential([backbone, keras.layers.Dense(7)])
+    maps = answer(Classifier(outer, NAMES, 0.9), load_image(PHOTO)).maps
+    assert [each.shape for each in maps] == [(2, 3)] * 2
 
 
 @pytest.mark.parametrize(("channels", "size"), [(1, (32, 48)), (3, (512, 256))])

@@ -120,7 +120,7 @@ def visit(server):
 
 
 def description(block):
-    return f"Attention of the class token in block {block}"
+    return f"Attention in block {block}"
 
 
 def overlay(run, path, block):

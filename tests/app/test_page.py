@@ -72,7 +72,7 @@ def build(*arguments):
 def picture_of(found, block):
     return page._image_tag(
         draw_overlay(found.picture, found.maps[block - 1]),
-        f"Attention of the class token in block {block}",
+        f"Attention in block {block}",
     )
 
 
