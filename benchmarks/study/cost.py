@@ -6,6 +6,14 @@ import re
 import numpy as np
 import tensorflow as tf
 
+WIDTHS = (
+    {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2}
+    | dict.fromkeys(("s32", "u32", "f32"), 4)
+    | dict.fromkeys(("s64", "u64", "f64"), 8)
+)  # bytes
+
+FREE = ("parameter", "constant", "tuple", "get-tuple-element", "bitcast")
+
 
 def multiply_adds(model):
     """The multiply-adds of a model's inference on one image.
@@ -35,6 +43,44 @@ def of_program(text):
         else:
             summed = math.prod(right[:-1])  # height, width, channels of the kernel
         total += math.prod(_sizes(output)) * summed
+    return total
+
+
+def of_executable(text):
+    """What XLA's optimized program does.
+
+    Args:
+        text: an HLO text, of the stage "optimized_hlo".
+
+    Returns:
+        A dict of ints: numbers of fusions, copies, transposes and dots, and the bytes
+        that the instructions of the entry computation read and write.
+    """
+    counts = {
+        kind: len(re.findall(rf"= \w+\[[\d,]*\]\S* {kind}\(", text))
+        for kind in ("fusion", "copy", "transpose", "dot")
+    }
+    return counts | {"bytes": _bytes_accessed(text)}
+
+
+def _bytes_accessed(text):
+    entry = text[text.index("\nENTRY ") :]
+    sizes, total = {}, 0
+    pattern = r"^ +(?:ROOT )?%?([\w.-]+) = (.*?) ([\w-]+)\((.*)$"
+    for name, shapes, kind, rest in re.findall(pattern, entry, re.MULTILINE):
+        sizes[name] = sum(
+            WIDTHS[dtype] * math.prod(_sizes(dimensions))
+            for dtype, dimensions in re.findall(r"(\w+)\[([\d,]*)\]", shapes)
+        )
+        if kind not in (
+            "parameter",
+            "constant",
+            "tuple",
+            "get-tuple-element",
+            "bitcast",
+        ):
+            operands = re.findall(r"%?([\w.-]+)", rest.partition(")")[0])
+            total += sizes[name] + sum(sizes.get(operand, 0) for operand in operands)
     return total
 
 

@@ -1,0 +1,80 @@
+"""What XLA makes of TNT-S for the CPU: arithmetic, bytes, fusions, copies, transposes.
+
+    python benchmarks/xla_cost.py
+
+Inference and a training step with AdamW, two images of 224x224, each compiled whole,
+beside the same with Keras's own layer norm and optimizer. Exact figures; writes
+benchmarks/results/xla_cost.json.
+"""
+
+import json
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "study"))
+
+import contextlib
+
+import keras
+import tensorflow as tf
+from cost import of_executable, of_program
+
+import keras_tnt
+from keras_tnt.layers.layer_norm import portable_norms
+from keras_tnt.training import AdamW
+
+RESULTS = HERE / "results" / "xla_cost.json"
+BATCH = 2
+
+
+def main():
+    """Compiles and writes."""
+    record = {
+        "batch": BATCH,
+        "versions": {name: version(name) for name in ("keras", "tensorflow")},
+    }
+    for kind in (inference, training):
+        for name, norms, optimizer in (
+            ("keras_tnt", contextlib.nullcontext, AdamW),
+            ("plain", portable_norms, keras.optimizers.AdamW),
+        ):
+            keras.backend.clear_session()
+            with norms():
+                function, inputs = kind(optimizer)
+                stages = function.experimental_get_compiler_ir(*inputs)
+                found = {"multiply_adds": of_program(stages(stage="hlo"))}
+                found |= of_executable(stages(stage="optimized_hlo"))
+            record[f"{kind.__name__}, {name}"] = found
+            print(kind.__name__, name, found, flush=True)
+    temporary = RESULTS.with_name(f".{RESULTS.name}.tmp")
+    temporary.write_text(json.dumps(record, indent=1) + "\n")
+    os.replace(temporary, RESULTS)
+
+
+def inference(_):
+    """The function of a forward pass, and its inputs."""
+    model = keras_tnt.TNTSmall(weights=None)
+    function = tf.function(lambda x: model(x, training=False), jit_compile=True)
+    return function, [tf.zeros((BATCH, 224, 224, 3))]
+
+
+def training(optimizer):
+    """The function of a training step, and its inputs."""
+    model = keras_tnt.TNTSmall(weights=None)
+    model.compile(optimizer(1e-3), keras.losses.SparseCategoricalCrossentropy())
+    model.optimizer.build(model.trainable_variables)
+    function = tf.function(
+        lambda images, labels: model.train_step((images, labels)),
+        autograph=False,
+        jit_compile=True,
+    )
+    return function, [tf.zeros((BATCH, 224, 224, 3)), tf.zeros((BATCH,), tf.int64)]
+
+
+if __name__ == "__main__":
+    main()
