@@ -22,7 +22,7 @@ from keras_tnt.training import AdamW, fashion_mnist_demo, train
 parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
 parser.add_argument("--data", help="a folder of class folders")
 parser.add_argument("--out", default="finetuned.keras", help="the model")
-parser.add_argument("--epochs", type=int, default=2, help="of the whole model")
+parser.add_argument("--epochs", type=int, default=4, help="of the whole model")
 options = parser.parse_args()
 
 # The pictures, and a model that was trained on others.
