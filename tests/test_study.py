@@ -90,7 +90,7 @@ def test_one_run(rng, monkeypatch):
         train.train(run, (images, labels), (images[:50], labels[:50])) for _ in "ab"
     ]
     first, second = records
-    assert plan.Run(**{name: first[name] for name in plan.FIELDS}) == run
+    assert plan.Run.of(first) == run
     assert len(first["curves"]["val_accuracy"]) == train.EVALUATIONS
     np.testing.assert_allclose(first["loss"], second["loss"], atol=0.01)
     assert json.loads(json.dumps(first)) == first
@@ -166,6 +166,6 @@ def test_the_committed_tables_are_those_of_the_committed_runs():
 
 def test_the_committed_runs_are_the_plans():
     planned = set(plan.rate_runs()) | set(plan.study_runs(plan.best_rates(RECORDS)))
-    found = [plan.Run(**{name: r[name] for name in plan.FIELDS}) for r in RECORDS]
+    found = [plan.Run.of(r) for r in RECORDS]
     assert set(found) <= planned
     assert len(set(found)) == len(found)

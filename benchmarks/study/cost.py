@@ -3,15 +3,18 @@
 import math
 import re
 
+import keras
 import numpy as np
 import tensorflow as tf
+
+import keras_tnt
 
 WIDTHS = (
     {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2}
     | dict.fromkeys(("s32", "u32", "f32"), 4)
     | dict.fromkeys(("s64", "u64", "f64"), 8)
 )  # bytes
-
+# What reads and writes nothing.
 FREE = ("parameter", "constant", "tuple", "get-tuple-element", "bitcast")
 
 
@@ -27,6 +30,19 @@ def multiply_adds(model):
     image = tf.constant(np.zeros((1, *model.input_shape[1:]), "float32"))
     compiled = tf.function(lambda x: model(x, training=False), jit_compile=True)
     return of_program(compiled.experimental_get_compiler_ir(image)(stage="hlo"))
+
+
+def training_step(optimizer, drop_path_rate=0.0, jit_compile=False):
+    """A TNT-S compiled with an optimizer, and a function of a step on a batch."""
+    model = keras_tnt.TNTSmall(weights=None, drop_path_rate=drop_path_rate)
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy())
+    model.optimizer.build(model.trainable_variables)
+    function = tf.function(
+        lambda images, labels: model.train_step((images, labels)),
+        autograph=False,
+        jit_compile=jit_compile,
+    )
+    return model, function
 
 
 def of_program(text):
@@ -72,13 +88,7 @@ def _bytes_accessed(text):
             WIDTHS[dtype] * math.prod(_sizes(dimensions))
             for dtype, dimensions in re.findall(r"(\w+)\[([\d,]*)\]", shapes)
         )
-        if kind not in (
-            "parameter",
-            "constant",
-            "tuple",
-            "get-tuple-element",
-            "bitcast",
-        ):
+        if kind not in FREE:
             operands = re.findall(r"%?([\w.-]+)", rest.partition(")")[0])
             total += sizes[name] + sum(sizes.get(operand, 0) for operand in operands)
     return total

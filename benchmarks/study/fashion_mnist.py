@@ -8,12 +8,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-ORIGINALS = Path("/usr/share/datasets/fashion-mnist")
 HELD_OUT = 10_000
 
 
 def install():
     """Installs Debian's package if the files are missing and that can be done here."""
+    from make_fashion_mnist_mini import ORIGINALS
+
     if ORIGINALS.is_dir():
         print(f"Fashion-MNIST is in {ORIGINALS}.")
         return
@@ -37,7 +38,7 @@ def load(held_out=False):
     Raises:
         FileNotFoundError: if the files are not there; the message says how to get them.
     """
-    from make_fashion_mnist_mini import read_idx  # which checks the files' contents
+    from make_fashion_mnist_mini import ORIGINALS, read_idx  # which checks contents
 
     train, test = (
         (

@@ -66,6 +66,12 @@ class Run:
     steps: int = STEPS
     held_out: bool = False
 
+    @classmethod
+    def of(cls, record):
+        """The run that a record is of."""
+        fields = dataclasses.fields(cls)
+        return cls(**{field.name: record[field.name] for field in fields})
+
 
 def rate_runs():
     """The runs that choose a learning rate for each of the main models."""
@@ -126,11 +132,8 @@ def missing(records):
 
     The learning rates come first: what the others are follows from their results.
     """
-    done = {Run(**{name: record[name] for name in FIELDS}) for record in records}
+    done = {Run.of(record) for record in records}
     runs = [run for run in rate_runs() if run not in done]
     if runs:
         return runs
     return [run for run in study_runs(best_rates(records)) if run not in done]
-
-
-FIELDS = [field.name for field in dataclasses.fields(Run)]
