@@ -27,11 +27,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
+from keras_tnt.figures import new_figure, save_figure
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -241,12 +237,12 @@ def replace(path, text):
 
 def draw(results, path):
     """A picture of the cost of an image, by the batch and by the size of the images."""
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6))
+    figure, axes = new_figure(1, 2, (9, 3.6))
     panels = (
         ("images in a batch, 224x224", "batch", BATCHES),
         ("height and width, batch 4", "size", SIZES),
     )
-    for axis, (title, varied, rows) in zip(axes, panels, strict=True):
+    for axis, (title, varied, rows) in zip(axes.flat, panels, strict=True):
         for name in (*(f"timm:{kind}" for kind in BOTH), f"keras:{EXPORTS[0]}"):
             found = [results[row] for row in rows if row in results]
             costs = [
@@ -256,10 +252,7 @@ def draw(results, path):
             axis.plot([record[varied] for record in found], costs, "o-", label=name)
         axis.set(xlabel=title, ylabel="ms an image", ylim=(0, None))
         axis.legend()
-    figure.tight_layout()
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, dpi=120, format="png")
-    os.replace(temporary, path)
+    save_figure(figure, path)
 
 
 def table(results):

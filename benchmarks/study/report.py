@@ -11,14 +11,11 @@ import re
 import statistics
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import plan
 from run import RECORDS, read
 from scipy import stats
+
+from keras_tnt.figures import new_figure, save_figure
 
 DOCS = Path(__file__).parents[2] / "docs"
 NAMES = {
@@ -79,7 +76,7 @@ def main():
     os.replace(temporary, document)
     draw_cost(records, options.docs / "images" / "study_cost.png")
     draw_curves(records, options.docs / "images" / "study_curves.png")
-    if choose(records, "data size"):
+    if of_phase(records, "data size"):
         draw_sizes(records, options.docs / "images" / "study_sizes.png")
 
 
@@ -111,16 +108,18 @@ def tables(records):
     }
 
 
-def choose(records, phase, variant=None, pictures=None):
-    """The records of a phase, by seed: {seed: record}, or a list without a variant."""
-    found = [
-        record
-        for record in records
-        if record["phase"] == phase
-        and variant in (None, record["variant"])
-        and pictures in (None, record["pictures"])
-    ]
-    return {record["seed"]: record for record in found} if variant else found
+def of_phase(records, phase):
+    """The records of a phase."""
+    return [record for record in records if record["phase"] == phase]
+
+
+def choose(records, phase, variant, pictures=None):
+    """The records of a variant in a phase: {seed: record}."""
+    return {
+        record["seed"]: record
+        for record in of_phase(records, phase)
+        if record["variant"] == variant and pictures in (None, record["pictures"])
+    }
 
 
 def percent(chosen):
@@ -160,7 +159,7 @@ def rates_table(records):
         for rate in plan.RATES:
             values = [
                 100 * record["accuracy"]
-                for record in choose(records, "rates")
+                for record in of_phase(records, "rates")
                 if (record["variant"], record["learning_rate"]) == (variant, rate)
             ]
             cell = f"{values[0]:.2f}" if values else "-"
@@ -227,7 +226,7 @@ def ablations_table(records):
     ]
     tnt = choose(records, "main", "tnt")
     for phase in ABLATIONS:
-        names = dict.fromkeys(r["variant"] for r in choose(records, phase))
+        names = dict.fromkeys(r["variant"] for r in of_phase(records, phase))
         for variant in names:
             chosen = choose(records, phase, variant)
             one = next(iter(chosen.values()))
@@ -251,7 +250,7 @@ def left(records):
 
 def draw_cost(records, path):
     """Accuracy against what a model costs and against the time of its training."""
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
+    figure, axes = new_figure(1, 2, (9, 3.6))
     for variant in plan.MAIN:
         chosen = choose(records, "main", variant).values()
         accuracy = [100 * record["accuracy"] for record in chosen]
@@ -259,7 +258,7 @@ def draw_cost(records, path):
             [record["multiply_adds"] / 1e6 for record in chosen],
             [record["seconds"] / 60 for record in chosen],
         )
-        for axis, cost in zip(axes, costs, strict=True):
+        for axis, cost in zip(axes.flat, costs, strict=True):
             axis.plot(
                 cost,
                 accuracy,
@@ -268,18 +267,18 @@ def draw_cost(records, path):
                 label=NAMES[variant],
                 alpha=0.6,
             )
-    axes[0].set(xlabel="million multiply-adds an image", ylabel="test accuracy, %")
-    axes[1].set(xlabel="minutes of training on two cores")
-    axes[0].legend()
-    save(figure, path)
+    axes.flat[0].set(xlabel="million multiply-adds an image", ylabel="test accuracy, %")
+    axes.flat[1].set(xlabel="minutes of training on two cores")
+    axes.flat[0].legend()
+    save_figure(figure, path)
 
 
 def draw_curves(records, path):
     """Accuracy and loss on the test set in the course of the main runs."""
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6))
+    figure, axes = new_figure(1, 2, (9, 3.6))
     for variant in plan.MAIN:
         chosen = choose(records, "main", variant).values()
-        for axis, name in zip(axes, ("val_accuracy", "val_loss"), strict=True):
+        for axis, name in zip(axes.flat, ("val_accuracy", "val_loss"), strict=True):
             for number, record in enumerate(chosen):
                 curve = record["curves"][name]
                 done = range(1, len(curve) + 1)
@@ -291,15 +290,16 @@ def draw_curves(records, path):
                     alpha=0.6,
                     label=None if number else NAMES[variant],
                 )
-    axes[0].set(xlabel="steps", ylabel="test accuracy")
-    axes[1].set(xlabel="steps", ylabel="test loss (cross-entropy)")
-    axes[0].legend()
-    save(figure, path)
+    axes.flat[0].set(xlabel="steps", ylabel="test accuracy")
+    axes.flat[1].set(xlabel="steps", ylabel="test loss (cross-entropy)")
+    axes.flat[0].legend()
+    save_figure(figure, path)
 
 
 def draw_sizes(records, path):
     """Accuracy against the number of training pictures."""
-    figure, axis = plt.subplots(figsize=(5.5, 3.6))
+    figure, axes = new_figure(1, 1, (5.5, 3.6))
+    axis = axes.flat[0]
     for variant in plan.MAIN[:2]:
         sizes, means, deviations = [], [], []
         for size in (*plan.SIZES, 60_000):
@@ -320,16 +320,7 @@ def draw_sizes(records, path):
         )
     axis.set(xscale="log", xlabel="training pictures", ylabel="test accuracy, %")
     axis.legend()
-    save(figure, path)
-
-
-def save(figure, path):
-    """Writes a picture in one step."""
-    temporary = path.with_name(f".{path.name}")
-    figure.tight_layout()
-    figure.savefig(temporary, dpi=120, format="png")
-    os.replace(temporary, path)
-    plt.close(figure)
+    save_figure(figure, path)
 
 
 if __name__ == "__main__":
