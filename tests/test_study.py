@@ -4,6 +4,8 @@ import dataclasses
 import json
 import re
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ def record_of(run, accuracy):
     return dataclasses.asdict(run) | {
         "accuracy": accuracy,
         "seconds": 60.0,
+        "threads": 1,
         "images_per_second": 1000,
         "parameters": 300_000,
         "multiply_adds": 8_000_000,
@@ -43,7 +46,7 @@ def test_the_plan_begins_with_the_rates_and_ends():
     assert plan.missing([]) == plan.rate_runs()
     records = finished()
     assert plan.missing(records) == []
-    assert plan.best_rates(records) == dict.fromkeys(plan.MAIN, plan.RATES[-1])
+    assert plan.best_rates(records) == dict.fromkeys(plan.TUNED, plan.RATES[-1])
     begun = [record for record in records if record["phase"] == "rates"][:-1]
     assert plan.missing(begun) == plan.rate_runs()[-1:]
     left = plan.missing([record for record in records if record["seed"] != 2])
@@ -51,21 +54,38 @@ def test_the_plan_begins_with_the_rates_and_ends():
 
 
 def test_runs_have_five_seeds_and_three():
-    runs = plan.study_runs(dict.fromkeys(plan.MAIN, 1e-3))
+    runs = plan.study_runs(dict.fromkeys(plan.TUNED, 1e-3))
     assert len(set(runs)) == len(runs)
     for variant in plan.MAIN:
         assert sum((r.phase, r.variant) == ("main", variant) for r in runs) == 5
+    for variant in plan.LARGE:
+        assert sum(r.variant == variant for r in runs) == 5
     for variant in plan.POSITIONS:
         assert sum(r.variant == variant for r in runs) == 3
 
 
+def test_each_model_is_trained_at_its_rate_and_the_tnt_at_the_vits_too():
+    rates = {variant: 1e-3 * (1 + i) for i, variant in enumerate(plan.TUNED)}
+    runs = plan.study_runs(rates)
+    for run in runs:
+        if run.phase == "learning rate":
+            assert run.variant == "tnt"
+            assert run.learning_rate == rates["vit_equal_flops"]
+        else:
+            assert run.learning_rate == rates.get(run.variant, rates["tnt"])
+    assert any(run.phase == "learning rate" for run in runs)
+
+
 def test_the_models_cost_what_they_are_to_cost():
     costs, parameters = {}, {}
-    for variant in plan.MAIN:
+    for variant in plan.TUNED:
         model = train.build(variant)
         costs[variant] = train.multiply_adds(model)
         parameters[variant] = model.count_params()
     assert costs["vit_equal_flops"] == pytest.approx(costs["tnt"], rel=0.02)
+    for variant in ("vit_large_patches", "pyramid_tnt"):
+        large = costs["tnt_large_patches"]
+        assert costs[variant] == pytest.approx(large, rel=0.03), variant
     assert parameters["vit_equal_parameters"] == pytest.approx(
         parameters["tnt"], rel=0.02
     )
@@ -136,6 +156,52 @@ def test_the_study_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
     assert "0 runs are known to be left" in capsys.readouterr().out
 
 
+def test_trainings_run_side_by_side_and_share_the_cores(tmp_path, monkeypatch):
+    records = tmp_path / "runs.jsonl"
+    runs = plan.rate_runs()[:4]
+    together = threading.Barrier(2)
+
+    def missing(records):
+        done = [plan.Run.of(record) for record in records]
+        return [run for run in runs if run not in done]
+
+    def pretend(run, threads):
+        assert threads == 2
+        together.wait(timeout=60)
+        return record_of(run, 0.5)
+
+    monkeypatch.setattr(plan, "missing", missing)
+    monkeypatch.setattr(driver.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(driver, "run_apart", pretend)
+    driver.work(records, 2, time.monotonic() + 600)
+    assert sorted(map(str, map(plan.Run.of, driver.read(records)))) == sorted(
+        map(str, runs)
+    )
+
+
+def test_a_training_that_fails_ends_the_study_and_loses_no_other(tmp_path, monkeypatch):
+    records = tmp_path / "runs.jsonl"
+    failed = threading.Event()
+
+    def pretend(run, threads):
+        if run == plan.rate_runs()[0]:
+            failed.set()
+            raise SystemExit("failed")
+        assert failed.wait(timeout=60)
+        return record_of(run, 0.5)
+
+    monkeypatch.setattr(driver, "run_apart", pretend)
+    with pytest.raises(SystemExit, match="failed"):
+        driver.work(records, 2, time.monotonic() + 600)
+    assert [plan.Run.of(r) for r in driver.read(records)] == [plan.rate_runs()[1]]
+
+
+def test_no_training_begins_after_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(driver, "run_apart", None)
+    driver.work(tmp_path / "runs.jsonl", 2, time.monotonic())
+    assert not (tmp_path / "runs.jsonl").exists()
+
+
 def test_tables_and_pictures_of_a_whole_study(tmp_path, monkeypatch):
     (tmp_path / "images").mkdir()
     marks = "".join(f"<!-- {name} -->\n<!-- end -->\n" for name in report.tables([]))
@@ -151,7 +217,9 @@ def test_tables_and_pictures_of_a_whole_study(tmp_path, monkeypatch):
     text = (tmp_path / "study.md").read_text()
     row = r"\| TNT \| 300,000 \| 8\.00 \| 1,000 \| 87\.0\d ± 0\.0\d \(5 seeds\)"
     assert re.search(row, text)
-    assert text.count("(5 seeds)") == 5
+    assert text.count("(5 seeds)") == 8
+    assert re.search(r"\| 60,000 \| 5,400 \| 87\.0\d ± 0\.\d\d \(3 seeds\)", text)
+    assert "| PyramidTNT | 300,000 |" in text
     for name in ("cost", "curves", "sizes"):
         assert (tmp_path / "images" / f"study_{name}.png").stat().st_size > 10_000
     (tmp_path / "study.md").write_text("")

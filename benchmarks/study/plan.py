@@ -16,6 +16,8 @@ TNT = {
     "inner_stride": 2,
 }
 VIT = TNT | {"inner_blocks": ()}
+# Patches four times as large: as many pixels in each, four of them in a picture.
+LARGE_PATCHES = {"patch_size": 14, "inner_stride": 4}
 
 # Name: what is built. "without" names the layers that get no position embedding.
 VARIANTS = {
@@ -32,14 +34,27 @@ VARIANTS = {
     "pixels_49": TNT | {"inner_stride": 1, "inner_dim": 4},
     "pixels_4": TNT | {"inner_stride": 4, "inner_dim": 48},
     "squeeze_excitation": TNT | {"se_ratio": 0.25},
+    "tnt_large_patches": TNT | LARGE_PATCHES,
+    "vit_large_patches": VIT | LARGE_PATCHES | {"outer_dim": 90},
+    # As many multiply-adds as those two.
+    "pyramid_tnt": {
+        "outer_dim": 32,
+        "inner_dim": 4,
+        "depths": (1, 2, 1, 1),
+        "outer_num_heads": 2,
+        "inner_num_heads": 1,
+    },
 }
 MAIN = ("tnt", "vit_equal_flops", "vit_equal_parameters")
+LARGE = ("tnt_large_patches", "vit_large_patches")
+TUNED = (*MAIN, *LARGE, "pyramid_tnt")
 POSITIONS = ("positions_none", "positions_pixels", "positions_patches")
 RATES = (1e-3, 2e-3, 4e-3, 8e-3)
 SIZES = (1_000, 5_000, 20_000)  # pictures; the main runs have all 60,000
 
 STEPS = 1_800  # of 128 pictures: 3.8 times all
 RATE_STEPS = 480  # 1.2 times the 50,000 that are left to train on
+LONGER = 3  # times the steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,10 +89,10 @@ class Run:
 
 
 def rate_runs():
-    """The runs that choose a learning rate for each of the main models."""
+    """The runs that choose a learning rate for each model of `TUNED`."""
     return [
         Run("rates", variant, rate, 0, 50_000, RATE_STEPS, held_out=True)
-        for variant in MAIN
+        for variant in TUNED
         for rate in RATES
     ]
 
@@ -102,17 +117,17 @@ def study_runs(rates):
     Variants of the TNT are trained with its learning rate.
 
     Args:
-        rates: the learning rate of each of the main models, see `best_rates`.
+        rates: the learning rate of each model of `TUNED`, see `best_rates`.
 
     Returns:
         A list of `Run`.
     """
     runs = []
 
-    def add(phase, variants, seeds, **changes):
+    def add(phase, variants, seeds, like=None, **changes):
         for seed in seeds:
             for variant in variants:
-                rate = rates.get(variant, rates["tnt"])
+                rate = rates.get(like or variant, rates["tnt"])
                 runs.append(Run(phase, variant, rate, seed, **changes))
 
     # Seed by seed, so that what is there when it is ended can be compared.
@@ -120,10 +135,14 @@ def study_runs(rates):
     add("positions", POSITIONS, range(3))
     for size in SIZES:
         add("data size", MAIN[:2], range(3), pictures=size)
+    add("large patches", LARGE, range(5))
     add("inner blocks", ("inner_blocks_1_3", "inner_blocks_1"), range(3))
+    add("learning rate", ("tnt",), range(3), like="vit_equal_flops")
+    add("training length", MAIN[:2], range(3), steps=LONGER * STEPS)
     add("inner heads", ("inner_heads_1", "inner_heads_4"), range(3))
     add("pixels in a patch", ("pixels_49", "pixels_4"), range(3))
     add("squeeze-and-excitation", ("squeeze_excitation",), range(3))
+    add("PyramidTNT", ("pyramid_tnt",), range(3))
     return runs
 
 

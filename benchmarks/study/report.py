@@ -32,6 +32,9 @@ NAMES = {
     "pixels_49": "49 pixels of width 4 in a patch",
     "pixels_4": "4 pixels of width 48 in a patch",
     "squeeze_excitation": "with squeeze-and-excitation",
+    "tnt_large_patches": "TNT, patches of 14x14",
+    "vit_large_patches": "ViT, patches of 14x14, equal FLOPs",
+    "pyramid_tnt": "PyramidTNT",
 }
 # ImageNet top-1 of the paper's Tables 3 and 5 to 8, in percent.
 PAPER = {
@@ -47,6 +50,9 @@ PAPER = {
     "pixels_49": 81.0,
     "pixels_4": 81.1,
     "squeeze_excitation": 81.7,
+    "tnt_large_patches": 81.5,
+    "vit_large_patches": 79.8,
+    "pyramid_tnt": 82.0,
 }
 ABLATIONS = (
     "positions",
@@ -99,10 +105,14 @@ def fill(text, made):
 
 def tables(records):
     """All tables, as Markdown, by their marks."""
+    large = [("large patches", variant) for variant in plan.LARGE]
     return {
         "rates": rates_table(records),
-        "main": main_table(records),
-        "sizes": sizes_table(records),
+        "main": comparison_table(records, *(("main", name) for name in plan.MAIN)),
+        "conditions": conditions_table(records),
+        "large patches": comparison_table(
+            records, *large, ("PyramidTNT", "pyramid_tnt")
+        ),
         "ablations": ablations_table(records),
         "left": left(records),
     }
@@ -154,7 +164,7 @@ def rates_table(records):
         "| held-out accuracy, % | " + " | ".join(f"{r:g}" for r in plan.RATES) + " |",
         "|---" * (1 + len(plan.RATES)) + "|",
     ]
-    for variant in plan.MAIN:
+    for variant in plan.TUNED:
         cells = []
         for rate in plan.RATES:
             values = [
@@ -168,21 +178,21 @@ def rates_table(records):
     return "\n".join(lines) + "\n"
 
 
-def main_table(records):
-    """TNT beside the plain transformers."""
+def comparison_table(records, *rows):
+    """A TNT, the first of the rows, beside others; a row is a phase and a variant."""
     lines = [
         "| | parameters | million multiply-adds | images/s in training "
         "| test accuracy, % | TNT's lead, points [95 % interval], paired t-test "
         "| ImageNet, paper |",
         "|---|---|---|---|---|---|---|",
     ]
-    tnt = choose(records, "main", "tnt")
-    for variant in plan.MAIN:
-        chosen = choose(records, "main", variant)
+    tnt = choose(records, *rows[0])
+    for phase, variant in rows:
+        chosen = choose(records, phase, variant)
         if not chosen:
             continue
         one = next(iter(chosen.values()))
-        lead = "" if variant == "tnt" else paired(tnt, chosen)
+        lead = "" if (phase, variant) == rows[0] else paired(tnt, chosen)
         lines.append(
             f"| {NAMES[variant]} | {one['parameters']:,} "
             f"| {one['multiply_adds'] / 1e6:.2f} | {speed(chosen):,.0f} "
@@ -196,17 +206,28 @@ def speed(chosen):
     return statistics.median(r["images_per_second"] for r in chosen.values())
 
 
-def sizes_table(records):
-    """TNT beside the plain transformer of equal cost, by the size of the data."""
-    lines = [
-        "| training pictures | TNT, % | ViT, equal FLOPs, % | TNT's lead, points |",
-        "|---|---|---|---|",
+def conditions_table(records):
+    """TNT beside the plain transformer of equal cost, under other conditions."""
+    both = plan.MAIN[:2]
+    rows = [
+        (f"{size:,}", plan.STEPS, *(of_size(records, name, size) for name in both))
+        for size in (*plan.SIZES, 60_000)
     ]
-    for size in (*plan.SIZES, 60_000):
-        tnt, vit = (of_size(records, name, size) for name in plan.MAIN[:2])
-        if tnt or vit:
+    tnt = choose(records, "learning rate", "tnt")
+    vit = choose(records, "main", "vit_equal_flops")
+    rows.append(("60,000, TNT with the ViT's learning rate", plan.STEPS, tnt, vit))
+    longer = (choose(records, "training length", name) for name in both)
+    rows.append(("60,000", plan.LONGER * plan.STEPS, *longer))
+    lines = [
+        "| training pictures | steps | TNT, % | ViT, equal FLOPs, % "
+        "| TNT's lead, points |",
+        "|---|---|---|---|---|",
+    ]
+    for pictures, steps, tnt, vit in rows:
+        if tnt and vit:
             lines.append(
-                f"| {size:,} | {percent(tnt)} | {percent(vit)} | {paired(tnt, vit)} |"
+                f"| {pictures} | {steps:,} | {percent(tnt)} | {percent(vit)} "
+                f"| {paired(tnt, vit)} |"
             )
     return "\n".join(lines) + "\n"
 
@@ -241,10 +262,10 @@ def ablations_table(records):
 def left(records):
     """What of the plan has been run."""
     planned = plan.rate_runs() + plan.study_runs(dict.fromkeys(plan.MAIN, 0))
-    hours = sum(record["seconds"] for record in records) / 3600
+    hours = sum(record["seconds"] * record["threads"] for record in records) / 7200
     return (
         f"{len(records)} of the plan's {len(planned)} runs are there; they took "
-        f"{hours:.1f} hours of training.\n"
+        f"{hours:.1f} hours of training on two cores.\n"
     )
 
 

@@ -1,14 +1,15 @@
 """Runs the study, or goes on with it: each run that is not in runs.jsonl yet.
 
-    python benchmarks/study/run.py [--hours 2] [--dry-run]
+    python benchmarks/study/run.py [--hours 2] [--jobs 2] [--dry-run]
 
-One training after another, each in a process of its own; a line is added for each that
-has ended, so that it can be stopped at any time. Then `report.py` makes tables and
-pictures. Takes the extra dev, and Fashion-MNIST from Debian's package, which it
-installs if it can.
+One training after another, or several at a time, each in a process of its own; a line
+is added for each that has ended, so that it can be stopped at any time. Then
+`report.py` makes tables and pictures. Takes the extra dev, and Fashion-MNIST from
+Debian's package, which it installs if it can.
 """
 
 import argparse
+import concurrent.futures
 import dataclasses
 import fcntl
 import json
@@ -32,7 +33,9 @@ def main():
         "--hours", type=float, default=6, help="begin no run after them"
     )
     parser.add_argument("--records", type=Path, default=RECORDS)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="runs at a time, which share the cores"
+    )
     parser.add_argument("--dry-run", action="store_true", help="only list the runs")
     options = parser.parse_args()
     if options.dry_run:
@@ -41,18 +44,53 @@ def main():
         return
     fashion_mnist.install()
     end = time.monotonic() + 3600 * options.hours
-    while (runs := plan.missing(read(options.records))) and time.monotonic() < end:
-        run = runs[0]
-        record = run_apart(run, options.threads)
-        add(options.records, record)
-        print(
-            f"{run.phase}: {run.variant}, rate {run.learning_rate:g}, seed {run.seed}, "
-            f"{run.pictures:,} pictures: {record['accuracy']:.2%} "
-            f"in {record['seconds']:.0f} s; {len(runs) - 1} runs are known to be left.",
-            flush=True,
-        )
-    if runs:
+    work(options.records, options.jobs, end)
+    if plan.missing(read(options.records)):
         print("The time is over; the same command goes on.")
+
+
+def work(records, jobs, end):
+    """Trains, several at a time, until all is done or the time is over.
+
+    Args:
+        records: path of the records.
+        jobs: how many trainings at a time; each gets its share of the cores.
+        end: the time, by `time.monotonic`, after which none is begun.
+
+    Raises:
+        SystemExit: if a training fails, after those beside it have ended.
+    """
+    threads = max(1, os.cpu_count() // jobs)
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        begun = {}
+        while True:
+            waiting = [
+                run for run in plan.missing(read(records)) if run not in begun.values()
+            ]
+            if time.monotonic() < end:
+                for run in waiting[: jobs - len(begun)]:
+                    begun[pool.submit(train, run, threads, records)] = run
+            if not begun:
+                return
+            ended, _ = concurrent.futures.wait(
+                begun, return_when=concurrent.futures.FIRST_COMPLETED
+            )
+            for future in ended:
+                del begun[future]
+                future.result()
+
+
+def train(run, threads, records):
+    """Trains in a process of its own, and adds and tells what came of it."""
+    record = run_apart(run, threads)
+    add(records, record)
+    print(
+        f"{run.phase}: {run.variant}, rate {run.learning_rate:g}, seed {run.seed}, "
+        f"{run.pictures:,} pictures: {record['accuracy']:.2%} "
+        f"in {record['seconds']:.0f} s; "
+        f"{len(plan.missing(read(records)))} runs are known to be left.",
+        flush=True,
+    )
 
 
 def read(path):

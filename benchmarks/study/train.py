@@ -42,18 +42,25 @@ def main():
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     tf.config.threading.set_inter_op_parallelism_threads(options.threads)
     run = Run(**json.loads(options.run))
-    print(json.dumps(train(run, *load(run.held_out))))
+    record = train(run, *load(run.held_out))
+    print(json.dumps(record | {"threads": options.threads}))
 
 
 def build(variant):
     """Builds a variant's model, without the position embeddings that it lacks."""
     options = dict(VARIANTS[variant])
     without = options.pop("without", ())
-    model = keras_tnt.TNT(
+    images = keras.Input((28, 28, 1))
+    if "depths" in options:
+        builder = keras_tnt.PyramidTNT
+        inputs = keras.layers.ZeroPadding2D(2)(images)  # to whole patches of 8x8
+    else:
+        builder, inputs = keras_tnt.TNT, images
+    model = builder(
         **options,
         drop_path_rate=0.1,
         classes=10,
-        input_shape=(28, 28, 1),
+        input_tensor=inputs,
         classifier_activation=None,
         name=variant,
     )
