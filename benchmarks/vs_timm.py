@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from keras_tnt.figures import new_figure, save_figure
+from keras_tnt.replacing import replacing
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -223,16 +224,11 @@ def write(row, record):
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     results[row] = record
     results = {row: results[row] for row in ROWS if row in results}
-    replace(RESULTS, json.dumps(results, indent=1) + "\n")
-    replace(RESULTS.with_suffix(".md"), table(results))
+    with replacing(RESULTS) as unfinished:
+        unfinished.write_text(json.dumps(results, indent=1) + "\n")
+    with replacing(RESULTS.with_suffix(".md")) as unfinished:
+        unfinished.write_text(table(results))
     draw(results, RESULTS.with_suffix(".png"))
-
-
-def replace(path, text):
-    """Writes a file in one step."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 def draw(results, path):

@@ -26,6 +26,7 @@ from cost import of_executable, of_program, training_step
 
 import keras_tnt
 from keras_tnt.layers.layer_norm import portable_norms
+from keras_tnt.replacing import replacing
 from keras_tnt.training import AdamW
 
 RESULTS = HERE / "results" / "xla_cost.json"
@@ -51,9 +52,8 @@ def main():
                 found |= of_executable(stages(stage="optimized_hlo"))
             record[f"{kind.__name__}, {name}"] = found
             print(kind.__name__, name, found, flush=True)
-    temporary = RESULTS.with_name(f".{RESULTS.name}.tmp")
-    temporary.write_text(json.dumps(record, indent=1) + "\n")
-    os.replace(temporary, RESULTS)
+    with replacing(RESULTS) as unfinished:
+        unfinished.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def inference(_):

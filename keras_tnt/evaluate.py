@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from keras_tnt.data import image_dataset
 from keras_tnt.data.errors import readable_errors
 from keras_tnt.images import imagenet_classes
 from keras_tnt.pictures import draw_confusion
+from keras_tnt.replacing import replacing
 
 
 class Report(NamedTuple):
@@ -164,17 +164,14 @@ def write_report(report, folder):
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     figures = {name: getattr(report, name) for name in ("pictures", "top_1", "top_5")}
-    _write(folder / "report.json", json.dumps(figures, indent=2) + "\n")
+    with replacing(folder / "report.json") as unfinished:
+        unfinished.write_text(json.dumps(figures, indent=2) + "\n")
     lines = [["class", "pictures", "accuracy"]]
     totals = report.confusion.sum(axis=1)
     lines += zip(report.class_names, totals, report.per_class, strict=True)
-    with (folder / ".per_class.tmp").open("w", newline="") as file:
+    with (
+        replacing(folder / "per_class.csv") as unfinished,
+        unfinished.open("w", newline="") as file,
+    ):
         csv.writer(file).writerows(lines)
-    os.replace(folder / ".per_class.tmp", folder / "per_class.csv")
     draw_confusion(report.confusion, report.class_names, folder / "confusion.png")
-
-
-def _write(path, text):
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)

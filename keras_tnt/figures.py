@@ -1,7 +1,6 @@
 """Figures: how all pictures with axes are begun, filled with images, and saved."""
 
-import os
-from pathlib import Path
+from keras_tnt.replacing import replacing
 
 
 def require_matplotlib():
@@ -104,10 +103,5 @@ def save_figure(figure, path):
         >>> figure, _ = new_figure(1, 1, (2, 2))
         >>> save_figure(figure, "empty.png")
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        figure.savefig(temporary, format="png", dpi=120)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=120)

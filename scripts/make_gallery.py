@@ -13,7 +13,6 @@ It needs the extra `demo`, for matplotlib and scikit-learn.
 """
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +36,7 @@ from keras_tnt.explain import (
 )
 from keras_tnt.explain.maps import some_blocks
 from keras_tnt.predict import classify, load_classifier, prepare
+from keras_tnt.replacing import replacing
 
 ROOT = Path(__file__).parents[1]
 PHOTO = ROOT / "tests" / "data" / "astronaut_landscape.png"
@@ -161,11 +161,10 @@ def main():
     draw_photo(classifier, folder)
     draw_clothes(classifier, folder)
     template = Path(__file__).with_name("gallery_template.md").read_text("utf-8")
-    unfinished = PAGE.with_suffix(".tmp")
-    unfinished.write_text(
-        template.replace("{model}", describe(classifier, arguments.model)), "utf-8"
-    )
-    os.replace(unfinished, PAGE)
+    with replacing(PAGE) as unfinished:
+        unfinished.write_text(
+            template.replace("{model}", describe(classifier, arguments.model)), "utf-8"
+        )
     print(f"{PAGE} and its pictures are new.")
 
 

@@ -6,7 +6,6 @@ The tables go into docs/study.md, between their marks, the pictures into docs/im
 """
 
 import argparse
-import os
 import re
 import statistics
 from pathlib import Path
@@ -16,6 +15,7 @@ from run import RECORDS, read
 from scipy import stats
 
 from keras_tnt.figures import new_figure, save_figure
+from keras_tnt.replacing import replacing
 
 DOCS = Path(__file__).parents[2] / "docs"
 NAMES = {
@@ -77,9 +77,8 @@ def main():
     records = read(options.records)
     document = options.docs / "study.md"
     text = fill(document.read_text(), tables(records))
-    temporary = document.with_name(f".{document.name}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, document)
+    with replacing(document) as unfinished:
+        unfinished.write_text(text)
     draw_cost(records, options.docs / "images" / "study_cost.png")
     draw_curves(records, options.docs / "images" / "study_curves.png")
     if of_phase(records, "data size"):

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from keras_tnt.replacing import replacing
+
 
 class Checkpoint(NamedTuple):
     """What a checkpoint holds.
@@ -72,13 +74,11 @@ class Checkpoints:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"step-{step:08}.safetensors"
         metadata = {"state": json.dumps(state), "sha256": _digest(tensors)}
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            with temporary.open("wb") as file:
+            with replacing(path) as unfinished, unfinished.open("wb") as file:
                 file.write(save(tensors, metadata))
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
         except OSError as error:
             raise OSError(
                 error.errno,
@@ -87,9 +87,7 @@ class Checkpoints:
                 "command again: it goes on from there",
                 str(path),
             ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
-        left_by_killed_runs = self.folder.glob(".step-*.tmp")
+        left_by_killed_runs = self.folder.glob(".step-*.tmp.*")
         for old in [*self.paths()[: -self.keep], *left_by_killed_runs]:
             old.unlink(missing_ok=True)
         return path

@@ -1,8 +1,9 @@
 """The history of a run: a row an epoch."""
 
 import csv
-import os
 from pathlib import Path
+
+from keras_tnt.replacing import replacing
 
 
 class History:
@@ -36,15 +37,13 @@ class History:
         """Adds the row of an epoch, in place of that epoch's and all later ones."""
         rows = [old for old in self.rows() if old["epoch"] < row["epoch"]] + [row]
         names = list(dict.fromkeys(name for row in rows for name in row))
-        temporary = self.path.with_name(f".{self.path.name}.tmp")
-        try:
-            with temporary.open("w", newline="") as file:
-                writer = csv.DictWriter(file, names)
-                writer.writeheader()
-                writer.writerows(rows)
-            os.replace(temporary, self.path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with (
+            replacing(self.path) as unfinished,
+            unfinished.open("w", newline="") as file,
+        ):
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(rows)
 
 
 def _number(text):

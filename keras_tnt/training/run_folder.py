@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import keras
 import tensorflow as tf
 
 import keras_tnt
+from keras_tnt.replacing import replacing
 from keras_tnt.training.recipe import Recipe
 
 
@@ -141,12 +141,8 @@ class RunFolder:
                 "tensorflow": tf.__version__,
             },
         }
-        temporary = self.recipe.with_suffix(".tmp")
-        try:
-            temporary.write_text(json.dumps(record, indent=2) + "\n")
-            os.replace(temporary, self.recipe)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(self.recipe) as unfinished:
+            unfinished.write_text(json.dumps(record, indent=2) + "\n")
 
     def read_recipe(self):
         """Reads back what `begin` wrote.

@@ -2,7 +2,6 @@
 
 import functools
 import importlib.util
-import os
 import sys
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ import tensorflow as tf
 from keras_tnt.data import image_dataset
 from keras_tnt.data.errors import readable_errors
 from keras_tnt.pictures import draw_curves, require_matplotlib
+from keras_tnt.replacing import replacing
 from keras_tnt.training import distribution
 from keras_tnt.training.average import WeightAverage
 from keras_tnt.training.callbacks import (
@@ -281,9 +281,8 @@ class _Training:
 
     def _save_model(self):
         if self.writes:
-            temporary = self.folder.model.with_name(f".{self.folder.model.name}")
-            self.model.save(temporary)
-            os.replace(temporary, self.folder.model)
+            with replacing(self.folder.model) as unfinished:
+                self.model.save(unfinished)
 
     def _any_worker(self):
         if distribution.worker_count(self.strategy) == 1:

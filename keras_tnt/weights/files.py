@@ -6,6 +6,8 @@ import pathlib
 
 import numpy as np
 
+from keras_tnt.replacing import replacing
+
 # In the order of preference: what a training checkpoint wraps its weights in.
 WRAPPERS = ("state_dict_ema", "state_dict", "model")
 
@@ -40,14 +42,9 @@ def write_tensors(path, tensors, metadata):
     """
     from safetensors.numpy import save_file
 
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        contiguous = {name: np.ascontiguousarray(t) for name, t in tensors.items()}
-        save_file(contiguous, temporary, metadata)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    contiguous = {name: np.ascontiguousarray(t) for name, t in tensors.items()}
+    with replacing(path) as unfinished:
+        save_file(contiguous, unfinished, metadata)
 
 
 def _read_safetensors(path):

@@ -132,7 +132,7 @@ def test_a_full_disk_leaves_the_last_good_one(tmp_path):
 def test_a_killed_writer_leaves_only_a_temporary_file(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(10, TENSORS, {"step": 10})
-    (tmp_path / ".step-00000020.safetensors.123.tmp").write_bytes(b"half")
+    (tmp_path / ".step-00000020.safetensors.123.tmp.safetensors").write_bytes(b"half")
     assert checkpoints.newest().state == {"step": 10}
     checkpoints.save(20, TENSORS, {"step": 20})
     assert [path.name for path in checkpoints.paths()] == sorted(os.listdir(tmp_path))
