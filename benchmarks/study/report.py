@@ -61,10 +61,19 @@ ABLATIONS = (
     "pixels in a patch",
     "squeeze-and-excitation",
 )
-COLORS = {
-    "tnt": "tab:red",
-    "vit_equal_flops": "tab:blue",
-    "vit_equal_parameters": "tab:cyan",
+# What is compared: a TNT, and others beside it, by phase and variant.
+MAIN = tuple(("main", variant) for variant in plan.MAIN)
+LARGE = (
+    *(("large patches", variant) for variant in plan.LARGE),
+    ("PyramidTNT", "pyramid_tnt"),
+)
+MARKS = {
+    "tnt": ("tab:red", "o"),
+    "vit_equal_flops": ("tab:blue", "o"),
+    "vit_equal_parameters": ("tab:cyan", "o"),
+    "tnt_large_patches": ("tab:red", "s"),
+    "vit_large_patches": ("tab:blue", "s"),
+    "pyramid_tnt": ("tab:green", "^"),
 }
 
 
@@ -104,14 +113,11 @@ def fill(text, made):
 
 def tables(records):
     """All tables, as Markdown, by their marks."""
-    large = [("large patches", variant) for variant in plan.LARGE]
     return {
         "rates": rates_table(records),
-        "main": comparison_table(records, *(("main", name) for name in plan.MAIN)),
+        "main": comparison_table(records, *MAIN),
         "conditions": conditions_table(records),
-        "large patches": comparison_table(
-            records, *large, ("PyramidTNT", "pyramid_tnt")
-        ),
+        "large patches": comparison_table(records, *LARGE),
         "ablations": ablations_table(records),
         "left": left(records),
     }
@@ -270,26 +276,23 @@ def left(records):
 
 def draw_cost(records, path):
     """Accuracy against what a model costs and against the time of its training."""
-    figure, axes = new_figure(1, 2, (9, 3.6))
-    for variant in plan.MAIN:
-        chosen = choose(records, "main", variant).values()
+    figure, axes = new_figure(1, 2, (9, 3.8))
+    by_cost, by_time = axes.flat
+    for phase, variant in MAIN + LARGE:
+        chosen = choose(records, phase, variant).values()
+        if not chosen:
+            continue
         accuracy = [100 * record["accuracy"] for record in chosen]
-        costs = (
-            [record["multiply_adds"] / 1e6 for record in chosen],
-            [record["seconds"] / 60 for record in chosen],
-        )
-        for axis, cost in zip(axes.flat, costs, strict=True):
-            axis.plot(
-                cost,
-                accuracy,
-                "o",
-                color=COLORS[variant],
-                label=NAMES[variant],
-                alpha=0.6,
-            )
-    axes.flat[0].set(xlabel="million multiply-adds an image", ylabel="test accuracy, %")
-    axes.flat[1].set(xlabel="minutes of training on two cores")
-    axes.flat[0].legend()
+        cost = [record["multiply_adds"] / 1e6 for record in chosen]
+        color, mark = MARKS[variant]
+        style = {"color": color, "marker": mark, "linestyle": "", "alpha": 0.6}
+        by_cost.plot(cost, accuracy, label=NAMES[variant], **style)
+        if phase == "main":  # the others trained side by side, two at a time
+            minutes = [record["seconds"] / 60 for record in chosen]
+            by_time.plot(minutes, accuracy, **style)
+    by_cost.set(xlabel="million multiply-adds an image", ylabel="test accuracy, %")
+    by_time.set(xlabel="minutes of training on two cores")
+    by_cost.legend(fontsize="small")
     save_figure(figure, path)
 
 
@@ -306,7 +309,7 @@ def draw_curves(records, path):
                 axis.plot(
                     steps,
                     curve,
-                    color=COLORS[variant],
+                    color=MARKS[variant][0],
                     alpha=0.6,
                     label=None if number else NAMES[variant],
                 )
@@ -335,7 +338,7 @@ def draw_sizes(records, path):
             deviations,
             fmt="o-",
             capsize=3,
-            color=COLORS[variant],
+            color=MARKS[variant][0],
             label=NAMES[variant],
         )
     axis.set(xscale="log", xlabel="training pictures", ylabel="test accuracy, %")
