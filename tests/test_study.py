@@ -59,7 +59,9 @@ def test_runs_have_five_seeds_and_three():
     for variant in plan.MAIN:
         assert sum((r.phase, r.variant) == ("main", variant) for r in runs) == 5
     for variant in plan.LARGE:
-        assert sum(r.variant == variant for r in runs) == 5
+        assert (
+            sum((r.phase, r.variant) == ("large patches", variant) for r in runs) == 5
+        )
     for variant in plan.POSITIONS:
         assert sum(r.variant == variant for r in runs) == 3
 
@@ -217,8 +219,10 @@ def test_tables_and_pictures_of_a_whole_study(tmp_path, monkeypatch):
     text = (tmp_path / "study.md").read_text()
     row = r"\| TNT \| 300,000 \| 8\.00 \| 1,000 \| 87\.0\d ± 0\.0\d \(5 seeds\)"
     assert re.search(row, text)
-    assert text.count("(5 seeds)") == 8
-    assert re.search(r"\| 60,000 \| 5,400 \| 87\.0\d ± 0\.\d\d \(3 seeds\)", text)
+    assert text.count("(5 seeds)") == 10
+    assert re.search(
+        r"\| 7x7 \| 60,000 \| 5,400 \| 87\.0\d ± 0\.\d\d \(3 seeds\)", text
+    )
     assert "| PyramidTNT | 300,000 |" in text
     for name in ("cost", "curves", "sizes"):
         assert (tmp_path / "images" / f"study_{name}.png").stat().st_size > 10_000

@@ -137,12 +137,13 @@ def study_runs(rates):
         add("data size", MAIN[:2], range(3), pictures=size)
     add("large patches", LARGE, range(5))
     add("inner blocks", ("inner_blocks_1_3", "inner_blocks_1"), range(3))
-    add("training length", MAIN[:2], range(3), steps=LONGER * STEPS)
+    add("training length", LARGE, range(3), steps=LONGER * STEPS)
+    add("PyramidTNT", ("pyramid_tnt",), range(3))
     add("learning rate", ("tnt",), range(3), like="vit_equal_flops")
+    add("training length", MAIN[:2], range(3), steps=LONGER * STEPS)
     add("inner heads", ("inner_heads_1", "inner_heads_4"), range(3))
     add("pixels in a patch", ("pixels_49", "pixels_4"), range(3))
     add("squeeze-and-excitation", ("squeeze_excitation",), range(3))
-    add("PyramidTNT", ("pyramid_tnt",), range(3))
     return runs
 
 

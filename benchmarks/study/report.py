@@ -213,26 +213,38 @@ def speed(chosen):
 
 def conditions_table(records):
     """TNT beside the plain transformer of equal cost, under other conditions."""
-    both = plan.MAIN[:2]
+    small = plan.MAIN[:2]
     rows = [
-        (f"{size:,}", plan.STEPS, *(of_size(records, name, size) for name in both))
+        (
+            "7x7",
+            f"{size:,}",
+            plan.STEPS,
+            [of_size(records, variant, size) for variant in small],
+        )
         for size in (*plan.SIZES, 60_000)
     ]
     tnt = choose(records, "learning rate", "tnt")
     vit = choose(records, "main", "vit_equal_flops")
-    rows.append(("60,000, TNT with the ViT's learning rate", plan.STEPS, tnt, vit))
-    longer = (choose(records, "training length", name) for name in both)
-    rows.append(("60,000", plan.LONGER * plan.STEPS, *longer))
+    note = "60,000, TNT with the ViT's learning rate"
+    rows.append(("7x7", note, plan.STEPS, (tnt, vit)))
+    for patches, variants, phases in (
+        ("7x7", small, ("training length",)),
+        ("14x14", plan.LARGE, ("large patches", "training length")),
+    ):
+        for phase in phases:
+            steps = plan.STEPS * (plan.LONGER if phase == "training length" else 1)
+            pair = [choose(records, phase, variant) for variant in variants]
+            rows.append((patches, "60,000", steps, pair))
     lines = [
-        "| training pictures | steps | TNT, % | ViT, equal FLOPs, % "
+        "| patches | training pictures | steps | TNT, % | ViT, equal FLOPs, % "
         "| TNT's lead, points |",
-        "|---|---|---|---|---|",
+        "|---|---|---|---|---|---|",
     ]
-    for pictures, steps, tnt, vit in rows:
+    for patches, pictures, steps, (tnt, vit) in rows:
         if tnt and vit:
             lines.append(
-                f"| {pictures} | {steps:,} | {percent(tnt)} | {percent(vit)} "
-                f"| {paired(tnt, vit)} |"
+                f"| {patches} | {pictures} | {steps:,} | {percent(tnt)} "
+                f"| {percent(vit)} | {paired(tnt, vit)} |"
             )
     return "\n".join(lines) + "\n"
 
