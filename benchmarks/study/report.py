@@ -326,7 +326,7 @@ def draw_curves(records, path):
                     label=None if number else NAMES[variant],
                 )
     axes.flat[0].set(xlabel="steps", ylabel="test accuracy")
-    axes.flat[1].set(xlabel="steps", ylabel="test loss (cross-entropy)")
+    axes.flat[1].set(xlabel="steps", ylabel="test loss (smoothed labels)")
     axes.flat[0].legend()
     save_figure(figure, path)
 
