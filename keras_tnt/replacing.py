@@ -22,10 +22,11 @@ def replacing(path):
         OSError: if it cannot be moved into place.
 
     Example:
+        >>> from pathlib import Path
         >>> from keras_tnt.replacing import replacing
         >>> with replacing("labels.txt") as unfinished:
         ...     characters = unfinished.write_text("shirt")
-        >>> open("labels.txt").read()
+        >>> Path("labels.txt").read_text()
         'shirt'
     """
     path = Path(path)

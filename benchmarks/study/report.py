@@ -264,9 +264,10 @@ def ablations_table(records):
     ]
     tnt = choose(records, "main", "tnt")
     for phase in ABLATIONS:
-        names = dict.fromkeys(r["variant"] for r in of_phase(records, phase))
-        for variant in names:
+        for variant in plan.VARIANTS:
             chosen = choose(records, phase, variant)
+            if not chosen:
+                continue
             one = next(iter(chosen.values()))
             lines.append(
                 f"| {NAMES[variant]} | {one['parameters']:,} "
