@@ -73,9 +73,12 @@ def test_each_model_is_trained_at_its_rate_and_the_tnt_at_the_vits_too():
         if run.phase == "learning rate":
             assert run.variant == "tnt"
             assert run.learning_rate == rates["vit_equal_flops"]
-        else:
+        elif run.phase != "all steps":
             assert run.learning_rate == rates.get(run.variant, rates["tnt"])
     assert any(run.phase == "learning rate" for run in runs)
+    again = [run for run in runs if run.phase == "all steps"]
+    assert len(again) == len(plan.MAIN) * len(plan.RATES)
+    assert all(run.held_out and run.steps == plan.STEPS for run in again)
 
 
 def test_the_models_cost_what_they_are_to_cost():
@@ -219,7 +222,7 @@ def test_tables_and_pictures_of_a_whole_study(tmp_path, monkeypatch):
     text = (tmp_path / "study.md").read_text()
     row = r"\| TNT \| 300,000 \| 8\.00 \| 1,000 \| 87\.0\d ± 0\.0\d \(5 seeds\)"
     assert re.search(row, text)
-    assert text.count("(5 seeds)") == 10
+    assert text.count("(5 seeds)") == 12
     assert re.search(
         r"\| 7x7 \| 60,000 \| 5,400 \| 87\.0\d ± 0\.\d\d \(3 seeds\)", text
     )

@@ -140,6 +140,13 @@ def study_runs(rates):
     add("training length", LARGE, range(3), steps=LONGER * STEPS)
     add("PyramidTNT", ("pyramid_tnt",), range(3))
     add("learning rate", ("tnt",), range(3), like="vit_equal_flops")
+    # The choice of rates again, with as many steps as they are for; likely ones first.
+    for rate in (4e-3, 2e-3, 8e-3, 1e-3):
+        for variant in MAIN:
+            runs.append(
+                Run("all steps", variant, rate, 0, 50_000, STEPS, held_out=True)
+            )
+    add("training length", LARGE, range(3, 5), steps=LONGER * STEPS)
     add("training length", MAIN[:2], range(3), steps=LONGER * STEPS)
     add("inner heads", ("inner_heads_1", "inner_heads_4"), range(3))
     add("pixels in a patch", ("pixels_49", "pixels_4"), range(3))

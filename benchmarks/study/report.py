@@ -114,7 +114,8 @@ def fill(text, made):
 def tables(records):
     """All tables, as Markdown, by their marks."""
     return {
-        "rates": rates_table(records),
+        "rates": rates_table(records, "rates", plan.TUNED),
+        "all steps": rates_table(records, "all steps", plan.MAIN),
         "main": comparison_table(records, *MAIN),
         "conditions": conditions_table(records),
         "large patches": comparison_table(records, *LARGE),
@@ -162,23 +163,24 @@ def paired(ours, theirs):
     return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}], p = {test.pvalue:.2g}"
 
 
-def rates_table(records):
+def rates_table(records, phase, variants):
     """Accuracy on held-out pictures by learning rate."""
-    best = plan.best_rates(records)
     lines = [
         "| held-out accuracy, % | " + " | ".join(f"{r:g}" for r in plan.RATES) + " |",
         "|---" * (1 + len(plan.RATES)) + "|",
     ]
-    for variant in plan.TUNED:
+    for variant in variants:
+        tried = {
+            record["learning_rate"]: 100 * record["accuracy"]
+            for record in of_phase(records, phase)
+            if record["variant"] == variant
+        }
         cells = []
         for rate in plan.RATES:
-            values = [
-                100 * record["accuracy"]
-                for record in of_phase(records, "rates")
-                if (record["variant"], record["learning_rate"]) == (variant, rate)
-            ]
-            cell = f"{values[0]:.2f}" if values else "-"
-            cells.append(f"**{cell}**" if best.get(variant) == rate else cell)
+            cell = f"{tried[rate]:.2f}" if rate in tried else "-"
+            whole = len(tried) == len(plan.RATES)
+            best = whole and rate == max(tried, key=tried.get)
+            cells.append(f"**{cell}**" if best else cell)
         lines.append(f"| {NAMES[variant]} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
