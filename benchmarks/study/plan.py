@@ -97,11 +97,11 @@ def rate_runs():
     ]
 
 
-def best_rates(records):
-    """The best learning rate of each variant that was tried with all of them."""
+def best_rates(records, phase="rates"):
+    """The best learning rate of each variant that a phase tried with all of them."""
     found = {}
     for record in records:
-        if record["phase"] == "rates":
+        if record["phase"] == phase:
             tried = found.setdefault(record["variant"], {})
             tried[record["learning_rate"]] = record["accuracy"]
     return {

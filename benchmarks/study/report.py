@@ -165,6 +165,7 @@ def paired(ours, theirs):
 
 def rates_table(records, phase, variants):
     """Accuracy on held-out pictures by learning rate."""
+    best = plan.best_rates(records, phase)
     lines = [
         "| held-out accuracy, % | " + " | ".join(f"{r:g}" for r in plan.RATES) + " |",
         "|---" * (1 + len(plan.RATES)) + "|",
@@ -178,9 +179,7 @@ def rates_table(records, phase, variants):
         cells = []
         for rate in plan.RATES:
             cell = f"{tried[rate]:.2f}" if rate in tried else "-"
-            whole = len(tried) == len(plan.RATES)
-            best = whole and rate == max(tried, key=tried.get)
-            cells.append(f"**{cell}**" if best else cell)
+            cells.append(f"**{cell}**" if best.get(variant) == rate else cell)
         lines.append(f"| {NAMES[variant]} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
