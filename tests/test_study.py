@@ -1,6 +1,7 @@
 """The study: its code at toy scale, and that the committed tables are what it found."""
 
 import dataclasses
+import itertools
 import json
 import re
 import sys
@@ -32,13 +33,19 @@ def record_of(run, accuracy):
     }
 
 
-def finished():
-    """Records of the whole plan, with the highest learning rate the best."""
-    records = [record_of(run, 0.5 + run.learning_rate) for run in plan.rate_runs()]
+def finished(few=1e-3, all_steps=8e-3):
+    """Records of the whole plan, in which some rates are the best; TNTs lead."""
+    best = {plan.RATE_STEPS: few, plan.STEPS: all_steps}
     rng = np.random.default_rng(0)
-    for run in plan.missing(records):
-        lead = 0.02 if run.variant == "tnt" else 0
-        records.append(record_of(run, 0.85 + lead + 0.001 * rng.random()))
+    records = []
+    while left := plan.missing(records):
+        for run in left:
+            if run.held_out:
+                accuracy = 0.9 if run.learning_rate == best[run.steps] else 0.8
+            else:
+                lead = 0.02 if run.variant == "tnt" else 0
+                accuracy = 0.85 + lead + 0.001 * rng.random()
+            records.append(record_of(run, accuracy))
     return records
 
 
@@ -46,39 +53,69 @@ def test_the_plan_begins_with_the_rates_and_ends():
     assert plan.missing([]) == plan.rate_runs()
     records = finished()
     assert plan.missing(records) == []
-    assert plan.best_rates(records) == dict.fromkeys(plan.TUNED, plan.RATES[-1])
-    begun = [record for record in records if record["phase"] == "rates"][:-1]
+    few = plan.best_rates(records, plan.rate_runs())
+    assert few == dict.fromkeys(plan.TUNED, 1e-3)
+    tuned = plan.best_rates(records, plan.all_steps_runs())
+    assert tuned == dict.fromkeys(plan.MAIN + plan.LARGE, 8e-3)
+    begun = records[: len(plan.rate_runs()) - 1]
     assert plan.missing(begun) == plan.rate_runs()[-1:]
+    assert plan.best_rates(begun, plan.rate_runs()).keys() == set(plan.TUNED[:-1])
     left = plan.missing([record for record in records if record["seed"] != 2])
     assert {run.seed for run in left} == {2}
 
 
+def test_a_run_is_its_settings_whatever_asked_for_it():
+    run = plan.Run("main", "tnt", 1e-3, seed=0)
+    assert run == dataclasses.replace(run, phase="again")
+    assert run != dataclasses.replace(run, seed=1)
+    same = plan.planned(finished(few=4e-3, all_steps=4e-3))
+    assert len(same) == len(set(same)) < len(plan.planned(finished()))
+    assert not any(run.phase == "learning rate" for run in same)
+
+
+def test_no_tuned_run_is_known_before_all_rates_are():
+    records = finished()
+    tuned = plan.tuned_runs(dict.fromkeys(plan.TUNED, 8e-3))
+    for run in plan.all_steps_runs():
+        without = [r for r in records if plan.Run.of(r) != run]
+        known = plan.planned(without)
+        assert plan.missing(without) == [run]
+        assert not set(known) & set(tuned)
+
+
 def test_runs_have_five_seeds_and_three():
-    runs = plan.study_runs(dict.fromkeys(plan.TUNED, 1e-3))
-    assert len(set(runs)) == len(runs)
-    for variant in plan.MAIN:
-        assert sum((r.phase, r.variant) == ("main", variant) for r in runs) == 5
-    for variant in plan.LARGE:
-        assert (
-            sum((r.phase, r.variant) == ("large patches", variant) for r in runs) == 5
-        )
-    for variant in plan.POSITIONS:
-        assert sum(r.variant == variant for r in runs) == 3
+    rates = dict.fromkeys(plan.TUNED, 1e-3)
+    for runs in (plan.first_runs(rates), plan.tuned_runs(rates)):
+        for seeds, phase, variants in (
+            (5, "main", plan.MAIN),
+            (5, "large patches", plan.LARGE),
+            (3, "positions", plan.POSITIONS),
+        ):
+            asked = [(r.variant, r.seed) for r in runs if r.phase == phase]
+            assert sorted(asked) == sorted(itertools.product(variants, range(seeds)))
 
 
 def test_each_model_is_trained_at_its_rate_and_the_tnt_at_the_vits_too():
     rates = {variant: 1e-3 * (1 + i) for i, variant in enumerate(plan.TUNED)}
-    runs = plan.study_runs(rates)
-    for run in runs:
+    runs = plan.first_runs(rates)
+    for run in runs + plan.tuned_runs(rates):
         if run.phase == "learning rate":
             assert run.variant == "tnt"
             assert run.learning_rate == rates["vit_equal_flops"]
-        elif run.phase != "all steps":
+        else:
             assert run.learning_rate == rates.get(run.variant, rates["tnt"])
     assert any(run.phase == "learning rate" for run in runs)
-    again = [run for run in runs if run.phase == "all steps"]
-    assert len(again) == len(plan.MAIN) * len(plan.RATES)
-    assert all(run.held_out and run.steps == plan.STEPS for run in again)
+
+
+def test_the_main_models_try_as_many_rates_with_all_steps():
+    runs = plan.all_steps_runs()
+    assert len(set(runs)) == len(runs)
+    assert all(run.held_out and run.steps == plan.STEPS for run in runs)
+    for variant in plan.MAIN:
+        tried = {run.learning_rate for run in runs if run.variant == variant}
+        assert len(tried) == 5
+        assert tried > set(plan.RATES)
+    assert all(run.held_out and run.pictures == 50_000 for run in plan.rate_runs())
 
 
 def test_the_models_cost_what_they_are_to_cost():
@@ -222,10 +259,18 @@ def test_tables_and_pictures_of_a_whole_study(tmp_path, monkeypatch):
     text = (tmp_path / "study.md").read_text()
     row = r"\| TNT \| 300,000 \| 8\.00 \| 1,000 \| 87\.0\d ± 0\.0\d \(5 seeds\)"
     assert re.search(row, text)
-    assert text.count("(5 seeds)") == 12
-    assert re.search(
-        r"\| 7x7 \| 60,000 \| 5,400 \| 87\.0\d ± 0\.\d\d \(3 seeds\)", text
-    )
+    # Each of the conditions at both rates, the better in bold.
+    for pictures, steps, rates, seeds in (
+        ("1,000", "1,800", "0.001 and 0.001", 3),
+        ("1,000", "1,800", "**0.008 and 0.008**", 3),
+        ("60,000", "1,800", "0.001 and 0.001", 5),
+        ("60,000", "1,800", "**0.008 and 0.008**", 5),
+        ("60,000", "5,400", "**0.008 and 0.008**", 3),
+    ):
+        row = f"| 7x7 | {pictures} | {steps} | {rates} | 87.0"
+        assert text.count(row) == 1
+        assert f"({seeds} seeds)" in text.partition(row)[2].partition("|")[0]
+    assert "and change at 0.001 | test accuracy, %, and change at 0.008 |" in text
     assert "| PyramidTNT | 300,000 |" in text
     for name in ("cost", "curves", "sizes"):
         assert (tmp_path / "images" / f"study_{name}.png").stat().st_size > 10_000
@@ -240,7 +285,6 @@ def test_the_committed_tables_are_those_of_the_committed_runs():
 
 
 def test_the_committed_runs_are_the_plans():
-    planned = set(plan.rate_runs()) | set(plan.study_runs(plan.best_rates(RECORDS)))
     found = [plan.Run.of(r) for r in RECORDS]
-    assert set(found) <= planned
+    assert set(found) <= set(plan.planned(RECORDS))
     assert len(set(found)) == len(found)

@@ -49,20 +49,25 @@ MAIN = ("tnt", "vit_equal_flops", "vit_equal_parameters")
 LARGE = ("tnt_large_patches", "vit_large_patches")
 TUNED = (*MAIN, *LARGE, "pyramid_tnt")
 POSITIONS = ("positions_none", "positions_pixels", "positions_patches")
+INNER_BLOCKS = ("inner_blocks_1_3", "inner_blocks_1")
 RATES = (1e-3, 2e-3, 4e-3, 8e-3)
+# One more for each, tried when those had been: beside the best of them.
+FIFTH_RATES = {"tnt": 16e-3, "vit_equal_flops": 3e-3, "vit_equal_parameters": 3e-3}
 SIZES = (1_000, 5_000, 20_000)  # pictures; the main runs have all 60,000
 
-STEPS = 1_800  # of 128 pictures: 3.8 times all
+BATCH = 128  # pictures
+STEPS = 1_800  # 3.8 times all pictures
 RATE_STEPS = 480  # 1.2 times the 50,000 that are left to train on
 LONGER = 3  # times the steps
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One training.
+    """One training; runs with the same settings are equal.
 
     Attributes:
-        phase: the part of the plan, "rates", "main", …
+        phase: the part of the plan that asked for it first, "rates", "main", …; it has
+            no influence.
         variant: a name of `VARIANTS`.
         learning_rate: the highest.
         seed: of the weights and of the order of the pictures; variants with the same
@@ -73,7 +78,7 @@ class Run:
             evaluate on those, instead of the test set.
     """
 
-    phase: str
+    phase: str = dataclasses.field(compare=False)
     variant: str
     learning_rate: float
     seed: int
@@ -88,79 +93,118 @@ class Run:
         return cls(**{field.name: record[field.name] for field in fields})
 
 
+def planned(records):
+    """The study's runs as far as they are known, in their order, each once.
+
+    The learning rates come first: what the other runs are follows from their results.
+    The rates of the main models are chosen twice, with few steps and with all; what had
+    been trained by the first choice stays, what matters is trained by the second.
+    """
+    done = {Run.of(record) for record in records}
+    runs = rate_runs()
+    if done.issuperset(runs):
+        rates = best_rates(records, runs)
+        runs = [*runs, *first_runs(rates), *all_steps_runs()]
+        if done.issuperset(runs):
+            runs += tuned_runs(rates | best_rates(records, all_steps_runs()))
+    return list(dict.fromkeys(runs))
+
+
+def missing(records):
+    """The runs that are not yet there, as far as they are known."""
+    done = {Run.of(record) for record in records}
+    return [run for run in planned(records) if run not in done]
+
+
+def best_rates(records, runs):
+    """The best learning rate of each variant all of whose runs are there.
+
+    Args:
+        records: what came of the study's runs.
+        runs: those that try rates, `rate_runs` or `all_steps_runs`.
+
+    Returns:
+        A dict of learning rates by variant.
+    """
+    accuracies = {Run.of(record): record["accuracy"] for record in records}
+    best = {}
+    for variant in dict.fromkeys(run.variant for run in runs):
+        tried = [run for run in runs if run.variant == variant]
+        if accuracies.keys() >= set(tried):
+            best[variant] = max(tried, key=accuracies.get).learning_rate
+    return best
+
+
 def rate_runs():
-    """The runs that choose a learning rate for each model of `TUNED`."""
+    """The runs that choose, with few steps, a learning rate for all of `TUNED`."""
     return [
-        Run("rates", variant, rate, 0, 50_000, RATE_STEPS, held_out=True)
+        held_out("rates", variant, rate, RATE_STEPS)
         for variant in TUNED
         for rate in RATES
     ]
 
 
-def best_rates(records, phase="rates"):
-    """The best learning rate of each variant that a phase tried with all of them."""
-    found = {}
-    for record in records:
-        if record["phase"] == phase:
-            tried = found.setdefault(record["variant"], {})
-            tried[record["learning_rate"]] = record["accuracy"]
-    return {
-        variant: max(tried, key=tried.get)
-        for variant, tried in found.items()
-        if set(tried) >= set(RATES)
-    }
+def all_steps_runs():
+    """The runs that choose again, with as many steps as the rates are for."""
+    phase = "all steps"
+    # Likely ones first.
+    return [
+        *(held_out(phase, v, rate) for rate in (4e-3, 2e-3, 8e-3, 1e-3) for v in MAIN),
+        *(held_out(phase, v, rate) for v, rate in FIFTH_RATES.items()),
+        *(held_out(phase, v, rate) for rate in RATES for v in LARGE),
+    ]
 
 
-def study_runs(rates):
-    """All other runs, in their order.
+def held_out(phase, variant, rate, steps=STEPS):
+    """A run that tries a learning rate."""
+    return Run(phase, variant, rate, 0, 50_000, steps, held_out=True)
 
-    Variants of the TNT are trained with its learning rate.
 
-    Args:
-        rates: the learning rate of each model of `TUNED`, see `best_rates`.
+def first_runs(rates):
+    """The runs at the learning rates that were chosen with few steps."""
+    return [
+        *seeds(5, "main", MAIN, rates),
+        *seeds(3, "positions", POSITIONS, rates),
+        *seeds_of_sizes(rates),
+        *seeds(5, "large patches", LARGE, rates),
+        *seeds(3, "inner blocks", INNER_BLOCKS, rates),
+        *seeds(5, "training length", LARGE, rates, steps=LONGER * STEPS),
+        *seeds(3, "PyramidTNT", ("pyramid_tnt",), rates),
+        *seeds(3, "learning rate", ("tnt",), {"tnt": rates["vit_equal_flops"]}),
+    ]
 
-    Returns:
-        A list of `Run`.
+
+def tuned_runs(rates):
+    """The runs at the learning rates that were chosen with all steps."""
+    return [
+        *seeds(5, "main", MAIN, rates),
+        *seeds_of_sizes(rates),
+        *seeds(3, "inner blocks", INNER_BLOCKS, rates),
+        *seeds(5, "large patches", LARGE, rates),
+        *seeds(3, "positions", POSITIONS, rates),
+        *seeds(3, "training length", MAIN[:2], rates, steps=LONGER * STEPS),
+        *seeds(5, "training length", LARGE, rates, steps=LONGER * STEPS),
+        *seeds(3, "inner heads", ("inner_heads_1", "inner_heads_4"), rates),
+        *seeds(3, "pixels in a patch", ("pixels_49", "pixels_4"), rates),
+        *seeds(3, "squeeze-and-excitation", ("squeeze_excitation",), rates),
+    ]
+
+
+def seeds(number, phase, variants, rates, **changes):
+    """Runs of some variants, each at its rate or at the TNT's.
+
+    They go seed by seed, so that what is there when they are ended can be compared.
     """
+    return [
+        Run(phase, variant, rates.get(variant, rates["tnt"]), seed, **changes)
+        for seed in range(number)
+        for variant in variants
+    ]
+
+
+def seeds_of_sizes(rates):
+    """Runs with fewer pictures."""
     runs = []
-
-    def add(phase, variants, seeds, like=None, **changes):
-        for seed in seeds:
-            for variant in variants:
-                rate = rates.get(like or variant, rates["tnt"])
-                runs.append(Run(phase, variant, rate, seed, **changes))
-
-    # Seed by seed, so that what is there when it is ended can be compared.
-    add("main", MAIN, range(5))
-    add("positions", POSITIONS, range(3))
     for size in SIZES:
-        add("data size", MAIN[:2], range(3), pictures=size)
-    add("large patches", LARGE, range(5))
-    add("inner blocks", ("inner_blocks_1_3", "inner_blocks_1"), range(3))
-    add("training length", LARGE, range(3), steps=LONGER * STEPS)
-    add("PyramidTNT", ("pyramid_tnt",), range(3))
-    add("learning rate", ("tnt",), range(3), like="vit_equal_flops")
-    # The choice of rates again, with as many steps as they are for; likely ones first.
-    for rate in (4e-3, 2e-3, 8e-3, 1e-3):
-        for variant in MAIN:
-            runs.append(
-                Run("all steps", variant, rate, 0, 50_000, STEPS, held_out=True)
-            )
-    add("training length", LARGE, range(3, 5), steps=LONGER * STEPS)
-    add("training length", MAIN[:2], range(3), steps=LONGER * STEPS)
-    add("inner heads", ("inner_heads_1", "inner_heads_4"), range(3))
-    add("pixels in a patch", ("pixels_49", "pixels_4"), range(3))
-    add("squeeze-and-excitation", ("squeeze_excitation",), range(3))
+        runs += seeds(3, "data size", MAIN[:2], rates, pictures=size)
     return runs
-
-
-def missing(records):
-    """The runs that are not yet there, as far as they are known.
-
-    The learning rates come first: what the others are follows from their results.
-    """
-    done = {Run.of(record) for record in records}
-    runs = [run for run in rate_runs() if run not in done]
-    if runs:
-        return runs
-    return [run for run in study_runs(best_rates(records)) if run not in done]

@@ -54,19 +54,8 @@ PAPER = {
     "vit_large_patches": 79.8,
     "pyramid_tnt": 82.0,
 }
-ABLATIONS = (
-    "positions",
-    "inner blocks",
-    "inner heads",
-    "pixels in a patch",
-    "squeeze-and-excitation",
-)
-# What is compared: a TNT, and others beside it, by phase and variant.
-MAIN = tuple(("main", variant) for variant in plan.MAIN)
-LARGE = (
-    *(("large patches", variant) for variant in plan.LARGE),
-    ("PyramidTNT", "pyramid_tnt"),
-)
+ABLATIONS = [variant for variant in plan.VARIANTS if variant not in plan.TUNED]
+LARGE = (*plan.LARGE, "pyramid_tnt")
 MARKS = {
     "tnt": ("tab:red", "o"),
     "vit_equal_flops": ("tab:blue", "o"),
@@ -88,10 +77,10 @@ def main():
     text = fill(document.read_text(), tables(records))
     with replacing(document) as unfinished:
         unfinished.write_text(text)
-    draw_cost(records, options.docs / "images" / "study_cost.png")
-    draw_curves(records, options.docs / "images" / "study_curves.png")
-    if of_phase(records, "data size"):
-        draw_sizes(records, options.docs / "images" / "study_sizes.png")
+    images = options.docs / "images"
+    draw_cost(records, images / "study_cost.png")
+    draw_curves(records, images / "study_curves.png")
+    draw_sizes(records, images / "study_sizes.png")
 
 
 def fill(text, made):
@@ -114,27 +103,35 @@ def fill(text, made):
 def tables(records):
     """All tables, as Markdown, by their marks."""
     return {
-        "rates": rates_table(records, "rates", plan.TUNED),
-        "all steps": rates_table(records, "all steps", plan.MAIN),
-        "main": comparison_table(records, *MAIN),
+        "rates": rates_table(records, plan.rate_runs()),
+        "all steps": rates_table(records, plan.all_steps_runs()),
+        "main": comparison_table(records, plan.MAIN),
         "conditions": conditions_table(records),
-        "large patches": comparison_table(records, *LARGE),
+        "large patches": comparison_table(records, LARGE),
         "ablations": ablations_table(records),
         "left": left(records),
     }
 
 
-def of_phase(records, phase):
-    """The records of a phase."""
-    return [record for record in records if record["phase"] == phase]
+def first_rates(records):
+    """The learning rates that were chosen with few steps."""
+    return plan.best_rates(records, plan.rate_runs())
 
 
-def choose(records, phase, variant, pictures=None):
-    """The records of a variant in a phase: {seed: record}."""
+def tuned_rates(records):
+    """The learning rates that were chosen with all steps, where that has been done."""
+    return first_rates(records) | plan.best_rates(records, plan.all_steps_runs())
+
+
+def choose(records, variant, rates, pictures=60_000, steps=plan.STEPS):
+    """The runs of a variant at its rate or the TNT's: {seed: record}."""
+    rate = rates.get(variant, rates.get("tnt"))
+    wanted = (variant, rate, pictures, steps, False)
+    names = ("variant", "learning_rate", "pictures", "steps", "held_out")
     return {
         record["seed"]: record
-        for record in of_phase(records, phase)
-        if record["variant"] == variant and pictures in (None, record["pictures"])
+        for record in records
+        if tuple(record[name] for name in names) == wanted
     }
 
 
@@ -163,128 +160,135 @@ def paired(ours, theirs):
     return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}], p = {test.pvalue:.2g}"
 
 
-def rates_table(records, phase, variants):
+def rates_table(records, runs):
     """Accuracy on held-out pictures by learning rate."""
-    best = plan.best_rates(records, phase)
+    best = plan.best_rates(records, runs)
+    accuracies = {plan.Run.of(record): record["accuracy"] for record in records}
+    tried = {(run.variant, run.learning_rate): accuracies.get(run) for run in runs}
+    rates = sorted({run.learning_rate for run in runs})
     lines = [
-        "| held-out accuracy, % | " + " | ".join(f"{r:g}" for r in plan.RATES) + " |",
-        "|---" * (1 + len(plan.RATES)) + "|",
+        "| held-out accuracy, % | " + " | ".join(f"{rate:g}" for rate in rates) + " |",
+        "|---" * (1 + len(rates)) + "|",
     ]
-    for variant in variants:
-        tried = {
-            record["learning_rate"]: 100 * record["accuracy"]
-            for record in of_phase(records, phase)
-            if record["variant"] == variant
-        }
+    for variant in dict.fromkeys(run.variant for run in runs):
         cells = []
-        for rate in plan.RATES:
-            cell = f"{tried[rate]:.2f}" if rate in tried else "-"
+        for rate in rates:
+            accuracy = tried.get((variant, rate))
+            cell = "-" if accuracy is None else f"{100 * accuracy:.2f}"
             cells.append(f"**{cell}**" if best.get(variant) == rate else cell)
         lines.append(f"| {NAMES[variant]} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def comparison_table(records, *rows):
-    """A TNT, the first of the rows, beside others; a row is a phase and a variant."""
+def comparison_table(records, variants):
+    """A TNT, the first of the variants, beside the others, each at its best rate."""
     lines = [
         "| | parameters | million multiply-adds | images/s in training "
         "| test accuracy, % | TNT's lead, points [95 % interval], paired t-test "
         "| ImageNet, paper |",
         "|---|---|---|---|---|---|---|",
     ]
-    tnt = choose(records, *rows[0])
-    for phase, variant in rows:
-        chosen = choose(records, phase, variant)
+    rates = tuned_rates(records)
+    tnt = choose(records, variants[0], rates)
+    for variant in variants:
+        chosen = choose(records, variant, rates)
         if not chosen:
             continue
         one = next(iter(chosen.values()))
-        lead = "" if (phase, variant) == rows[0] else paired(tnt, chosen)
+        lead = "" if variant == variants[0] else paired(tnt, chosen)
         lines.append(
             f"| {NAMES[variant]} | {one['parameters']:,} "
-            f"| {one['multiply_adds'] / 1e6:.2f} | {speed(chosen):,.0f} "
+            f"| {one['multiply_adds'] / 1e6:.2f} | {speed(records, variant):,.0f} "
             f"| {percent(chosen)} | {lead} | {PAPER.get(variant, '')} |"
         )
     return "\n".join(lines) + "\n"
 
 
-def speed(chosen):
-    """Median images a second of some runs."""
-    return statistics.median(r["images_per_second"] for r in chosen.values())
+def speed(records, variant):
+    """Median images a second of the whole trainings with the most cores."""
+    runs = [
+        record
+        for record in records
+        if record["variant"] == variant and record["steps"] == plan.STEPS
+    ]
+    most = max(record["threads"] for record in runs)
+    return statistics.median(
+        record["images_per_second"] for record in runs if record["threads"] == most
+    )
 
 
 def conditions_table(records):
     """TNT beside the plain transformer of equal cost, under other conditions."""
-    small = plan.MAIN[:2]
-    rows = [
-        (
-            "7x7",
-            f"{size:,}",
-            plan.STEPS,
-            [of_size(records, variant, size) for variant in small],
-        )
-        for size in (*plan.SIZES, 60_000)
-    ]
-    tnt = choose(records, "learning rate", "tnt")
-    vit = choose(records, "main", "vit_equal_flops")
-    note = "60,000, TNT with the ViT's learning rate"
-    rows.append(("7x7", note, plan.STEPS, (tnt, vit)))
-    for patches, variants, phases in (
-        ("7x7", small, ("training length",)),
-        ("14x14", plan.LARGE, ("large patches", "training length")),
-    ):
-        for phase in phases:
-            steps = plan.STEPS * (plan.LONGER if phase == "training length" else 1)
-            pair = [choose(records, phase, variant) for variant in variants]
-            rows.append((patches, "60,000", steps, pair))
+    first, tuned = first_rates(records), tuned_rates(records)
+    shared = first | {"tnt": first.get("vit_equal_flops", 0)}
     lines = [
-        "| patches | training pictures | steps | TNT, % | ViT, equal FLOPs, % "
-        "| TNT's lead, points |",
-        "|---|---|---|---|---|---|",
+        "| patches | training pictures | steps | learning rates | TNT, % "
+        "| ViT, equal FLOPs, % | TNT's lead, points |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for patches, pictures, steps, (tnt, vit) in rows:
-        if tnt and vit:
-            lines.append(
-                f"| {patches} | {pictures} | {steps:,} | {percent(tnt)} "
-                f"| {percent(vit)} | {paired(tnt, vit)} |"
-            )
+    for patches, variants in (("7x7", plan.MAIN[:2]), ("14x14", plan.LARGE)):
+        for pictures, steps in (
+            *((size, plan.STEPS) for size in (*plan.SIZES, 60_000)),
+            (60_000, plan.LONGER * plan.STEPS),
+        ):
+            # In the order of the TNT's rate, each choice once.
+            pairs = {
+                tuple(rates.get(variant, 0) for variant in variants)
+                for rates in (first, shared, tuned)
+            }
+            for pair in sorted(pairs):
+                rates = dict(zip(variants, pair, strict=True))
+                tnt, vit = (
+                    choose(records, variant, rates, pictures, steps)
+                    for variant in variants
+                )
+                if not tnt or not vit:
+                    continue
+                best = pair == tuple(tuned[variant] for variant in variants)
+                used = " and ".join(f"{rate:g}" for rate in pair)
+                lines.append(
+                    f"| {patches} | {pictures:,} | {steps:,} "
+                    f"| {f'**{used}**' if best else used} | {percent(tnt)} "
+                    f"| {percent(vit)} | {paired(tnt, vit)} |"
+                )
     return "\n".join(lines) + "\n"
 
 
-def of_size(records, variant, size):
-    """The runs of a model with so many pictures, by seed."""
-    phase = "main" if size == 60_000 else "data size"
-    return choose(records, phase, variant, size)
-
-
 def ablations_table(records):
-    """Variants of the TNT beside it."""
+    """Variants of the TNT beside it, at the rates that it was trained with."""
+    choices = {"first": first_rates(records), "tuned": tuned_rates(records)}
+    rates = sorted({choice["tnt"] for choice in choices.values() if choice})
+    heads = "".join(f" test accuracy, %, and change at {rate:g} |" for rate in rates)
     lines = [
-        "| | parameters | million multiply-adds | test accuracy, % | against the full "
-        "TNT, points | ImageNet, paper (TNT-S: 81.5) |",
-        "|---|---|---|---|---|---|",
+        f"| | parameters | million multiply-adds |{heads} ImageNet, paper |",
+        "|---" * (4 + len(rates)) + "|",
     ]
-    tnt = choose(records, "main", "tnt")
-    for phase in ABLATIONS:
-        for variant in plan.VARIANTS:
-            chosen = choose(records, phase, variant)
-            if not chosen:
-                continue
-            one = next(iter(chosen.values()))
-            lines.append(
-                f"| {NAMES[variant]} | {one['parameters']:,} "
-                f"| {one['multiply_adds'] / 1e6:.2f} | {percent(chosen)} "
-                f"| {paired(chosen, tnt)} | {PAPER[variant]} |"
-            )
+    for variant in ("tnt", *ABLATIONS):
+        found = [choose(records, variant, {"tnt": rate}) for rate in rates]
+        if not any(found):
+            continue
+        one = next(iter(next(filter(None, found)).values()))
+        cells = []
+        for rate, chosen in zip(rates, found, strict=True):
+            cell = percent(chosen)
+            if chosen and variant != "tnt":
+                tnt = choose(records, "tnt", {"tnt": rate})
+                cell += f": {paired(chosen, tnt)}"
+            cells.append(cell)
+        lines.append(
+            f"| {NAMES[variant]} | {one['parameters']:,} "
+            f"| {one['multiply_adds'] / 1e6:.2f} | {' | '.join(cells)} "
+            f"| {PAPER[variant]} |"
+        )
     return "\n".join(lines) + "\n"
 
 
 def left(records):
     """What of the plan has been run."""
-    planned = plan.rate_runs() + plan.study_runs(dict.fromkeys(plan.MAIN, 0))
     hours = sum(record["seconds"] * record["threads"] for record in records) / 7200
     return (
-        f"{len(records)} of the plan's {len(planned)} runs are there; they took "
-        f"{hours:.1f} hours of training on two cores.\n"
+        f"{len(records)} of the plan's {len(plan.planned(records))} runs are there; "
+        f"they took {hours:.1f} hours of training on two cores.\n"
     )
 
 
@@ -292,8 +296,9 @@ def draw_cost(records, path):
     """Accuracy against what a model costs and against the time of its training."""
     figure, axes = new_figure(1, 2, (9, 3.8))
     by_cost, by_time = axes.flat
-    for phase, variant in MAIN + LARGE:
-        chosen = choose(records, phase, variant).values()
+    rates = tuned_rates(records)
+    for variant in plan.MAIN + LARGE:
+        chosen = choose(records, variant, rates).values()
         if not chosen:
             continue
         accuracy = [100 * record["accuracy"] for record in chosen]
@@ -301,11 +306,11 @@ def draw_cost(records, path):
         color, mark = MARKS[variant]
         style = {"color": color, "marker": mark, "linestyle": "", "alpha": 0.6}
         by_cost.plot(cost, accuracy, label=NAMES[variant], **style)
-        if phase == "main":  # the others trained side by side, two at a time
-            minutes = [record["seconds"] / 60 for record in chosen]
-            by_time.plot(minutes, accuracy, **style)
+        if variant in plan.MAIN:  # the others trained side by side, two at a time
+            seconds = plan.STEPS * plan.BATCH / speed(records, variant)
+            by_time.plot([seconds / 60] * len(accuracy), accuracy, **style)
     by_cost.set(xlabel="million multiply-adds an image", ylabel="test accuracy, %")
-    by_time.set(xlabel="minutes of training on two cores")
+    by_time.set(xlabel="minutes of training on two cores (median)")
     by_cost.legend(fontsize="small")
     save_figure(figure, path)
 
@@ -313,8 +318,9 @@ def draw_cost(records, path):
 def draw_curves(records, path):
     """Accuracy and loss on the test set in the course of the main runs."""
     figure, axes = new_figure(1, 2, (9, 3.6))
+    rates = tuned_rates(records)
     for variant in plan.MAIN:
-        chosen = choose(records, "main", variant).values()
+        chosen = choose(records, variant, rates).values()
         for axis, name in zip(axes.flat, ("val_accuracy", "val_loss"), strict=True):
             for number, record in enumerate(chosen):
                 curve = record["curves"][name]
@@ -334,29 +340,36 @@ def draw_curves(records, path):
 
 
 def draw_sizes(records, path):
-    """Accuracy against the number of training pictures."""
+    """Accuracy against the number of training pictures, dashed at the first rates."""
     figure, axes = new_figure(1, 1, (5.5, 3.6))
     axis = axes.flat[0]
+    first, tuned = first_rates(records), tuned_rates(records)
     for variant in plan.MAIN[:2]:
-        sizes, means, deviations = [], [], []
-        for size in (*plan.SIZES, 60_000):
-            chosen = of_size(records, variant, size).values()
-            values = [100 * record["accuracy"] for record in chosen]
-            if len(values) > 1:
-                sizes.append(size)
-                means.append(statistics.mean(values))
-                deviations.append(statistics.stdev(values))
-        axis.errorbar(
-            sizes,
-            means,
-            deviations,
-            fmt="o-",
-            capsize=3,
-            color=MARKS[variant][0],
-            label=NAMES[variant],
-        )
+        for rates, style in ((first, "o--"), (tuned, "o-")):
+            if rates is first and first.get(variant) == tuned.get(variant):
+                continue
+            sizes, means, deviations = [], [], []
+            for size in (*plan.SIZES, 60_000):
+                chosen = choose(records, variant, rates, size).values()
+                values = [100 * record["accuracy"] for record in chosen]
+                if len(values) > 1:
+                    sizes.append(size)
+                    means.append(statistics.mean(values))
+                    deviations.append(statistics.stdev(values))
+            if not sizes:
+                continue
+            axis.errorbar(
+                sizes,
+                means,
+                deviations,
+                fmt=style,
+                capsize=3,
+                color=MARKS[variant][0],
+                alpha=1 if rates is tuned else 0.5,
+                label=f"{NAMES[variant]}, learning rate {rates[variant]:g}",
+            )
     axis.set(xscale="log", xlabel="training pictures", ylabel="test accuracy, %")
-    axis.legend()
+    axis.legend(fontsize="small")
     save_figure(figure, path)
 
 

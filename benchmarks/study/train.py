@@ -21,13 +21,12 @@ import numpy as np
 import tensorflow as tf
 from cost import multiply_adds
 from fashion_mnist import load
-from plan import VARIANTS, Run
+from plan import BATCH, VARIANTS, Run
 
 import keras_tnt
 from keras_tnt.training import AdamW
 from keras_tnt.training.optimizer import warmup_cosine
 
-BATCH = 128
 EVALUATIONS = 8
 WARMUP = 1 / 12  # of the steps
 STEPS_PER_EXECUTION = 30
