@@ -49,7 +49,6 @@ MAIN = ("tnt", "vit_equal_flops", "vit_equal_parameters")
 LARGE = ("tnt_large_patches", "vit_large_patches")
 TUNED = (*MAIN, *LARGE, "pyramid_tnt")
 POSITIONS = ("positions_none", "positions_pixels", "positions_patches")
-INNER_BLOCKS = ("inner_blocks_1_3", "inner_blocks_1")
 RATES = (1e-3, 2e-3, 4e-3, 8e-3)
 # One more for each, tried when those had been: beside the best of them.
 FIFTH_RATES = {"tnt": 16e-3, "vit_equal_flops": 3e-3, "vit_equal_parameters": 3e-3}
@@ -97,8 +96,8 @@ def planned(records):
     """The study's runs as far as they are known, in their order, each once.
 
     The learning rates come first: what the other runs are follows from their results.
-    The rates of the main models are chosen twice, with few steps and with all; what had
-    been trained by the first choice stays, what matters is trained by the second.
+    For what is compared they are chosen twice, with few steps and with all. What had
+    been trained by the first choice stays, and so does the rate of the TNT's variants.
     """
     done = {Run.of(record) for record in records}
     runs = rate_runs()
@@ -106,7 +105,8 @@ def planned(records):
         rates = best_rates(records, runs)
         runs = [*runs, *first_runs(rates), *all_steps_runs()]
         if done.issuperset(runs):
-            runs += tuned_runs(rates | best_rates(records, all_steps_runs()))
+            tuned = rates | best_rates(records, all_steps_runs())
+            runs += [*tuned_runs(tuned), *last_runs(rates)]
     return list(dict.fromkeys(runs))
 
 
@@ -167,7 +167,7 @@ def first_runs(rates):
         *seeds(3, "positions", POSITIONS, rates),
         *seeds_of_sizes(rates),
         *seeds(5, "large patches", LARGE, rates),
-        *seeds(3, "inner blocks", INNER_BLOCKS, rates),
+        *seeds(3, "inner blocks", ("inner_blocks_1_3", "inner_blocks_1"), rates),
         *seeds(5, "training length", LARGE, rates, steps=LONGER * STEPS),
         *seeds(3, "PyramidTNT", ("pyramid_tnt",), rates),
         *seeds(3, "learning rate", ("tnt",), {"tnt": rates["vit_equal_flops"]}),
@@ -179,14 +179,17 @@ def tuned_runs(rates):
     return [
         *seeds(5, "main", MAIN, rates),
         *seeds_of_sizes(rates),
-        *seeds(3, "inner blocks", INNER_BLOCKS, rates),
         *seeds(5, "large patches", LARGE, rates),
-        *seeds(3, "positions", POSITIONS, rates),
-        *seeds(3, "training length", MAIN[:2], rates, steps=LONGER * STEPS),
         *seeds(5, "training length", LARGE, rates, steps=LONGER * STEPS),
+    ]
+
+
+def last_runs(rates):
+    """The runs of more variants, at the rate of those before."""
+    return [
         *seeds(3, "inner heads", ("inner_heads_1", "inner_heads_4"), rates),
-        *seeds(3, "pixels in a patch", ("pixels_49", "pixels_4"), rates),
         *seeds(3, "squeeze-and-excitation", ("squeeze_excitation",), rates),
+        *seeds(3, "pixels in a patch", ("pixels_49", "pixels_4"), rates),
     ]
 
 
