@@ -99,12 +99,12 @@ def planned(records):
     For what is compared they are chosen twice, with few steps and with all. What had
     been trained by the first choice stays, and so does the rate of the TNT's variants.
     """
-    done = {Run.of(record) for record in records}
+    done = accuracies(records).keys()
     runs = rate_runs()
-    if done.issuperset(runs):
+    if done >= set(runs):
         rates = best_rates(records, runs)
         runs = [*runs, *first_runs(rates), *all_steps_runs()]
-        if done.issuperset(runs):
+        if done >= set(runs):
             tuned = rates | best_rates(records, all_steps_runs())
             runs += [*tuned_runs(tuned), *last_runs(rates)]
     return list(dict.fromkeys(runs))
@@ -112,8 +112,13 @@ def planned(records):
 
 def missing(records):
     """The runs that are not yet there, as far as they are known."""
-    done = {Run.of(record) for record in records}
+    done = accuracies(records)
     return [run for run in planned(records) if run not in done]
+
+
+def accuracies(records):
+    """The accuracy that each run reached: {run: accuracy}."""
+    return {Run.of(record): record["accuracy"] for record in records}
 
 
 def best_rates(records, runs):
@@ -126,12 +131,12 @@ def best_rates(records, runs):
     Returns:
         A dict of learning rates by variant.
     """
-    accuracies = {Run.of(record): record["accuracy"] for record in records}
+    reached = accuracies(records)
     best = {}
     for variant in dict.fromkeys(run.variant for run in runs):
         tried = [run for run in runs if run.variant == variant]
-        if accuracies.keys() >= set(tried):
-            best[variant] = max(tried, key=accuracies.get).learning_rate
+        if reached.keys() >= set(tried):
+            best[variant] = max(tried, key=reached.get).learning_rate
     return best
 
 

@@ -6,6 +6,7 @@ The tables go into docs/study.md, between their marks, the pictures into docs/im
 """
 
 import argparse
+import itertools
 import re
 import statistics
 from pathlib import Path
@@ -163,8 +164,8 @@ def paired(ours, theirs):
 def rates_table(records, runs):
     """Accuracy on held-out pictures by learning rate."""
     best = plan.best_rates(records, runs)
-    accuracies = {plan.Run.of(record): record["accuracy"] for record in records}
-    tried = {(run.variant, run.learning_rate): accuracies.get(run) for run in runs}
+    reached = plan.accuracies(records)
+    tried = {(run.variant, run.learning_rate): reached.get(run) for run in runs}
     rates = sorted({run.learning_rate for run in runs})
     lines = [
         "| held-out accuracy, % | " + " | ".join(f"{rate:g}" for rate in rates) + " |",
@@ -228,31 +229,28 @@ def conditions_table(records):
         "| ViT, equal FLOPs, % | TNT's lead, points |",
         "|---|---|---|---|---|---|---|",
     ]
+    conditions = [(size, plan.STEPS) for size in (*plan.SIZES, 60_000)]
+    conditions.append((60_000, plan.LONGER * plan.STEPS))
     for patches, variants in (("7x7", plan.MAIN[:2]), ("14x14", plan.LARGE)):
-        for pictures, steps in (
-            *((size, plan.STEPS) for size in (*plan.SIZES, 60_000)),
-            (60_000, plan.LONGER * plan.STEPS),
-        ):
-            # In the order of the TNT's rate, each choice once.
-            pairs = {
-                tuple(rates.get(variant, 0) for variant in variants)
-                for rates in (first, shared, tuned)
-            }
-            for pair in sorted(pairs):
-                rates = dict(zip(variants, pair, strict=True))
-                tnt, vit = (
-                    choose(records, variant, rates, pictures, steps)
-                    for variant in variants
-                )
-                if not tnt or not vit:
-                    continue
-                best = pair == tuple(tuned[variant] for variant in variants)
-                used = " and ".join(f"{rate:g}" for rate in pair)
-                lines.append(
-                    f"| {patches} | {pictures:,} | {steps:,} "
-                    f"| {f'**{used}**' if best else used} | {percent(tnt)} "
-                    f"| {percent(vit)} | {paired(tnt, vit)} |"
-                )
+        *others, best = (
+            tuple(rates.get(variant, 0) for variant in variants)
+            for rates in (first, shared, tuned)
+        )
+        # In the order of the TNT's rate, each choice once.
+        pairs = sorted({*others, best})
+        for (pictures, steps), pair in itertools.product(conditions, pairs):
+            tnt, vit = (
+                choose(records, variant, {variant: rate}, pictures, steps)
+                for variant, rate in zip(variants, pair, strict=True)
+            )
+            if not tnt or not vit:
+                continue
+            used = " and ".join(f"{rate:g}" for rate in pair)
+            lines.append(
+                f"| {patches} | {pictures:,} | {steps:,} "
+                f"| {f'**{used}**' if pair == best else used} | {percent(tnt)} "
+                f"| {percent(vit)} | {paired(tnt, vit)} |"
+            )
     return "\n".join(lines) + "\n"
 
 
@@ -341,9 +339,10 @@ def draw_sizes(records, path):
     axis = axes.flat[0]
     first, tuned = first_rates(records), tuned_rates(records)
     for variant in plan.MAIN[:2]:
-        for rates, style in ((first, "o--"), (tuned, "o-")):
-            if rates is first and first.get(variant) == tuned.get(variant):
-                continue
+        styles = [(tuned, "o-", 1)]
+        if first.get(variant) != tuned.get(variant):
+            styles.insert(0, (first, "o--", 0.5))
+        for rates, style, alpha in styles:
             sizes, means, deviations = [], [], []
             for size in (*plan.SIZES, 60_000):
                 chosen = choose(records, variant, rates, size).values()
@@ -361,7 +360,7 @@ def draw_sizes(records, path):
                 fmt=style,
                 capsize=3,
                 color=MARKS[variant][0],
-                alpha=1 if rates is tuned else 0.5,
+                alpha=alpha,
                 label=f"{NAMES[variant]}, learning rate {rates[variant]:g}",
             )
     axis.set(xscale="log", xlabel="training pictures", ylabel="test accuracy, %")
