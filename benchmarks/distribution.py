@@ -24,8 +24,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_tnt.training import distribution, fashion_mnist_demo
-from keras_tnt.training.setup import build_model, compile_model
+from keras_tnt import distribute
+from keras_tnt.training import fashion_mnist_demo
+from keras_tnt.training.builders import build_model, compile_model
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "distribution.json"
 # The cases, the strategy of each, and its number of processes.
@@ -57,7 +58,7 @@ def measure(case, steps, batch):
             tf.config.list_physical_devices("CPU")[0],
             [tf.config.LogicalDeviceConfiguration()] * 2,
         )
-    strategy = distribution.strategy(CASES[case][0])
+    strategy = distribute.strategy(CASES[case][0])
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model = build_model(fashion_mnist_demo(), classes=10)
@@ -73,7 +74,7 @@ def measure(case, steps, batch):
 
     clock = Clock()
     model.fit(
-        distribution.distribute(strategy, part),
+        distribute.distribute(strategy, part),
         steps_per_epoch=WARM_UP + steps,
         callbacks=[clock],
         shuffle=False,

@@ -28,13 +28,13 @@ import numpy as np
 import tensorflow as tf
 
 import keras_tnt
+from keras_tnt.cli.demo_run import run_demo
 from keras_tnt.data import fashion_mnist_mini
-from keras_tnt.demo import run_demo
 from keras_tnt.export import export_model
-from keras_tnt.export.export import FORMATS, TOLERANCES
-from keras_tnt.predict import load_classifier
+from keras_tnt.export.exporter import FORMATS, TOLERANCES
+from keras_tnt.inference.classifier import load_classifier
 from keras_tnt.training import fashion_mnist_demo
-from keras_tnt.training.run_folder import RunFolder
+from keras_tnt.training.run_directory import RunFolder
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("keras", "tensorflow", "onnxruntime", "ai-edge-litert", "openvino", "nncf")

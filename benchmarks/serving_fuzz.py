@@ -2,7 +2,7 @@
 
     python benchmarks/serving_fuzz.py --cases 20000
 
-A case is a picture of `tests.encoded`, every format and kind, with bytes overwritten,
+A case is a picture of `tests.helpers.encoded`, every format and kind, with bytes overwritten,
 inserted, repeated or taken away. Bad ones must be marked as such, whatever can be
 decoded must get a whole answer, and the good neighbour the answer that it always gets.
 The model is tiny: this is about decoding. Should TensorFlow crash, the batch is in the
@@ -31,7 +31,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 import keras_tnt
-from tests.encoded import AS_PILLOW
+from tests.helpers.encoded import AS_PILLOW
 
 BATCH = 8  # one of them is good
 GOOD = AS_PILLOW["png"]

@@ -37,7 +37,7 @@ import tensorflow as tf
 
 import keras_tnt
 from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
-from keras_tnt.decoding import decode_image
+from keras_tnt.images import decode_image
 
 PICTURES = 200
 BROKEN_EVERY = 20

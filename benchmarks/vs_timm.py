@@ -27,8 +27,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from keras_tnt.figures import new_figure, save_figure
-from keras_tnt.replacing import replacing
+from keras_tnt.utils.files import replacing
+from keras_tnt.visualization.figure import new_figure, save_figure
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent

@@ -9,25 +9,22 @@ benchmarks/results/xla_cost.json.
 
 import json
 import os
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE / "study"))
-
 import contextlib
 
 import keras
 import tensorflow as tf
-from cost import of_executable, of_program, training_step
+from xla_program import of_executable, of_program, training_step
 
 import keras_tnt
 from keras_tnt.layers.layer_norm import portable_norms
-from keras_tnt.replacing import replacing
 from keras_tnt.training import AdamW
+from keras_tnt.utils.files import replacing
 
 RESULTS = HERE / "results" / "xla_cost.json"
 BATCH = 2

@@ -19,7 +19,7 @@ import numpy as np
 from scenes import KINDS, make_scenes, small_tnt
 
 import keras_tnt
-from keras_tnt.pictures import require_matplotlib
+from keras_tnt.visualization.plot_results import require_matplotlib
 
 
 def pyramid(tnt, blocks=(3, 6, 9, 12)):

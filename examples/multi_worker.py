@@ -19,14 +19,15 @@ import socket
 import subprocess
 import sys
 
-from keras_tnt.training import distribution, train
+from keras_tnt import distribute
+from keras_tnt.training import train
 from keras_tnt.training.recipes import RECIPES
 
 
 def work(options):
     """Does the part of one worker; all of them run this, with the same options."""
     # First of all, before TensorFlow computes anything. It waits for the others.
-    strategy = distribution.strategy("multi_worker")
+    strategy = distribute.strategy("multi_worker")
 
     recipe = RECIPES[options.recipe]()
     if options.recipe == "fashion_mnist_demo":  # less of it, for a first look
@@ -35,7 +36,7 @@ def work(options):
     # Each worker reads its own part of every global batch; only the chief writes.
     result = train(recipe, options.out, strategy)
 
-    if distribution.is_chief(strategy):
+    if distribute.is_chief(strategy):
         accuracy = result.history[-1]["val_accuracy"]
         print(f"{strategy.num_replicas_in_sync} replicas trained: {accuracy:.1%} right")
 

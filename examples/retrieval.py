@@ -13,8 +13,8 @@ import keras
 import numpy as np
 
 from keras_tnt import data
-from keras_tnt.pictures import require_matplotlib
 from keras_tnt.training import fashion_mnist_demo, train
+from keras_tnt.visualization.plot_results import require_matplotlib
 
 
 def embed(model, pictures):

@@ -6,11 +6,8 @@ checkpoints compute, and load them.
 """
 
 from keras_tnt import layers, training
-from keras_tnt.decoding import load_image
-from keras_tnt.explain import attention_maps
 from keras_tnt.export import export_saved_model
-from keras_tnt.features import feature_extractor
-from keras_tnt.images import decode_predictions, preprocess_input
+from keras_tnt.images import decode_predictions, load_image, preprocess_input
 from keras_tnt.models import (
     TNT,
     PyramidTNT,
@@ -22,6 +19,8 @@ from keras_tnt.models import (
     TNTSmall,
     TNTTiny,
 )
+from keras_tnt.models.features import feature_extractor
+from keras_tnt.visualization import attention_maps
 from keras_tnt.weights import load_weights, save_upstream_weights
 
 __version__ = "0.1.0"

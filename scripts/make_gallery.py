@@ -18,8 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
-from keras_tnt.decoding import load_image
-from keras_tnt.explain import (
+from keras_tnt.images import load_image
+from keras_tnt.inference.classifier import classify, load_classifier, prepare
+from keras_tnt.utils.files import replacing
+from keras_tnt.visualization import (
     BlockFeatures,
     attention_maps,
     block_features,
@@ -34,9 +36,7 @@ from keras_tnt.explain import (
     most_attended,
     pixel_map,
 )
-from keras_tnt.explain.maps import some_blocks
-from keras_tnt.predict import classify, load_classifier, prepare
-from keras_tnt.replacing import replacing
+from keras_tnt.visualization.image_maps import some_blocks
 
 ROOT = Path(__file__).parents[1]
 PHOTO = ROOT / "tests" / "data" / "astronaut_landscape.png"

@@ -4,14 +4,14 @@ import re
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import pytest
 
-from tests.small import small
+from tests.helpers import ROOT
+from tests.helpers.small import small
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = ROOT / "examples"
 
 
 def run_example(name, folder, *arguments):

@@ -2,16 +2,16 @@
 
 import importlib
 import types
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
 import keras_tnt
-from tests.small import small
+from tests.helpers import ROOT
+from tests.helpers.small import small
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = ROOT / "examples"
 
 
 @pytest.fixture

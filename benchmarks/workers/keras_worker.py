@@ -18,7 +18,7 @@ tf.config.threading.set_intra_op_parallelism_threads(2)
 
 import keras_tnt
 from keras_tnt.export import export_model
-from keras_tnt.export.formats import load_exported
+from keras_tnt.export.load_exported import load_exported
 from keras_tnt.training import AdamW
 
 S_1 = (1, 4, 8, 12)

@@ -3,8 +3,8 @@
 Gradio, which the page is made with, is imported when a page is built.
 """
 
-from keras_tnt.app.answer import Answer, answer, draw_overlay, has_attention
 from keras_tnt.app.page import build_app, require_gradio
+from keras_tnt.app.prediction import Answer, answer, draw_overlay, has_attention
 from keras_tnt.app.server import serve
 
 __all__ = [

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_tnt.app.answer import answer, draw_overlay
-from keras_tnt.decoding import load_image
-from keras_tnt.images import preprocess_input
-from keras_tnt.predict import find_pictures, load_classifier
-from keras_tnt.training.run_folder import RunFolder
+from keras_tnt.app.prediction import answer, draw_overlay
+from keras_tnt.images import load_image, preprocess_input
+from keras_tnt.inference.classifier import find_pictures, load_classifier
+from keras_tnt.training.run_directory import RunFolder
 
 MAX_EXAMPLES = 20
 # Pictures wait on the disk for their turn, an answer in memory for its slider.
@@ -34,7 +33,7 @@ def build_app(model, examples=None):
     """Builds the page.
 
     Args:
-        model: what `keras_tnt.predict.load_classifier` takes.
+        model: what `keras_tnt.inference.classifier.load_classifier` takes.
         examples: a folder of pictures to choose from, of which the first 20 are
             offered; by default those of a run of ``keras-tnt demo``, else none.
 

@@ -13,7 +13,7 @@ def serve(model, examples=None, host="127.0.0.1", port=7860):
     """Serves the page until the process is interrupted.
 
     Args:
-        model: what `keras_tnt.predict.load_classifier` takes.
+        model: what `keras_tnt.inference.classifier.load_classifier` takes.
         examples: a folder of pictures to choose from; see `build_app`.
         host: the address to listen at; by default this machine's own visitors only.
         port: the port.

@@ -9,11 +9,11 @@ from keras_tnt.cli import (
     app,
     attention,
     benchmark,
-    data,
     demo,
     evaluate,
     export,
     predict,
+    show_augmentation,
     train,
 )
 from keras_tnt.training.callbacks import StoppedBySignal
@@ -28,7 +28,7 @@ COMMANDS = (
     attention,
     app,
     export,
-    data,
+    show_augmentation,
     benchmark,
 )
 

@@ -37,8 +37,10 @@ def add_command(commands):
 
 def run(options):
     """Runs the command."""
-    from keras_tnt.decoding import load_image
-    from keras_tnt.explain import (
+    from keras_tnt.images import load_image
+    from keras_tnt.inference.classifier import classify, load_classifier, prepare
+    from keras_tnt.training import RunFolder
+    from keras_tnt.visualization import (
         attention_maps,
         block_map,
         draw_heads,
@@ -46,10 +48,8 @@ def run(options):
         draw_overlays,
         most_attended,
     )
-    from keras_tnt.explain.maps import some_blocks
-    from keras_tnt.figures import require_matplotlib
-    from keras_tnt.predict import classify, load_classifier, prepare
-    from keras_tnt.training import RunFolder
+    from keras_tnt.visualization.figure import require_matplotlib
+    from keras_tnt.visualization.image_maps import some_blocks
 
     require_matplotlib()
     picture = load_image(options.picture)
@@ -80,7 +80,7 @@ def run(options):
 
 
 def _check_no_export(source):
-    from keras_tnt.export.formats import find_format
+    from keras_tnt.export.load_exported import find_format
 
     path = Path(source)
     if path.exists() and find_format(path)[0] not in (None, "keras"):

@@ -43,9 +43,9 @@ def add_command(commands):
 
 def run(options):
     """Runs the command."""
-    from keras_tnt.benchmark import benchmark, describe_machine, draw_speed
-    from keras_tnt.figures import require_matplotlib
+    from keras_tnt.cli.benchmark_run import benchmark, describe_machine, draw_speed
     from keras_tnt.training import RunFolder
+    from keras_tnt.visualization.figure import require_matplotlib
 
     require_matplotlib()
     model = _model(options)
@@ -82,7 +82,7 @@ def _model(options):
     import keras
 
     from keras_tnt import models
-    from keras_tnt.predict import load_classifier
+    from keras_tnt.inference.classifier import load_classifier
 
     if options.model in models.__all__:
         keras.config.set_dtype_policy(options.precision)

@@ -24,7 +24,7 @@ def add_command(commands):
 
 def run(options):
     """Runs the command."""
-    from keras_tnt.demo import run_demo
+    from keras_tnt.cli.demo_run import run_demo
     from keras_tnt.training import RunFolder, fashion_mnist_demo
 
     given = {"epochs": options.epochs, "seed": options.seed}

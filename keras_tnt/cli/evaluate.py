@@ -30,10 +30,10 @@ def add_command(commands):
 def run(options):
     """Runs the command."""
     from keras_tnt.data import open_images
-    from keras_tnt.evaluate import evaluate_classifier, write_report
-    from keras_tnt.pictures import require_matplotlib
-    from keras_tnt.predict import load_classifier
+    from keras_tnt.evaluation.evaluator import evaluate_classifier, write_report
+    from keras_tnt.inference.classifier import load_classifier
     from keras_tnt.training import RunFolder
+    from keras_tnt.visualization.plot_results import require_matplotlib
 
     require_matplotlib()
     source = open_images(options.data, options.split, options.data_dir)

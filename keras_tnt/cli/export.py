@@ -64,7 +64,7 @@ def run(options):
     import keras
 
     from keras_tnt.export import export_model
-    from keras_tnt.predict import load_classifier
+    from keras_tnt.inference.classifier import load_classifier
 
     classifier = load_classifier(options.model)
     if not isinstance(classifier.model, keras.Model):
@@ -97,8 +97,8 @@ def _calibration(source, classifier):
     import tensorflow as tf
 
     from keras_tnt.data import image_dataset
-    from keras_tnt.decoding import load_image
-    from keras_tnt.predict import find_pictures, prepare
+    from keras_tnt.images import load_image
+    from keras_tnt.inference.classifier import find_pictures, prepare
 
     if source is None:
         return None

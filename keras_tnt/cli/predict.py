@@ -22,7 +22,11 @@ def add_command(commands):
 
 def run(options):
     """Runs the command."""
-    from keras_tnt.predict import find_pictures, load_classifier, predict_files
+    from keras_tnt.inference.classifier import (
+        find_pictures,
+        load_classifier,
+        predict_files,
+    )
 
     if options.top < 1:
         raise ValueError(f"--top must be at least 1, got {options.top}.")

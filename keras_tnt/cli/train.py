@@ -44,14 +44,15 @@ def add_command(commands):
 
 def run(options):
     """Runs the command."""
-    from keras_tnt.training import RunFolder, distribution, train
+    from keras_tnt import distribute
+    from keras_tnt.training import RunFolder, train
 
     name = options.recipe
     recipe = override(read_recipe(name), options)
     folder = options.out or _folder(name)
-    strategy = distribution.strategy(options.strategy)
+    strategy = distribute.strategy(options.strategy)
     result = train(recipe, folder, strategy)
-    if distribution.is_chief(strategy):
+    if distribute.is_chief(strategy):
         last = result.history[-1]
         figures = ", ".join(
             f"{key} {value:.4g}" for key, value in last.items() if key != "epoch"

@@ -5,7 +5,7 @@ import os
 import tensorflow as tf
 
 from keras_tnt.data.source import ImageSource, lookup
-from keras_tnt.decoding import SUFFIXES
+from keras_tnt.images import SUFFIXES
 
 # Folders that are taken for splits, and the names that each goes by.
 SPLITS = {"train": "train", "val": "validation", "validation": "validation"}

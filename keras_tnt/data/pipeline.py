@@ -2,10 +2,10 @@
 
 import tensorflow as tf
 
-from keras_tnt.data.loading import load_in_order, stop_at
-from keras_tnt.data.opening import open_images
-from keras_tnt.data.order import GROUP, Share
-from keras_tnt.data.plans import Evaluation, Training
+from keras_tnt.data.datasets import open_images
+from keras_tnt.data.error_handling import load_in_order, stop_at
+from keras_tnt.data.sampler import GROUP, Share
+from keras_tnt.data.samplers import Evaluation, Training
 from keras_tnt.data.source import ImageSource
 from keras_tnt.images import CROP_FRACTION
 

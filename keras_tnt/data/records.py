@@ -12,7 +12,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from keras_tnt.data.embedded import import_tfds
+from keras_tnt.data.bundled import import_tfds
 from keras_tnt.data.source import ImageSource
 
 

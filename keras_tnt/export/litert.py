@@ -9,13 +9,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_tnt.export.metadata import Metadata
-from keras_tnt.export.runtimes import (
+from keras_tnt.export.exported_model import (
     INPUT,
     ExportedModel,
     prediction_function,
     require,
 )
+from keras_tnt.export.metadata import Metadata
 
 IDENTIFIER = b"TFL3"  # bytes 4 to 8 of a file
 SIGNATURE = "predict_images"

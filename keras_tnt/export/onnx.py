@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_tnt.export.metadata import Metadata
-from keras_tnt.export.runtimes import (
+from keras_tnt.export.exported_model import (
     INPUT,
     ExportedModel,
     prediction_function,
     require,
 )
+from keras_tnt.export.metadata import Metadata
 
 OPSET = 18
 METADATA = "keras_tnt"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_tnt.export.exported_model import ExportedModel, prediction_function, require
 from keras_tnt.export.metadata import Metadata
-from keras_tnt.export.runtimes import ExportedModel, prediction_function, require
 
 MODEL = "model.xml"  # beside it model.bin
 METADATA = "keras_tnt"

@@ -9,17 +9,16 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_tnt.decoding import MAX_PIXELS
-from keras_tnt.export.checks import check_labels
-from keras_tnt.export.folders import move_into_place, next_version
-from keras_tnt.export.reduced_precision import precision_of
-from keras_tnt.export.serving_files import (
+from keras_tnt.export.precision import precision_of
+from keras_tnt.export.publish import move_into_place, next_version
+from keras_tnt.export.serving import (
     write_batching_parameters,
     write_metadata,
     write_warm_up,
 )
 from keras_tnt.export.signatures import Signatures
-from keras_tnt.images import CROP_FRACTION
+from keras_tnt.export.validation import check_labels
+from keras_tnt.images import CROP_FRACTION, MAX_PIXELS
 
 RELOAD = Path(__file__).with_name("reload_saved_model.py")
 
@@ -44,7 +43,7 @@ def export_saved_model(
       ``classes`` (string), ``class_ids`` (int64) and ``scores``, each
       ``(batch, top_k)``, best first, and ``ok`` (bool, ``(batch,)``). Decoding,
       resizing and center crop are inside. A picture that cannot be read, or has more
-      than `keras_tnt.decoding.MAX_PIXELS`, has ``ok`` false, empty classes, ids -1 and
+      than `keras_tnt.images.MAX_PIXELS`, has ``ok`` false, empty classes, ids -1 and
       scores NaN; the others in its batch are answered as ever.
     - ``predict_images``: ``images``, pixels as the model takes them (float32,
       ``(batch, height, width, channels)``), to ``probabilities`` and ``logits``,

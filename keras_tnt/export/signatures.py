@@ -6,8 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_tnt.decoding import decode_image
-from keras_tnt.images import preprocess_input
+from keras_tnt.images import decode_image, preprocess_input
 
 SMALLEST = np.finfo("float32").tiny  # positive, so that it has a logarithm
 

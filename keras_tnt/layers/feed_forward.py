@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from keras_tnt.layers import islands
-from keras_tnt.layers.composite import CompositeLayer
+from keras_tnt.layers import fused_ops
+from keras_tnt.layers.base import CompositeLayer
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
@@ -81,7 +81,7 @@ class FeedForward(CompositeLayer):
         """Applies the perceptron; see the class for shapes."""
         _, *tokens, dim = inputs.shape
         rows = self.intermediate_dense(ops.reshape(inputs, (-1, dim)))
-        rows = islands.gelu(rows) if islands.pays(training) else gelu(rows)
+        rows = fused_ops.gelu(rows) if fused_ops.pays(training) else gelu(rows)
         rows = self.intermediate_dropout(rows, training=training)
         rows = self.output_dense(rows)
         rows = self.output_dropout(rows, training=training)

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_tnt.layers import islands
+from keras_tnt.layers import fused_ops
 
 _PORTABLE = contextvars.ContextVar("portable", default=False)
 
@@ -51,9 +51,9 @@ class LayerNorm(keras.layers.LayerNormalization):
         if not self._fusible(inputs):
             return super().call(inputs)
         gamma, beta = tf.cast(self.gamma, "float32"), tf.cast(self.beta, "float32")
-        if islands.pays(training):
+        if fused_ops.pays(training):
             rows = tf.reshape(inputs, (-1, inputs.shape[-1]))
-            rows = islands.layer_norm(rows, gamma, beta, self.epsilon)
+            rows = fused_ops.layer_norm(rows, gamma, beta, self.epsilon)
             outputs = tf.reshape(rows, tf.shape(inputs))
         else:
             outputs = self._normalized(inputs) * gamma + beta
@@ -95,7 +95,7 @@ class LayerNorm(keras.layers.LayerNormalization):
 
     def _fusible(self, inputs):
         return (
-            islands.on_cpus()
+            fused_ops.on_cpus()
             and self.axis in (-1, [-1], [len(inputs.shape) - 1])
             and inputs.dtype != "float64"
         )

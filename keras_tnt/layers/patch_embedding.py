@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_tnt.layers.composite import CompositeLayer
+from keras_tnt.layers.base import CompositeLayer
 from keras_tnt.layers.initializers import normal_initializer
 
 

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_tnt.layers.composite import CompositeLayer, pad_image
+from keras_tnt.layers.base import CompositeLayer, pad_image
 from keras_tnt.layers.initializers import normal_initializer
 
 KERNEL_SIZE = 7

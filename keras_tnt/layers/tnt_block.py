@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_tnt.layers.fold import FoldingLayer
+from keras_tnt.layers.pixel_projection import FoldingLayer
 from keras_tnt.layers.rematerialization import rematerialize
 from keras_tnt.layers.transformer_block import TransformerBlock
 

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_tnt.layers.composite import CompositeLayer
+from keras_tnt.layers.base import CompositeLayer
 from keras_tnt.layers.feed_forward import FeedForward
 from keras_tnt.layers.rematerialization import rematerialize
 from keras_tnt.layers.self_attention import SelfAttention

@@ -19,7 +19,7 @@ from keras_tnt.layers import (
     PyramidStage,
     PyramidStem,
 )
-from keras_tnt.models.common import (
+from keras_tnt.models.builder import (
     check_channels_last,
     check_pooling,
     check_widths,

@@ -16,7 +16,7 @@ from keras_tnt.layers import (
     TNTBlock,
     TransformerBlock,
 )
-from keras_tnt.models.common import (
+from keras_tnt.models.builder import (
     check_channels_last,
     check_pooling,
     check_widths,

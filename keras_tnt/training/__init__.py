@@ -1,8 +1,8 @@
 """Training: recipes, the run, the optimizer, where to train, evaluation."""
 
-from keras_tnt.training.average import WeightAverage
+from keras_tnt.evaluation.compiled import evaluate
 from keras_tnt.training.callbacks import StoppedBySignal
-from keras_tnt.training.evaluation import evaluate
+from keras_tnt.training.ema import WeightAverage
 from keras_tnt.training.optimizer import AdamW
 from keras_tnt.training.recipe import Recipe
 from keras_tnt.training.recipes import (
@@ -11,7 +11,7 @@ from keras_tnt.training.recipes import (
     imagenet_300ep,
     pyramid,
 )
-from keras_tnt.training.run_folder import RunFolder
+from keras_tnt.training.run_directory import RunFolder
 from keras_tnt.training.trainer import TrainingResult, train
 
 __all__ = [

@@ -156,7 +156,7 @@ class Evaluation(keras.callbacks.Callback):
 
     Args:
         evaluate: function that evaluates the model and returns a dict of figures.
-        average: a `keras_tnt.training.average.WeightAverage`, or ``None``.
+        average: a `keras_tnt.training.ema.WeightAverage`, or ``None``.
     """
 
     def __init__(self, evaluate, average=None):

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from keras_tnt.replacing import replacing
+from keras_tnt.utils.files import replacing
 
 
 class Checkpoint(NamedTuple):

@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from keras_tnt.replacing import replacing
+from keras_tnt.utils.files import replacing
 
 
 class History:

@@ -8,12 +8,17 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from keras_tnt import distribute
 from keras_tnt.data import image_dataset
 from keras_tnt.data.errors import readable_errors
-from keras_tnt.pictures import draw_curves, require_matplotlib
-from keras_tnt.replacing import replacing
-from keras_tnt.training import distribution
-from keras_tnt.training.average import WeightAverage
+from keras_tnt.evaluation.compiled import evaluate
+from keras_tnt.training.builders import (
+    Sources,
+    build_model,
+    compile_model,
+    count_steps,
+    precision,
+)
 from keras_tnt.training.callbacks import (
     Evaluation,
     Progress,
@@ -23,17 +28,12 @@ from keras_tnt.training.callbacks import (
     WriteHistory,
 )
 from keras_tnt.training.checkpoints import Checkpoints
-from keras_tnt.training.evaluation import evaluate
+from keras_tnt.training.ema import WeightAverage
 from keras_tnt.training.history import History
-from keras_tnt.training.run_folder import RunFolder
-from keras_tnt.training.setup import (
-    Sources,
-    build_model,
-    compile_model,
-    count_steps,
-    precision,
-)
+from keras_tnt.training.run_directory import RunFolder
 from keras_tnt.training.state import TrainingState
+from keras_tnt.utils.files import replacing
+from keras_tnt.visualization.plot_results import draw_curves, require_matplotlib
 
 
 class TrainingResult(NamedTuple):
@@ -59,7 +59,7 @@ def train(recipe, folder, strategy=None, verbose=None):
         recipe: a `keras_tnt.training.Recipe`.
         folder: the run folder: a new one, or one with a run of the same recipe.
         strategy: a `tf.distribute.Strategy`; by default the one for the surroundings,
-            see `keras_tnt.training.distribution`.
+            see `keras_tnt.distribute.strategy`.
         verbose: 0 for silence, 1 for a progress bar, 2 for a line an epoch; by default
             a bar on a terminal, else lines.
 
@@ -86,14 +86,14 @@ def train(recipe, folder, strategy=None, verbose=None):
         ```
     """
     run = RunFolder(folder)
-    strategy = strategy or distribution.strategy()
+    strategy = strategy or distribute.strategy()
     if verbose is None:
         verbose = 1 if sys.stdout.isatty() else 2
     require_matplotlib()
-    with distribution.worker_errors(strategy), readable_errors():
+    with distribute.worker_errors(strategy), readable_errors():
         sources = Sources.open(recipe)
         steps_per_epoch = count_steps(recipe, sources.train, strategy)
-        if distribution.is_chief(strategy):
+        if distribute.is_chief(strategy):
             run.begin(recipe, sources.train.class_names)
         if recipe.deterministic:
             tf.config.experimental.enable_op_determinism()
@@ -114,7 +114,7 @@ class _Training:
         self.recipe, self.folder, self.strategy = recipe, run, strategy
         self.sources, self.model = sources, model
         self.steps_per_epoch = count_steps(recipe, sources.train, strategy)
-        self.writes = distribution.is_chief(strategy)
+        self.writes = distribute.is_chief(strategy)
         self.verbose = verbose if self.writes else 0
         self.average = None
         if recipe.ema_decay:
@@ -156,7 +156,7 @@ class _Training:
         """Sets the state of the newest checkpoint; its step and figures."""
         newest = self.checkpoints.newest()
         step = newest.state["step"] if newest else 0
-        distribution.check_agreement(
+        distribute.check_agreement(
             self.strategy,
             step,
             "the step of the newest checkpoint",
@@ -209,7 +209,7 @@ class _Training:
         if first == end:
             return
         recipe = self.recipe
-        data = distribution.distribute(
+        data = distribute.distribute(
             self.strategy,
             lambda worker, workers, replicas: image_dataset(
                 self.sources.train,
@@ -285,9 +285,9 @@ class _Training:
                 self.model.save(unfinished)
 
     def _any_worker(self):
-        if distribution.worker_count(self.strategy) == 1:
+        if distribute.worker_count(self.strategy) == 1:
             return None
-        return functools.partial(distribution.any_worker, self.strategy)
+        return functools.partial(distribute.any_worker, self.strategy)
 
     def _say(self, text):
         if self.writes:

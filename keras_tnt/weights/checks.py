@@ -4,18 +4,10 @@ import logging
 
 import numpy as np
 
-from keras_tnt.layers import PixelEmbedding, PyramidStem
+from keras_tnt.structure import patch_grid
 from keras_tnt.weights.resample import source_grid
 
 logger = logging.getLogger("keras_tnt")
-
-
-def patch_grid(model):
-    """Returns ``(rows, columns)`` of the patches that a model cuts an image into."""
-    cutters = (PixelEmbedding, PyramidStem)
-    (cutter,) = (layer for layer in model.layers if isinstance(layer, cutters))
-    _, height, width, _ = cutter.input.shape
-    return height // cutter.patch_size, width // cutter.patch_size
 
 
 def grid_of_positions(model, count, recorded_grid, name):

@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from keras_tnt.replacing import replacing
+from keras_tnt.utils.files import replacing
 
 # In the order of preference: what a training checkpoint wraps its weights in.
 WRAPPERS = ("state_dict_ema", "state_dict", "model")

@@ -10,10 +10,10 @@ import pytest
 import tensorflow as tf
 
 from keras_tnt.app import answer, draw_overlay
-from keras_tnt.decoding import decode_image, load_image
-from keras_tnt.predict import load_classifier
-from tests.app.runs import OTHER_PHOTO, PHOTO, make_run
-from tests.app.server import serving
+from keras_tnt.images import decode_image, load_image
+from keras_tnt.inference.classifier import load_classifier
+from tests.helpers.app_runs import OTHER_PHOTO, PHOTO, make_run
+from tests.helpers.app_server import serving
 
 pytest.importorskip("gradio", reason="gradio is not installed")
 webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium")

@@ -14,11 +14,11 @@ import pytest
 
 from keras_tnt.app import answer, build_app, draw_overlay, page, require_gradio
 from keras_tnt.cli import main
-from keras_tnt.decoding import load_image
-from keras_tnt.predict import load_classifier
-from tests.app.runs import OTHER_PHOTO, PHOTO, make_run
-from tests.app.server import serving
-from tests.encoded import bmp
+from keras_tnt.images import load_image
+from keras_tnt.inference.classifier import load_classifier
+from tests.helpers.app_runs import OTHER_PHOTO, PHOTO, make_run
+from tests.helpers.app_server import serving
+from tests.helpers.encoded import bmp
 
 try:
     import gradio

@@ -1,16 +1,15 @@
 """Small models and their SavedModels, exported once for all tests of this folder."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import keras_tnt
-from keras_tnt.decoding import decode_image
-from tests.small import small
+from keras_tnt.images import decode_image
+from tests.helpers import ASSETS
+from tests.helpers.small import small
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = ASSETS
 NAMES = ["ant", "bee", "cat", "dog", "eel", "fox", "gnü"]
 
 

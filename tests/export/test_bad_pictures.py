@@ -3,15 +3,13 @@
 import math
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.decoding.test_limits import BOMBS, SIXTEEN_BITS_PNG, scans
-from tests.encoded import AS_PILLOW, PHOTO, encode
-
-ROOT = Path(__file__).parents[2]
+from tests.helpers import ROOT
+from tests.helpers.encoded import AS_PILLOW, PHOTO, encode
+from tests.images.test_limits import BOMBS, SIXTEEN_BITS_PNG, scans
 
 BAD = {
     "empty": b"",

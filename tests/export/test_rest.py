@@ -10,17 +10,17 @@ import math
 import re
 import threading
 from concurrent import futures
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import keras_tnt
-from tests.encoded import AS_PILLOW
-from tests.small import pixels, small
+from tests.helpers import ROOT
+from tests.helpers.encoded import AS_PILLOW
+from tests.helpers.small import pixels, small
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
 
 
 def blocks(mark):

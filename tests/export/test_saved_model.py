@@ -13,13 +13,12 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_tnt
-from keras_tnt.decoding import decode_image, load_image
 from keras_tnt.export import check_saved_model
-from keras_tnt.export.folders import move_into_place
-from keras_tnt.images import imagenet_classes
-from keras_tnt.predict import Classifier, predict_files
+from keras_tnt.export.publish import move_into_place
+from keras_tnt.images import decode_image, imagenet_classes, load_image
+from keras_tnt.inference.classifier import Classifier, predict_files
 from tests.export.conftest import DATA, NAMES
-from tests.small import pixels, small, small_pyramid
+from tests.helpers.small import pixels, small, small_pyramid
 
 
 def plain(classes=7):

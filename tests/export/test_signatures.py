@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import keras_tnt
 from keras_tnt.export.signatures import Signatures
-from tests.small import pixels, small, small_pyramid
+from tests.helpers.small import pixels, small, small_pyramid
 
 
 def signatures(model, top_k=2):

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from keras_tnt.export.saved_model import RELOAD
-from tests.small import pixels
+from tests.helpers.small import pixels
 
 # Python imports a module of this name when it starts.
 SITE = """

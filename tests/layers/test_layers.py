@@ -3,7 +3,7 @@
 import pytest
 
 from keras_tnt import layers
-from tests.checks import check_layer
+from tests.helpers.checks import check_layer
 
 PIXELS = (3, 8, 16, 12)
 TOKENS = (3, 9, 48)

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from keras_tnt.layers import FeedForward, PyramidStage
-from tests.checks import two_replicas
-from tests.small import pixels, small
+from tests.helpers.checks import two_replicas
+from tests.helpers.small import pixels, small
 
 LABELS = np.array([0, 3, 6, 3])
 RANDOM = {"inner_blocks": (1,), "dropout_rate": 0.2, "drop_path_rate": 0.3}

@@ -4,13 +4,14 @@ import importlib.util
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.helpers import ROOT
+
 SCRIPT = """
 import keras, numpy
-from tests import reference
+from tests.helpers import reference
 
 for case in (
     "tnt_official",
@@ -33,7 +34,7 @@ def test_logits(backend):
     process = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         env=os.environ | {"KERAS_BACKEND": backend},
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         capture_output=True,
         text=True,
     )

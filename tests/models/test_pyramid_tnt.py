@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import keras_tnt
 from keras_tnt.layers import PyramidTNTBlock
-from tests.checks import check_model, trainable_parameters, two_replicas
-from tests.small import PYRAMID_DEFAULTS, pixels, small_pyramid
+from tests.helpers.checks import check_model, trainable_parameters, two_replicas
+from tests.helpers.small import PYRAMID_DEFAULTS, pixels, small_pyramid
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests import reference
+from tests.helpers import reference
 
 STAGES = range(4)
 

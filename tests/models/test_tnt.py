@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import keras_tnt
 from keras_tnt.layers import TNTBlock, TransformerBlock
-from tests import reference
-from tests.checks import check_model
+from tests.helpers import reference
+from tests.helpers.checks import check_model
 
 SMALL = {"outer_dim": 48, "inner_dim": 12, "depth": 2, "outer_num_heads": 3}
 

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_tnt.weights import upstream
-from keras_tnt.weights.loading import assign_upstream, to_upstream
-from tests import reference
+from keras_tnt.structure import blocks
+from keras_tnt.weights import convert_tnt
+from keras_tnt.weights.load import assign_upstream, to_upstream
+from tests.helpers import reference
 
 OFFICIAL = [
     "tnt_official",
@@ -19,7 +20,7 @@ OFFICIAL = [
 
 def parts(model):
     """A model that gives (pixels, patches) after every block, features and logits."""
-    outputs = [block.output for block in upstream.blocks(model)]
+    outputs = [block.output for block in blocks(model)]
     tokens = model.get_layer("norm").output
     return keras.Model(model.input, [outputs, tokens, model.output])
 
@@ -50,11 +51,11 @@ def test_official_gradients(case):
         )
         loss = tf.reduce_mean(losses)
     np.testing.assert_allclose(loss, expected["loss"][0], atol=1e-5)
-    table = list(upstream.entries(model))
+    table = list(convert_tnt.entries(model))
     assert {id(e.variable) for e in table} == {id(v) for v in model.trainable_variables}
     gradients = tape.gradient(loss, [entry.variable.value for entry in table])
 
-    stored = upstream.standard_names(
+    stored = convert_tnt.standard_names(
         {
             name: value
             for name, value in reference.tensors(case, "grad.").items()

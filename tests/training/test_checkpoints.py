@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from keras_tnt.training.checkpoints import Checkpoints
-from tests.training.toy import environment_without_coverage
+from tests.helpers.toy import environment_without_coverage
 
 TENSORS = {
     "model/0/kernel": np.arange(6, dtype="float32").reshape(2, 3),

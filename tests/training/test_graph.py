@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from cost import of_executable, of_program, training_step
 
 import keras_tnt
+from benchmarks.xla_program import of_executable, of_program, training_step
 from keras_tnt.training import AdamW
 
 IMAGES = tf.TensorSpec((2, 224, 224, 3), tf.float32)

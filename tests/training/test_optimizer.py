@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from keras_tnt.training import AdamW
 from keras_tnt.training.optimizer import learning_rate_scales, warmup_cosine
-from keras_tnt.weights.loading import to_upstream
-from tests import reference
-from tests.checks import two_replicas
-from tests.small import small
+from keras_tnt.weights.load import to_upstream
+from tests.helpers import reference
+from tests.helpers.checks import two_replicas
+from tests.helpers.small import small
 
 IMAGES = np.random.default_rng(0).normal(size=(4, 8)).astype("float32")
 LABELS = np.array([0, 1, 2, 3])

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from keras_tnt.training import Recipe, fashion_mnist_demo, imagenet_300ep
+from keras_tnt.training.builders import build_model
 from keras_tnt.training.recipes import RECIPES
-from keras_tnt.training.setup import build_model
 
 
 def test_a_recipe_does_not_change():

@@ -6,7 +6,7 @@ import pytest
 
 from keras_tnt.training import AdamW, WeightAverage
 from keras_tnt.training.state import TrainingState, first_not_finite
-from tests.small import small
+from tests.helpers.small import small
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 32, 48, 3)).astype("uint8")
 LABELS = np.arange(8) % 4

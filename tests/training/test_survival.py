@@ -15,7 +15,7 @@ import pytest
 
 from keras_tnt.training.checkpoints import Checkpoints
 from keras_tnt.training.history import History
-from tests.training.toy import environment_without_coverage, toy_recipe
+from tests.helpers.toy import environment_without_coverage, toy_recipe
 
 # Slow enough to be hit in the middle, with everything that is random.
 RECIPE = toy_recipe(

@@ -13,8 +13,8 @@ from keras_tnt.data import Augmentation, open_images
 from keras_tnt.training import RunFolder, evaluate, train
 from keras_tnt.training.checkpoints import Checkpoints
 from keras_tnt.training.history import History
-from tests.checks import two_replicas
-from tests.training.toy import toy_recipe
+from tests.helpers.checks import two_replicas
+from tests.helpers.toy import toy_recipe
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_tnt.weights import registry
-from tests.weights.hub_server import HubServer
+from tests.helpers.hub_server import HubServer
 
 REPO = registry.PUBLISHED["tnt_small"].repo_id
 OWN_FILE = "by other means, pass its path as `weights=`"

@@ -1,0 +1,135 @@
+"""What the page shows of one picture: its classes, and where the model looks."""
+
+import time
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_tnt.images import preprocess_input
+from keras_tnt.inference.classifier import classify, prepare
+from keras_tnt.structure import find_tnt
+from keras_tnt.visualization import attention_maps, block_map
+
+VIEW = 448  # pixels of the longer side of the picture shown
+
+
+class Answer(NamedTuple):
+    """What a model makes of one picture.
+
+    Attributes:
+        classes: pairs (name, score), best first.
+        picture: what the model sees of it, uint8 ``(height, width, 3)``.
+        maps: what each block attends to, a list of ``(rows, columns)``, at most 1; see
+            `keras_tnt.visualization.block_map`. ``None`` for a model whose attention cannot
+            be had.
+        seconds: how long the classes took, resizing included, and the maps.
+    """
+
+    classes: list
+    picture: np.ndarray
+    maps: list | None
+    seconds: tuple
+
+
+def answer(classifier, image, top=5):
+    """Classifies a picture, and computes the attention of every block, once.
+
+    Args:
+        classifier: a `keras_tnt.inference.classifier.Classifier`.
+        image: a picture in color, uint8 ``(height, width, 3)``, of any size.
+        top: how many classes to name; all if there are fewer.
+
+    Returns:
+        An `Answer`; its classes are those of `keras_tnt.inference.classifier.predict_files`.
+
+    Example:
+        >>> import keras_tnt, numpy
+        >>> from keras_tnt.app import answer
+        >>> from keras_tnt.inference.classifier import Classifier
+        >>> model = keras_tnt.TNT(48, 12, depth=2, outer_num_heads=3, classes=2,
+        ...                       input_shape=(64, 64, 3))
+        >>> pets = Classifier(model, ["cat", "dog"], crop_fraction=0.9)
+        >>> night = answer(pets, numpy.zeros((80, 90, 3), "uint8"))
+        >>> len(night.maps), night.maps[0].shape, night.picture.shape
+        (2, (4, 4), (448, 448, 3))
+    """
+    model = classifier.model
+    start = time.perf_counter()
+    inputs = prepare(classifier, image)[tf.newaxis]
+    (classes,) = classify(classifier, inputs, top)
+    middle = time.perf_counter()
+    maps = _maps(model, inputs) if has_attention(model) else None
+    seconds = (middle - start, time.perf_counter() - middle)
+    return Answer(classes, _view(classifier, image), maps, seconds)
+
+
+def draw_overlay(picture, weights):
+    """Lays a map of attention over a picture: dark where there is none.
+
+    Args:
+        picture: uint8 array ``(height, width, 3)``.
+        weights: array ``(rows, columns)``, 0-1, a value a patch.
+
+    Returns:
+        A uint8 array like ``picture``.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.app import draw_overlay
+        >>> draw_overlay(numpy.zeros((32, 64, 3), "uint8"), numpy.eye(2)).shape
+        (32, 64, 3)
+    """
+    # Matplotlib's "inferno" at five points.
+    colors = [(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)]
+    points = np.linspace(0, 1, len(colors))
+    heat = np.stack(
+        [np.interp(weights, points, channel) for channel in zip(*colors, strict=True)],
+        axis=-1,
+    )
+    heat = tf.image.resize(heat, picture.shape[:2], method="nearest").numpy()
+    return np.round(0.4 * picture + 0.6 * heat).astype("uint8")
+
+
+def has_attention(model):
+    """Whether there are maps for a model.
+
+    Args:
+        model: the model of a `keras_tnt.inference.classifier.Classifier`.
+
+    Returns:
+        ``True`` for a TNT or PyramidTNT, a model grown from one, or with one as a
+        layer; ``False`` for exported models, which keep inputs and outputs only, and
+        for others.
+
+    Example:
+        >>> import keras_tnt
+        >>> from keras_tnt.app import has_attention
+        >>> has_attention(keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3, classes=2,
+        ...                             input_shape=(64, 64, 3)))
+        True
+    """
+    if not isinstance(model, keras.Model):
+        return False
+    try:
+        find_tnt(model)
+    except ValueError:
+        return False
+    return True
+
+
+def _maps(model, inputs):
+    maps = attention_maps(model, inputs)
+    return [block_map(maps, block)[0] for block in sorted(maps.outer)]
+
+
+def _view(classifier, image):
+    """What the model sees of a picture, in a size for people."""
+    _, height, width, channels = classifier.model.input_shape
+    factor = max(1, VIEW // max(height, width))
+    size = (height * factor, width * factor)
+    view = preprocess_input(image, size, classifier.crop_fraction)
+    if channels == 1:
+        view = tf.image.grayscale_to_rgb(tf.image.rgb_to_grayscale(view))
+    return view.numpy().astype("uint8")

@@ -1,0 +1,97 @@
+"""The main job, end to end: pictures, a trained TNT, a SavedModel that runs alone."""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
+from keras_tnt.export import check_saved_model, export_saved_model
+from keras_tnt.training import train
+from keras_tnt.visualization.plot_results import draw_attention, draw_predictions
+
+
+class Split(NamedTuple):
+    """Pictures, uint8 ``(number, height, width, channels)``, and their classes."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+class DemoResult(NamedTuple):
+    """What a demo has measured.
+
+    Attributes:
+        accuracy: share of the test pictures whose class was predicted.
+        test_pictures: number of the test pictures.
+        export_difference: largest difference between a probability of the reloaded
+            SavedModel and the model's own.
+    """
+
+    accuracy: float
+    test_pictures: int
+    export_difference: float
+
+
+def run_demo(run, recipe):
+    """Trains, evaluates and exports a small TNT on the embedded pictures.
+
+    Args:
+        run: a new `keras_tnt.training.RunFolder`, which gets all files.
+        recipe: a `keras_tnt.training.Recipe` on the embedded pictures, such as
+            `keras_tnt.training.fashion_mnist_demo`.
+
+    Returns:
+        A `DemoResult`.
+
+    Raises:
+        ImportError: if a package of the extra ``demo`` is missing.
+        RuntimeError: if the SavedModel does not predict what the model does.
+
+    Example:
+        ```python
+        from keras_tnt.cli.demo_run import run_demo
+        from keras_tnt.training import RunFolder, fashion_mnist_demo
+
+        result = run_demo(RunFolder.create_next("my_run"), fashion_mnist_demo())
+        print(f"{result.accuracy:.1%} of {result.test_pictures} pictures")
+        ```
+    """
+    model, _ = train(recipe, run.path)
+    class_names = fashion_mnist_mini_class_names()
+    test = _read(recipe.validation_split)
+    probabilities = model.predict(test.images, batch_size=250, verbose=0)
+    saved_model = export_saved_model(
+        model, run.saved_model, class_names, crop_fraction=recipe.crop_fraction
+    )
+    some = test.images[:64].astype("float32")
+    with tf.device("/cpu:0"):  # where the other process computes
+        expected = model(some, training=False).numpy()
+    difference = check_saved_model(saved_model, some, expected)
+    _draw(run, model, test, probabilities, class_names)
+    right = probabilities.argmax(axis=1) == test.labels
+    return DemoResult(float(right.mean()), len(right), difference)
+
+
+def _read(split):
+    images, labels = zip(*fashion_mnist_mini(split).as_numpy_iterator(), strict=True)
+    return Split(np.stack(images), np.array(labels))
+
+
+def _draw(run, model, test, probabilities, class_names):
+    shown = slice(0, 40)
+    draw_predictions(
+        test.images[shown],
+        test.labels[shown],
+        probabilities[shown],
+        class_names,
+        run.predictions,
+    )
+    first_of_class = [int(np.argmax(test.labels == label)) for label in range(10)]
+    run.pictures.mkdir()
+    for image, name in zip(test.images[first_of_class], class_names, strict=True):
+        file_name = name.lower().replace(" ", "_").replace("/", "_")
+        picture = run.pictures / f"{file_name}.png"
+        picture.write_bytes(tf.io.encode_png(image).numpy())
+    some = first_of_class[:5]
+    draw_attention(model, test.images[some], class_names[:5], run.attention)

@@ -1,0 +1,1 @@
+"""Workarounds for faults of Keras and TensorFlow, one function each."""

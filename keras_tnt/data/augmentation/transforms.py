@@ -1,0 +1,212 @@
+"""From an encoded picture to what a model trains on or is evaluated with.
+
+All randomness comes from explicit seeds, pairs of integers: the same seed gives the
+same picture.
+"""
+
+import math
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from keras_tnt.data.augmentation.rand_augment import rand_augment
+from keras_tnt.images import decode_image, preprocess_input
+
+ATTEMPTS = 10  # at a random rectangle that fits; as many as the official code makes
+
+# Random erasing: share of the picture's area, and height over width.
+ERASED_AREA = (0.02, 1 / 3)
+ERASED_RATIO = (0.3, 1 / 0.3)
+
+
+class Seeds(NamedTuple):
+    """The seeds of one picture, a pair of integers for each random choice."""
+
+    crop_size: tf.Tensor
+    crop_place: tf.Tensor
+    interpolation: tf.Tensor
+    flip: tf.Tensor
+    operations: tf.Tensor
+    magnitudes: tf.Tensor
+    erasing: tf.Tensor
+    erased_size: tf.Tensor
+    erased_place: tf.Tensor
+    noise: tf.Tensor
+
+
+SEEDS = len(Seeds._fields)
+
+
+def evaluation_image(contents, shape, crop_fraction):
+    """Decodes a picture and takes its center, as in the published evaluation.
+
+    Args:
+        contents: an encoded picture, a scalar string tensor.
+        shape: height, width and channels of the result; 1 channel is gray, 3 are color.
+        crop_fraction: as in `keras_tnt.preprocess_input`.
+
+    Returns:
+        A float32 tensor of that shape, whole numbers 0-255.
+    """
+    image = _to_channels(decode_image(contents), shape[2])
+
+    def preprocess():
+        return preprocess_input(image, shape[:2], crop_fraction)
+
+    if crop_fraction < 1:
+        return preprocess()
+    # Small pictures often have the right size already, which is the fastest resize.
+    fits = tf.reduce_all(tf.shape(image) == shape)
+    image = tf.cond(fits, lambda: tf.cast(image, tf.float32), preprocess)
+    return tf.ensure_shape(image, shape)
+
+
+def training_image(contents, seeds, augmentation, shape, crop_fraction):
+    """Decodes a picture and augments it, but for mixing, which needs a batch.
+
+    Args:
+        contents: an encoded picture, a scalar string tensor.
+        seeds: an integer tensor (`SEEDS`, 2).
+        augmentation: an `Augmentation`.
+        shape: height, width and channels of the result; 1 channel is gray, 3 are color.
+        crop_fraction: of pictures that are not cropped at random.
+
+    Returns:
+        A float32 tensor of that shape, 0-255; whole numbers but for the noise of random
+        erasing.
+    """
+    seeds = Seeds(*tf.unstack(seeds, SEEDS))
+    if augmentation.crop_scale is None:
+        image = evaluation_image(contents, shape, crop_fraction)
+    else:
+        image = _random_crop(contents, seeds, augmentation, shape)
+    if augmentation.flip:
+        mirrored = _uniform(seeds.flip, ()) < augmentation.flip
+        image = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
+    if augmentation.rand_augment:
+        image = rand_augment(image, seeds.operations, seeds.magnitudes, augmentation)
+    if augmentation.random_erasing:
+        image = _random_erasing(image, seeds, augmentation.random_erasing)
+    return tf.ensure_shape(image, shape)
+
+
+def _random_crop(contents, seeds, augmentation, shape):
+    """A random rectangle of a picture, resized."""
+
+    def choose_box(height, width):
+        return _crop_box(height, width, seeds, augmentation)
+
+    image = _to_channels(decode_and_crop(contents, choose_box), shape[2])
+
+    def resize(method):
+        return tf.image.resize(image, shape[:2], method, antialias=True)
+
+    method = augmentation.interpolation
+    if method == "random":
+        resized = tf.cond(
+            _uniform(seeds.interpolation, ()) < 0.5,
+            lambda: resize("bilinear"),
+            lambda: resize("bicubic"),
+        )
+    else:
+        resized = resize(method)
+    return tf.clip_by_value(tf.round(resized), 0.0, 255.0)
+
+
+def decode_and_crop(contents, choose_box):
+    """Decodes a rectangle of a picture; of a JPEG nothing else is decoded.
+
+    Args:
+        contents: an encoded picture, a scalar string tensor.
+        choose_box: takes height and width of the picture and returns top, left, height
+            and width of the rectangle, int32 tensors.
+
+    Returns:
+        A uint8 tensor (height, width, 3), the same that decoding all of it would give.
+    """
+
+    def crop_jpeg():
+        shape = tf.io.extract_jpeg_shape(contents)
+        top, left, height, width = choose_box(shape[0], shape[1])
+        # Colors at the border depend on their neighbors: decode these too.
+        above, before = tf.minimum(top, 2), tf.minimum(left, 2)
+        bottom = tf.minimum(top + height + 2, shape[0])
+        right = tf.minimum(left + width + 2, shape[1])
+        window = [top - above, left - before]
+        window += [bottom - window[0], right - window[1]]
+        image = tf.image.decode_and_crop_jpeg(
+            contents, tf.stack(window), channels=3, dct_method="INTEGER_ACCURATE"
+        )
+        return image[above : above + height, before : before + width]
+
+    def crop_other():
+        image = decode_image(contents)
+        shape = tf.shape(image)
+        top, left, height, width = choose_box(shape[0], shape[1])
+        return image[top : top + height, left : left + width]
+
+    is_jpeg = tf.equal(tf.strings.substr(contents, 0, 3), b"\xff\xd8\xff")
+    image = tf.cond(is_jpeg, crop_jpeg, crop_other)
+    image.set_shape((None, None, 3))
+    return image
+
+
+def _crop_box(height, width, seeds, augmentation):
+    """The first of ten random rectangles that fits; else a large central one."""
+    low, high = augmentation.crop_ratio
+    full = tf.cast(tf.stack([height, width]), tf.float32)
+    sides = _random_sides(
+        full, seeds.crop_size, augmentation.crop_scale, (1 / high, 1 / low)
+    )
+    fits = tf.reduce_all((sides >= 1) & (sides <= full), axis=1)
+    # The largest rectangle with a permitted ratio of sides.
+    central = tf.round(tf.minimum(full, full[::-1] * [1 / low, high]))
+    found = tf.reduce_any(fits)
+    box = tf.where(found, sides[tf.argmax(fits)], tf.maximum(central, 1.0))
+    free = full - box
+    place = tf.floor(_uniform(seeds.crop_place, (2,)) * (free + 1))
+    corner = tf.where(found, tf.minimum(place, free), tf.floor(free / 2))
+    return tf.unstack(tf.cast(tf.concat([corner, box], 0), tf.int32), 4)
+
+
+def _random_erasing(image, seeds, probability):
+    """Maybe fills a rectangle with noise: normal, around and as wide as all values."""
+    height, width, _ = image.shape
+    full = tf.constant([height, width], tf.float32)
+
+    def erase():
+        sides = _random_sides(full, seeds.erased_size, ERASED_AREA, ERASED_RATIO)
+        fits = tf.reduce_all(sides < full, axis=1)
+        box = tf.where(tf.reduce_any(fits), sides[tf.argmax(fits)], 0.0)
+        place = tf.floor(_uniform(seeds.erased_place, (2,)) * (full - box + 1))
+        top, left = tf.unstack(tf.minimum(place, full - box))
+        rows = tf.range(height, dtype=tf.float32)[:, None, None]
+        columns = tf.range(width, dtype=tf.float32)[None, :, None]
+        inside = (rows >= top) & (rows < top + box[0])
+        inside &= (columns >= left) & (columns < left + box[1])
+        noise = tf.random.stateless_normal(image.shape, seeds.noise, 127.5, 127.5)
+        return tf.where(inside, tf.clip_by_value(noise, 0.0, 255.0), image)
+
+    return tf.cond(_uniform(seeds.erasing, ()) < probability, erase, lambda: image)
+
+
+def _random_sides(full, seed, area, ratio):
+    """Heights and widths of random rectangles, with log-uniform height over width."""
+    draws = _uniform(seed, (ATTEMPTS, 2))
+    area = tf.reduce_prod(full) * (area[0] + (area[1] - area[0]) * draws[:, :1])
+    low, high = math.log(ratio[0]), math.log(ratio[1])
+    ratio = tf.exp(low + (high - low) * draws[:, 1:])
+    return tf.round(tf.sqrt(tf.concat([area * ratio, area / ratio], axis=1)))
+
+
+def _to_channels(image, channels):
+    """Takes RGB as it is, or to gray as Pillow's `convert("L")` does."""
+    if channels == 3:
+        return image
+    weights = tf.constant([19595, 38470, 7471])
+    total = tf.reduce_sum(tf.cast(image, tf.int32) * weights, axis=-1, keepdims=True)
+    return tf.cast((total + 32768) // 65536, tf.uint8)
+
+
+def _uniform(seed, shape):
+    return tf.random.stateless_uniform(shape, seed)

@@ -1,0 +1,25 @@
+"""Where to train: the strategy, its workers, and what they tell each other."""
+
+from keras_tnt.distribute.strategy import STRATEGIES, distribute, strategy
+from keras_tnt.distribute.workers import (
+    any_worker,
+    barrier,
+    check_agreement,
+    is_chief,
+    total,
+    worker_count,
+    worker_errors,
+)
+
+__all__ = [
+    "STRATEGIES",
+    "any_worker",
+    "barrier",
+    "check_agreement",
+    "distribute",
+    "is_chief",
+    "strategy",
+    "total",
+    "worker_count",
+    "worker_errors",
+]

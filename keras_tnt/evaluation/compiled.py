@@ -1,0 +1,71 @@
+"""How well a model names pictures."""
+
+import math
+
+import tensorflow as tf
+
+from keras_tnt import distribute
+from keras_tnt.data import image_dataset
+
+
+def evaluate(
+    model,
+    source,
+    batch_size=128,
+    crop_fraction=0.9,
+    skip_broken=False,
+    strategy=None,
+    callbacks=(),
+    verbose=0,
+):
+    """Evaluates a compiled model on every picture of a source, once.
+
+    Args:
+        model: a `keras.Model` compiled with `weighted_metrics`, as
+            `keras_tnt.training.compile_model` does.
+        source: what `keras_tnt.data.open_images` returns.
+        batch_size: pictures a step, on all devices together.
+        crop_fraction: central share of a picture that is evaluated.
+        skip_broken: whether to leave out pictures that cannot be decoded.
+        strategy: the `tf.distribute.Strategy` of the model; the current one if
+            ``None``.
+        callbacks: Keras callbacks.
+        verbose: 0 for silence, 1 for a progress bar, 2 for a line.
+
+    Returns:
+        A dict of figures: `loss` and the metrics, means over the pictures.
+
+    Example:
+        ```python
+        from keras_tnt.data import open_images
+        from keras_tnt.training import evaluate
+
+        figures = evaluate(model, open_images("fashion_mnist_mini", "test"))
+        print(figures["accuracy"])
+        ```
+    """
+    strategy = strategy or tf.distribute.get_strategy()
+    _, height, width, channels = model.input_shape
+    steps = math.ceil(len(source) / batch_size)
+    dataset = distribute.distribute(
+        strategy,
+        lambda worker, workers, replicas: image_dataset(
+            source,
+            image_size=(height, width),
+            channels=channels,
+            batch_size=batch_size,
+            crop_fraction=crop_fraction,
+            worker=worker,
+            workers=workers,
+            replicas=replicas,
+            skip_broken=skip_broken,
+        ),
+    )
+    figures = model.evaluate(
+        dataset, steps=steps, callbacks=callbacks, verbose=verbose, return_dict=True
+    )
+    # Keras divides by the size of the batches, which may be padded; and each worker
+    # knows the broken pictures of its own share.
+    pictures = len(source) - distribute.total(strategy, len(source.broken))
+    figures["loss"] *= steps * batch_size / pictures
+    return figures

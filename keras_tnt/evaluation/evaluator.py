@@ -1,0 +1,177 @@
+"""How well a model names the pictures of a data set."""
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from keras_tnt.data import image_dataset
+from keras_tnt.data.errors import readable_errors
+from keras_tnt.images import imagenet_classes
+from keras_tnt.utils.files import replacing
+from keras_tnt.visualization.plot_results import draw_confusion
+
+
+class Report(NamedTuple):
+    """What an evaluation has counted.
+
+    Attributes:
+        class_names: the data set's names of the classes.
+        confusion: int64 array (classes, classes): pictures by their true class and the
+            class that the model took them for.
+        in_top_5: pictures whose class was among the best five.
+    """
+
+    class_names: tuple
+    confusion: np.ndarray
+    in_top_5: int
+
+    @property
+    def pictures(self):
+        """Number of pictures."""
+        return int(self.confusion.sum())
+
+    @property
+    def top_1(self):
+        """Share of the pictures whose class was the best one."""
+        return float(np.trace(self.confusion) / self.pictures)
+
+    @property
+    def top_5(self):
+        """Share of the pictures whose class was among the best five."""
+        return self.in_top_5 / self.pictures
+
+    @property
+    def per_class(self):
+        """Top-1 accuracy of each class, NaN for a class without pictures."""
+        totals = self.confusion.sum(axis=1)
+        hits = np.diag(self.confusion)
+        return np.divide(hits, totals, where=totals > 0, out=np.full(len(hits), np.nan))
+
+
+def evaluate_classifier(
+    classifier, source, batch_size=64, skip_broken=False, verbose=0
+):
+    """Evaluates a classifier on every picture of a data set.
+
+    Args:
+        classifier: a `keras_tnt.inference.classifier.Classifier`.
+        source: what `keras_tnt.data.open_images` returns.
+        batch_size: pictures a step.
+        skip_broken: whether to leave out pictures that cannot be decoded.
+        verbose: 1 for a progress bar, 0 for silence.
+
+    Returns:
+        A `Report`.
+
+    Raises:
+        ValueError: if model and data do not have the same classes.
+
+    Example:
+        >>> from keras_tnt import TNT
+        >>> from keras_tnt.data import open_images
+        >>> from keras_tnt.evaluation.evaluator import evaluate_classifier
+        >>> from keras_tnt.inference.classifier import Classifier
+        >>> source = open_images("fashion_mnist_mini", "test[:2%]")
+        >>> model = TNT(16, 4, 1, 2, 2, patch_size=14, input_shape=(28, 28, 1),
+        ...             classes=10)
+        >>> classifier = Classifier(model, source.class_names, 1.0)
+        >>> report = evaluate_classifier(classifier, source)
+        >>> report.pictures, report.top_1 <= report.top_5
+        (40, True)
+    """
+    model, model_names, crop_fraction = classifier
+    columns = match_classes(model_names, source.class_names)
+    _, height, width, channels = model.input_shape
+    dataset = image_dataset(
+        source,
+        image_size=(height, width),
+        channels=channels,
+        batch_size=batch_size,
+        crop_fraction=crop_fraction,
+        skip_broken=skip_broken,
+    )
+    confusion = np.zeros((len(columns), len(columns)), "int64")
+    in_top_5 = 0
+    steps = math.ceil(len(source) / batch_size)
+    progress = keras.utils.Progbar(steps, verbose=verbose)
+    with readable_errors():
+        for images, labels, weights in dataset:
+            counted = weights.numpy() > 0
+            truth = labels.numpy().argmax(axis=1)[counted]
+            scores = np.asarray(model.predict_on_batch(images))[counted][:, columns]
+            best = np.argsort(-scores, axis=1, kind="stable")[:, :5]
+            np.add.at(confusion, (truth, best[:, 0]), 1)
+            in_top_5 += int((best == truth[:, None]).any(axis=1).sum())
+            progress.add(1)
+    return Report(tuple(source.class_names), confusion, in_top_5)
+
+
+def match_classes(model_names, data_names):
+    """Finds the model's output for each class of the data.
+
+    Classes are matched by name, those of ImageNet also by WordNet id; if the names have
+    nothing in common but are equally many, by their order.
+
+    Args:
+        model_names: names of the model's classes.
+        data_names: names of the data's classes.
+
+    Returns:
+        A list: for each class of the data the index of the model's.
+
+    Raises:
+        ValueError: if a class of the data is none of the model's.
+
+    Example:
+        >>> from keras_tnt.evaluation.evaluator import match_classes
+        >>> match_classes(["ant", "bee", "cat"], ["cat", "ant"])
+        [2, 0]
+    """
+    known = {name: index for index, name in enumerate(model_names)}
+    imagenet = imagenet_classes()
+    if list(model_names) == [name for _, name in imagenet]:
+        known |= {wordnet_id: i for i, (wordnet_id, _) in enumerate(imagenet)}
+    unknown = [name for name in data_names if name not in known]
+    if not unknown:
+        return [known[name] for name in data_names]
+    if len(unknown) == len(data_names) == len(model_names):
+        return list(range(len(data_names)))
+    raise ValueError(
+        f"The data has {len(data_names)} classes and the model {len(model_names)}; "
+        f"{len(unknown)} of the data's are none of the model's, first {unknown[0]!r}. "
+        "Evaluate on the classes that the model was trained for."
+    )
+
+
+def write_report(report, folder):
+    """Writes a report: `report.json`, `per_class.csv` and `confusion.png`.
+
+    Args:
+        report: a `Report`.
+        folder: where to; made if needed.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.evaluation.evaluator import Report, write_report
+        >>> report = Report(("cat", "dog"), numpy.array([[3, 1], [0, 4]]), 8)
+        >>> write_report(report, "evaluation")
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = {name: getattr(report, name) for name in ("pictures", "top_1", "top_5")}
+    with replacing(folder / "report.json") as unfinished:
+        unfinished.write_text(json.dumps(figures, indent=2) + "\n")
+    lines = [["class", "pictures", "accuracy"]]
+    totals = report.confusion.sum(axis=1)
+    lines += zip(report.class_names, totals, report.per_class, strict=True)
+    with (
+        replacing(folder / "per_class.csv") as unfinished,
+        unfinished.open("w", newline="") as file,
+    ):
+        csv.writer(file).writerows(lines)
+    draw_confusion(report.confusion, report.class_names, folder / "confusion.png")

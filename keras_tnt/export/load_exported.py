@@ -1,0 +1,114 @@
+"""Finding out which format an exported model has, and loading it."""
+
+import json
+import zipfile
+
+import tensorflow as tf
+
+from keras_tnt.export import litert, openvino
+from keras_tnt.export.exported_model import INPUT, OUTPUT, ExportedModel
+from keras_tnt.export.litert import load_litert
+from keras_tnt.export.metadata import Metadata
+from keras_tnt.export.onnx import load_onnx
+from keras_tnt.export.openvino import load_openvino
+
+SAVED_MODEL = "saved_model.pb"
+# The first field of an ONNX file is a small version; then one of these fields begins.
+ONNX_FIELDS = {field << 3 | 2 for field in (2, 3, 4, 6, 7, 8, 14)} | {5 << 3}
+
+
+def find_format(path):
+    """Tells the format of a model by its content, whatever its name.
+
+    Args:
+        path: a file or folder.
+
+    Returns:
+        A pair: ``"keras"``, ``"savedmodel"``, ``"onnx"``, ``"litert"`` or
+        ``"openvino"``, and what to load: of a SavedModel the newest version, else the
+        path; or ``(None, path)`` for anything else.
+    """
+    if path.is_dir():
+        if (path / openvino.MODEL).is_file():
+            return "openvino", path
+        versions = [entry for entry in path.iterdir() if entry.name.isdecimal()]
+        for folder in (path, *sorted(versions, key=lambda v: int(v.name))[::-1]):
+            if (folder / SAVED_MODEL).is_file():
+                return "savedmodel", folder
+        return None, path
+    with path.open("rb") as file:
+        head = file.read(512)
+    if head[4:8] == litert.IDENTIFIER:
+        return "litert", path
+    if head.startswith(b"PK") or zipfile.is_zipfile(path):
+        return "keras", path
+    if head.lstrip().startswith((b"<?xml", b"<net")) and b"<net" in head:
+        return "openvino", path
+    if len(head) > 2 and head[0] == 1 << 3 and head[1] < 32 and head[2] in ONNX_FIELDS:
+        return "onnx", path
+    return None, path
+
+
+def load_exported(path, file_format):
+    """Loads an exported model in its own runtime.
+
+    Args:
+        path: what `find_format` said to load.
+        file_format: what it said the format is; not ``"keras"``.
+
+    Returns:
+        A `keras_tnt.export.exported_model.ExportedModel`.
+
+    Raises:
+        ImportError: if the format's runtime is not installed.
+        ValueError: if the file is damaged or no classifier of pictures.
+    """
+    load = {
+        "savedmodel": load_saved_model,
+        "onnx": load_onnx,
+        "litert": load_litert,
+        "openvino": load_openvino,
+    }[file_format]
+    return load(path)
+
+
+def load_saved_model(path):
+    """Loads the signature ``predict_images`` of a SavedModel.
+
+    Args:
+        path: the version's folder.
+
+    Returns:
+        An `ExportedModel`.
+
+    Raises:
+        ValueError: if the SavedModel is damaged or has no such signature.
+    """
+    try:
+        signatures = tf.saved_model.load(path).signatures
+    except (OSError, tf.errors.OpError, ValueError) as error:
+        raise ValueError(f"{str(path)!r} holds no whole model: {error}") from error
+    if "predict_images" not in signatures:
+        raise ValueError(
+            f"{str(path)!r} was not exported by keras_tnt: it has no signature "
+            f"predict_images, but {sorted(signatures)}."
+        )
+    predict = signatures["predict_images"]
+    spec = predict.structured_input_signature[1][INPUT]
+    return ExportedModel(
+        input_shape=tuple(spec.shape),
+        output_shape=tuple(predict.structured_outputs[OUTPUT].shape),
+        predict_on_batch=lambda images: predict(**{INPUT: tf.cast(images, tf.float32)})[
+            OUTPUT
+        ].numpy(),
+        metadata=_saved_model_metadata(path),
+    )
+
+
+def _saved_model_metadata(path):
+    record, labels = path / "metadata.json", path / "assets" / "labels.txt"
+    if not (record.is_file() and labels.is_file()):
+        return None
+    text = record.read_text(encoding="utf-8")
+    names = labels.read_text(encoding="utf-8").splitlines()
+    return Metadata.from_json(json.dumps({**json.loads(text), "labels": names}))

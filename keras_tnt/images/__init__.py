@@ -1,0 +1,22 @@
+"""Images: decoding any common format to 8-bit RGB, preprocessing, ImageNet's classes.
+
+All of it is TensorFlow ops, so it also runs inside `tf.data` and in an exported
+signature. What an image costs is limited before it is decoded: files may come from
+anywhere.
+"""
+
+from keras_tnt.images.decode import SUFFIXES, decode_image, load_image
+from keras_tnt.images.imagenet import decode_predictions, imagenet_classes
+from keras_tnt.images.limits import MAX_PIXELS
+from keras_tnt.images.preprocess import CROP_FRACTION, preprocess_input
+
+__all__ = [
+    "CROP_FRACTION",
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "decode_image",
+    "decode_predictions",
+    "imagenet_classes",
+    "load_image",
+    "preprocess_input",
+]

@@ -1,0 +1,149 @@
+"""Telling a picture's format and decoding it."""
+
+import functools
+from pathlib import Path
+
+import tensorflow as tf
+
+from keras_tnt.images.formats.bmp import decode_bmp
+from keras_tnt.images.formats.contents import padded_head
+from keras_tnt.images.formats.gif import decode_gif
+from keras_tnt.images.formats.png import decode_png
+from keras_tnt.images.formats.webp import decode_webp
+from keras_tnt.images.limits import MAX_PIXELS, check_jpeg
+
+# Format: position and value of the bytes that give it away.
+SIGNATURES = {
+    "JPEG": (0, b"\xff\xd8\xff"),
+    "PNG": (0, b"\x89PNG"),
+    "GIF": (0, b"GIF8"),
+    "BMP": (0, b"BM"),
+    "WebP": (8, b"WEBP"),
+}
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"}
+
+
+def decode_image(contents):
+    """Decode a JPEG, PNG, GIF, BMP or WebP picture to RGB.
+
+    Gray, palette, CMYK and 16-bit pictures become 8-bit RGB, the latter by their high
+    bytes. Alpha is dropped, not blended, as by Pillow's `convert("RGB")`; transparent
+    pixels of a GIF are black. Of an animation this is the first frame. The EXIF
+    orientation is not applied (nor do the common ImageNet loaders apply it). JPEGs are
+    decoded with the accurate transform, which gives the pixels that Pillow gives.
+    BMPs may have 1, 4, 8, 24 or 32 bits per pixel, uncompressed.
+
+    Bytes from anywhere do no harm: `keras_tnt.images.MAX_PIXELS` and the number of a
+    JPEG's scans are checked in the headers, before memory is taken.
+
+    Args:
+        contents: an encoded picture, `bytes` or a scalar string tensor.
+
+    Returns:
+        A uint8 tensor (height, width, 3).
+
+    Raises:
+        ValueError: if `contents` is not one encoded picture but, say, a path.
+        tf.errors.InvalidArgumentError: when the op runs, if the bytes are no picture
+            of these formats, a damaged one, or one too large.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> from keras_tnt.images import decode_image
+        >>> encoded = tf.io.encode_png(tf.zeros((2, 5, 1), tf.uint8))
+        >>> decode_image(encoded).shape
+        TensorShape([2, 5, 3])
+    """
+    if not (isinstance(contents, bytes) or _is_scalar_string(contents)):
+        raise ValueError(
+            "`contents` must be one encoded picture, bytes or a scalar string tensor, "
+            f"but is of type {type(contents).__name__}. Paths go to `load_image`; "
+            "batches of encoded pictures through `tf.map_fn`."
+        )
+    contents = tf.convert_to_tensor(contents, tf.string)
+    head = padded_head(contents, 12)
+    branches = []
+    for name, decode in DECODERS.items():
+        position, magic = SIGNATURES[name]
+        found = tf.strings.substr(head, position, len(magic))
+        branches.append((tf.equal(found, magic), functools.partial(decode, contents)))
+    image = tf.case(branches, default=functools.partial(_refuse, head))
+    image.set_shape((None, None, 3))
+    return image
+
+
+def load_image(path):
+    """Read and decode a picture file; see `decode_image` for the formats.
+
+    Args:
+        path: the file, a string or path object.
+
+    Returns:
+        A uint8 tensor (height, width, 3).
+
+    Raises:
+        OSError: if the file cannot be read (`FileNotFoundError` if there is none).
+        ValueError: if the file is empty, damaged or of another format.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import tensorflow as tf
+        >>> from keras_tnt.images import load_image
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "black.png")
+        >>> encoded = tf.io.encode_png(tf.zeros((2, 5, 1), tf.uint8))
+        >>> _ = path.write_bytes(encoded.numpy())
+        >>> load_image(path).shape
+        TensorShape([2, 5, 3])
+    """
+    contents = Path(path).read_bytes()
+    try:
+        return decode_image(contents)
+    except tf.errors.OpError as error:
+        raise ValueError(
+            f"{str(path)!r} cannot be decoded: it {_describe(contents)}. "
+            f"Expected a picture in one of the formats {', '.join(SIGNATURES)}."
+        ) from error
+
+
+def _describe(contents):
+    """Say what an undecodable file looks like."""
+    if not contents:
+        return "is empty"
+    for name, (position, magic) in SIGNATURES.items():
+        if contents[position : position + len(magic)] == magic:
+            return (
+                f"starts like a {name} but is damaged, of a kind too rare to be read, "
+                f"or larger than {MAX_PIXELS:,} pixels"
+            )
+    return f"starts with {contents[:8]!r}, like no known format"
+
+
+def _is_scalar_string(value):
+    return (
+        tf.is_tensor(value)
+        and value.dtype == tf.string
+        and value.shape.rank in (0, None)
+    )
+
+
+def _decode_jpeg(contents):
+    with tf.control_dependencies([check_jpeg(contents)]):
+        contents = tf.identity(contents)
+    return tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE")
+
+
+def _refuse(head):
+    """The branch for bytes of no known format."""
+    failure = tf.debugging.Assert(False, ["No known format; starts with", head])
+    with tf.control_dependencies([failure]):
+        return tf.zeros((1, 1, 3), tf.uint8)
+
+
+DECODERS = {
+    "JPEG": _decode_jpeg,
+    "PNG": decode_png,
+    "GIF": decode_gif,
+    "BMP": decode_bmp,
+    "WebP": decode_webp,
+}

@@ -1,0 +1,1 @@
+"""Loading classifiers of any format, and predicting with them."""

@@ -1,0 +1,264 @@
+"""Classifying picture files with a run, a model in a file, or published weights."""
+
+import glob
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+from zipfile import BadZipFile
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_tnt.export.exported_model import ExportedModel
+from keras_tnt.export.load_exported import find_format, load_exported
+from keras_tnt.images import (
+    CROP_FRACTION,
+    SUFFIXES,
+    imagenet_classes,
+    load_image,
+    preprocess_input,
+)
+from keras_tnt.models import TNTBase, TNTSmall
+from keras_tnt.training.run_directory import RunFolder
+
+PUBLISHED = {"tnt_small": TNTSmall, "tnt_base": TNTBase}
+BATCH_SIZE = 32
+
+
+class Classifier(NamedTuple):
+    """A model and what it takes to feed it and to read its answers."""
+
+    model: keras.Model | ExportedModel
+    class_names: list
+    crop_fraction: float
+
+
+class Prediction(NamedTuple):
+    """The best classes of one picture, as pairs (name, score), best first."""
+
+    path: str
+    classes: list
+
+
+def load_classifier(source):
+    """Loads what a user calls a model, whatever its name: the content decides.
+
+    Args:
+        source: the folder of a run, a Keras file, an exported model (the folder of a
+            SavedModel, with versions or of one, an ONNX or LiteRT file, the folder or
+            XML file of OpenVINO), or ``tnt_small`` or ``tnt_base`` for the published
+            ImageNet weights.
+
+    Returns:
+        A `Classifier`. Exported models know the names of their classes; those of a file
+        without, and with other than 1,000 classes, are their indices.
+
+    Raises:
+        FileNotFoundError: if there is no such file or folder.
+        ValueError: if it is damaged or no classifier of pictures.
+        ImportError: if the runtime of an exported model is not installed.
+
+    Example:
+        >>> import keras_tnt
+        >>> from keras_tnt.inference.classifier import load_classifier
+        >>> model = keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3, classes=2,
+        ...                       input_shape=(64, 64, 3))
+        >>> model.save("pets.keras")
+        >>> load_classifier("pets.keras").class_names
+        ['0', '1']
+    """
+    if source in PUBLISHED:
+        return Classifier(PUBLISHED[source](), _imagenet_names(), CROP_FRACTION)
+    path = Path(source)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"There is no model {source!r}. Expected the folder of a run, a .keras "
+            f"file, an exported model, or one of {', '.join(PUBLISHED)}."
+        )
+    run = RunFolder(path)
+    if run.recipe.is_file():
+        recipe, class_names = run.read_recipe()
+        return Classifier(_load_keras(run.model), class_names, recipe.crop_fraction)
+    file_format, path = find_format(path)
+    if file_format is None:
+        raise ValueError(
+            f"{source!r} is no model: expected the folder of a run (with recipe.json), "
+            "a .keras file, a SavedModel, or an ONNX, LiteRT or OpenVINO file. A file "
+            "of weights alone has to be loaded into a model first, with "
+            "keras_tnt.load_weights, and saved with model.save."
+        )
+    if file_format == "keras":
+        return _without_metadata(_load_keras(path))
+    model = load_exported(path, file_format)
+    _check_shapes(path, model.input_shape, model.output_shape)
+    if model.metadata is None:
+        return _without_metadata(model)
+    return Classifier(model, model.metadata.labels, model.metadata.crop_fraction)
+
+
+def _without_metadata(model):
+    classes = model.output_shape[-1]
+    names = _imagenet_names() if classes == 1000 else [str(i) for i in range(classes)]
+    return Classifier(model, names, CROP_FRACTION)
+
+
+def find_pictures(patterns):
+    """Lists the pictures that a user names.
+
+    Args:
+        patterns: files, folders (all pictures in them, not deeper) and globs.
+
+    Returns:
+        A list of paths, in the order of the patterns, sorted within each.
+
+    Raises:
+        FileNotFoundError: if one of the patterns names nothing.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from keras_tnt.inference.classifier import find_pictures
+        >>> for name in ("b.png", "a.jpg", "notes.txt"):
+        ...     Path(name).touch()
+        >>> [path.name for path in find_pictures(["."])]
+        ['a.jpg', 'b.png']
+    """
+    found = []
+    for pattern in patterns:
+        path = Path(pattern)
+        if path.is_dir():
+            pictures = [p for p in path.iterdir() if p.suffix.lower() in SUFFIXES]
+        elif path.exists():
+            pictures = [path]
+        else:
+            pictures = [Path(p) for p in glob.glob(pattern, recursive=True)]
+        if not pictures:
+            raise FileNotFoundError(
+                f"There is no picture {pattern!r}: expected a file, a folder with "
+                f"pictures ({', '.join(sorted(SUFFIXES))}), or a pattern such as "
+                "'pictures/*.jpg'."
+            )
+        found += sorted(pictures)
+    return found
+
+
+def predict_files(classifier, paths, top=5):
+    """Classifies picture files.
+
+    Args:
+        classifier: a `Classifier`.
+        paths: the files.
+        top: how many classes to name; all if there are fewer.
+
+    Yields:
+        A `Prediction` for each file, in order.
+
+    Raises:
+        ValueError: for a file that cannot be decoded, naming it.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import keras_tnt
+        >>> import tensorflow as tf
+        >>> from keras_tnt.inference.classifier import Classifier, predict_files
+        >>> model = keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3, classes=2,
+        ...                       input_shape=(64, 64, 3))
+        >>> picture = tf.io.encode_png(tf.zeros((80, 90, 3), tf.uint8))
+        >>> _ = Path("night.png").write_bytes(picture.numpy())
+        >>> pets = Classifier(model, ["cat", "dog"], crop_fraction=0.9)
+        >>> for path, classes in predict_files(pets, ["night.png"]):
+        ...     print(path, sorted(name for name, score in classes))
+        night.png ['cat', 'dog']
+    """
+    for start in range(0, len(paths), BATCH_SIZE):
+        batch = paths[start : start + BATCH_SIZE]
+        images = tf.stack([prepare(classifier, load_image(path)) for path in batch])
+        for path, named in zip(batch, classify(classifier, images, top), strict=True):
+            yield Prediction(str(path), named)
+
+
+def classify(classifier, images, top=5):
+    """Names the best classes of pictures.
+
+    Args:
+        classifier: a `Classifier`.
+        images: a batch as `prepare` makes its pictures, ``(batch, height, width,
+            channels)``.
+        top: how many classes to name; all if there are fewer.
+
+    Returns:
+        For each picture a list of pairs (name, score), best first.
+
+    Example:
+        >>> import keras_tnt, numpy
+        >>> from keras_tnt.inference.classifier import Classifier, classify
+        >>> model = keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3, classes=2,
+        ...                       input_shape=(64, 64, 3))
+        >>> pets = Classifier(model, ["cat", "dog"], crop_fraction=0.9)
+        >>> (classes,) = classify(pets, numpy.zeros((1, 64, 64, 3)))
+        >>> sorted(name for name, score in classes)
+        ['cat', 'dog']
+    """
+    scores = classifier.model.predict_on_batch(images)
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+    return [
+        [(classifier.class_names[index], float(row[index])) for index in indices]
+        for row, indices in zip(scores, best, strict=True)
+    ]
+
+
+def prepare(classifier, image):
+    """Makes a picture into what a classifier takes.
+
+    Args:
+        classifier: a `Classifier`.
+        image: a picture in color, uint8 ``(height, width, 3)``, of any size.
+
+    Returns:
+        A float32 tensor ``(height, width, channels)`` of the model's size.
+
+    Example:
+        >>> import keras_tnt, numpy
+        >>> from keras_tnt.inference.classifier import Classifier, prepare
+        >>> model = keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3, classes=2,
+        ...                       input_shape=(64, 64, 1))
+        >>> pets = Classifier(model, ["cat", "dog"], crop_fraction=0.9)
+        >>> prepare(pets, numpy.zeros((80, 90, 3), "uint8")).shape
+        TensorShape([64, 64, 1])
+    """
+    _, height, width, channels = classifier.model.input_shape
+    if channels == 1:
+        image = tf.image.rgb_to_grayscale(image)
+    return preprocess_input(image, (height, width), classifier.crop_fraction)
+
+
+def _load_keras(path):
+    """Loads a Keras file that holds a classifier of gray or color pictures."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            named = Path(folder) / "model.keras"  # Keras goes by the name alone
+            named.symlink_to(path.resolve())
+            model = keras.saving.load_model(named, compile=False)
+    except (BadZipFile, KeyError, OSError, TypeError, ValueError) as error:
+        raise ValueError(f"{str(path)!r} holds no whole model: {error}") from error
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ValueError(
+            f"{str(path)!r} holds no classifier of pictures but a model of "
+            f"{len(model.inputs)} inputs and {len(model.outputs)} outputs."
+        )
+    _check_shapes(path, model.input_shape, model.output_shape)
+    return model
+
+
+def _check_shapes(path, input_shape, output_shape):
+    shapes = [len(input_shape), len(output_shape)]
+    static = None not in (*input_shape[1:], *output_shape[1:])
+    if shapes != [4, 2] or not static or input_shape[-1] not in (1, 3):
+        raise ValueError(
+            f"{str(path)!r} holds no classifier of pictures but a model from "
+            f"{tuple(input_shape)} to {tuple(output_shape)}."
+        )
+
+
+def _imagenet_names():
+    return [name for _, name in imagenet_classes()]

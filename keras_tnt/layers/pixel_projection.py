@@ -1,0 +1,30 @@
+"""The fold: what the pixels of a patch add to its token."""
+
+from keras import ops
+
+from keras_tnt.layers.base import CompositeLayer
+
+
+class FoldingLayer(CompositeLayer):
+    """A layer that tells the patch tokens about the pixels (section 2.2, equation 5).
+
+    ``LN(Dense(LN(flatten(pixels))))`` for each patch, the Dense without bias.
+    """
+
+    def _create_fold(self):
+        self.fold_input_norm = self._norm("fold_input_norm")
+        self.fold_output_norm = self._norm("fold_output_norm")
+
+    def _build_fold(self, features, outer_dim):
+        """Creates the weights for so many numbers a patch."""
+        self.fold_input_norm.build((None, features))
+        self.fold_dense = self._dense(outer_dim, "fold_dense", use_bias=False)
+        self.fold_dense.build((None, features))
+        self.fold_output_norm.build((None, outer_dim))
+
+    def _fold(self, pixels, training):
+        """Takes pixels ``(…, pixels, inner_dim)`` to rows, one for each patch."""
+        *_, per_patch, inner_dim = pixels.shape
+        rows = ops.reshape(pixels, (-1, per_patch * inner_dim))
+        rows = self.fold_input_norm(rows, training=training)
+        return self.fold_output_norm(self.fold_dense(rows), training=training)

@@ -1,0 +1,156 @@
+"""One PyramidTNT block: attention inside the patches, fold, attention over them."""
+
+import keras
+from keras import ops
+
+from keras_tnt.layers.pixel_projection import FoldingLayer
+from keras_tnt.layers.pyramid.spatial_reduction_block import SpatialReductionBlock
+from keras_tnt.layers.rematerialization import rematerialize
+from keras_tnt.layers.transformer_block import TransformerBlock
+
+
+@keras.saving.register_keras_serializable(package="keras_tnt")
+class PyramidTNTBlock(FoldingLayer):
+    """A `TNTBlock` over a map of patches (arXiv 2201.00978, section 2.2).
+
+    With pixels ``Y`` and patches ``Z``, without class token:
+
+    - inner: ``Y ← TransformerBlock(Y)``, attention among the pixels of one patch, the
+      norms over all of these together;
+    - fold: ``Z ← Z + LN(Dense(LN(flatten(Y))))``, without bias;
+    - outer: ``Z ← SpatialReductionBlock(Z)``, attention over the map.
+
+    Shapes: pixels ``(batch, rows, columns, pixels, inner_dim)`` and patches
+    ``(batch, rows, columns, outer_dim)`` to a pair of the same shapes. All but the
+    batch is static.
+
+    Args:
+        outer_num_heads: heads of the outer attention; must divide ``outer_dim``.
+        inner_num_heads: heads of the inner attention; must divide ``inner_dim``.
+        sr_ratio: side of the squares that outer keys and values are pooled over.
+        mlp_ratio: width of both perceptrons' hidden layers relative to their tokens.
+        drop_path_rate: probability of leaving out a branch, drawn for each patch
+            inside and for each image outside; the fold is never left out.
+        remat: whether training recomputes the block in the backward pass instead of
+            keeping its intermediate results in memory.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        pixels: floating-point tensor ``(batch, rows, columns, pixels, inner_dim)``.
+        patches: floating-point tensor ``(batch, rows, columns, outer_dim)``.
+        position_bias: floating-point tensor ``(1, outer_num_heads, patches, pooled
+            patches)``.
+        training: whether drop path is active.
+        return_attention_scores: whether to return ``(pixels, patches, inner_scores,
+            outer_scores)``, scores of shape ``(batch, patches, inner_num_heads,
+            pixels, pixels)`` and ``(batch, outer_num_heads, patches, pooled
+            patches)``.
+
+    Raises:
+        ValueError: if the two inputs do not have the same rows and columns.
+
+    Example:
+        >>> import keras
+        >>> from keras_tnt.layers import PyramidTNTBlock
+        >>> block = PyramidTNTBlock(outer_num_heads=4, inner_num_heads=2, sr_ratio=2)
+        >>> pixels, patches = block(
+        ...     keras.ops.ones((2, 8, 6, 16, 8)),
+        ...     keras.ops.ones((2, 8, 6, 64)),
+        ...     keras.ops.zeros((1, 4, 8 * 6, 4 * 3)),
+        ... )
+        >>> pixels.shape, patches.shape
+        (TensorShape([2, 8, 6, 16, 8]), TensorShape([2, 8, 6, 64]))
+    """
+
+    def __init__(
+        self,
+        outer_num_heads,
+        inner_num_heads,
+        sr_ratio=1,
+        mlp_ratio=4.0,
+        drop_path_rate=0.0,
+        remat=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.outer_num_heads = outer_num_heads
+        self.inner_num_heads = inner_num_heads
+        self.sr_ratio = sr_ratio
+        self.mlp_ratio = mlp_ratio
+        self.drop_path_rate = drop_path_rate
+        self.remat = remat
+        common = {
+            "mlp_ratio": mlp_ratio,
+            "drop_path_rate": drop_path_rate,
+            "dtype": self.dtype_policy,
+        }
+        self.inner = TransformerBlock(
+            inner_num_heads, joint_norm=True, name="inner", **common
+        )
+        self._create_fold()
+        self.outer = SpatialReductionBlock(
+            outer_num_heads, sr_ratio, name="outer", **common
+        )
+
+    def build(self, pixels_shape, patches_shape, position_bias_shape):
+        """Creates the weights for the three inputs' shapes."""
+        *grid, per_patch, inner_dim = pixels_shape
+        if tuple(grid[1:]) != tuple(patches_shape[1:-1]):
+            raise ValueError(
+                f"{self.name}: pixels and patches must have the same rows and columns, "
+                f"got shapes {tuple(pixels_shape)} and {tuple(patches_shape)}."
+            )
+        self.inner.build((None, per_patch, inner_dim))
+        self._build_fold(per_patch * inner_dim, patches_shape[-1])
+        self.outer.build(patches_shape, position_bias_shape)
+
+    def call(
+        self,
+        pixels,
+        patches,
+        position_bias,
+        training=None,
+        return_attention_scores=False,
+    ):
+        """Applies the block; see the class for shapes."""
+        if self.remat and training and not return_attention_scores:
+            patches, pixels = rematerialize(
+                self, self._train, pixels, patches, position_bias
+            )
+            return pixels, patches
+        results = self._apply(pixels, patches, position_bias, training)
+        return results if return_attention_scores else results[:2]
+
+    def _train(self, *inputs):
+        # The patches come first: after the last block nobody uses the pixels.
+        pixels, patches, *_ = self._apply(*inputs, training=True)
+        return patches, pixels
+
+    def _apply(self, pixels, patches, position_bias, training):
+        """Pixels, patches, inner and outer attention scores."""
+        _, rows, columns, per_patch, inner_dim = pixels.shape
+        pixels = ops.reshape(pixels, (-1, per_patch, inner_dim))
+        pixels, inner_scores = self.inner(
+            pixels, training=training, return_attention_scores=True
+        )
+        patches = patches + ops.reshape(
+            self._fold(pixels, training), (-1, rows, columns, patches.shape[-1])
+        )
+        pixels = ops.reshape(pixels, (-1, rows, columns, per_patch, inner_dim))
+        patches, outer_scores = self.outer(
+            patches, position_bias, training=training, return_attention_scores=True
+        )
+        shape = (-1, rows * columns, self.inner_num_heads, per_patch, per_patch)
+        return pixels, patches, ops.reshape(inner_scores, shape), outer_scores
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "outer_num_heads": self.outer_num_heads,
+            "inner_num_heads": self.inner_num_heads,
+            "sr_ratio": self.sr_ratio,
+            "mlp_ratio": self.mlp_ratio,
+            "drop_path_rate": self.drop_path_rate,
+            "remat": self.remat,
+        }

@@ -1,0 +1,50 @@
+"""Four patches to one, between the stages of a PyramidTNT."""
+
+import keras
+
+from keras_tnt.layers.base import CompositeLayer, pad_image
+
+
+@keras.saving.register_keras_serializable(package="keras_tnt")
+class PatchMerging(CompositeLayer):
+    """Halves the grid of patches (arXiv 2201.00978, section 2.2).
+
+    LayerNorm and a 3x3 convolution, stride 2, zero-padded by 1; an odd number of rows
+    or columns is rounded up.
+
+    Shapes: ``(batch, rows, columns, channels)`` to
+    ``(batch, rows / 2, columns / 2, dim)``.
+
+    Args:
+        dim: width of a merged patch.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        patches: floating-point tensor ``(batch, rows, columns, channels)``.
+
+    Example:
+        >>> import keras
+        >>> from keras_tnt.layers import PatchMerging
+        >>> PatchMerging(dim=256)(keras.ops.ones((2, 8, 7, 128))).shape
+        TensorShape([2, 4, 4, 256])
+    """
+
+    def __init__(self, dim, **kwargs):
+        super().__init__(**kwargs)
+        self.dim = dim
+        self.norm = self._norm("norm")
+        self.convolution = self._convolution(dim, "convolution", strides=2)
+
+    def build(self, patches_shape):
+        """Builds norm and convolution for ``(batch, rows, columns, channels)``."""
+        channels = patches_shape[-1]
+        self.norm.build((None, channels))
+        self.convolution.build((None, None, None, channels))
+
+    def call(self, patches):
+        """Merges the patches; see the class for shapes."""
+        return self.convolution(pad_image(self.norm(patches)))
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "dim": self.dim}

@@ -1,0 +1,67 @@
+"""The pixels of four patches to those of one, between the stages of a PyramidTNT."""
+
+import keras
+from keras import ops
+
+from keras_tnt.layers.base import CompositeLayer, pad_image
+
+
+@keras.saving.register_keras_serializable(package="keras_tnt")
+class PixelMerging(CompositeLayer):
+    """Gives the pixels of every 2x2 patches to one patch (arXiv 2201.00978, sec. 2.2).
+
+    LayerNorm; the pixels of four patches side by side, a map of twice the side; on each
+    such map by itself a 3x3 convolution, stride 2, zero-padded by 1. Where the number
+    of rows or columns is odd, the missing patches are zeros (after the norm).
+
+    Shapes: ``(batch, rows, columns, pixels, channels)`` to
+    ``(batch, rows / 2, columns / 2, pixels, dim)``, ``pixels`` a square number. All but
+    the batch is static.
+
+    Args:
+        dim: width of a merged pixel.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        pixels: floating-point tensor ``(batch, rows, columns, pixels, channels)``.
+
+    Example:
+        >>> import keras
+        >>> from keras_tnt.layers import PixelMerging
+        >>> PixelMerging(dim=16)(keras.ops.ones((2, 8, 7, 16, 8))).shape
+        TensorShape([2, 4, 4, 16, 16])
+    """
+
+    def __init__(self, dim, **kwargs):
+        super().__init__(**kwargs)
+        self.dim = dim
+        self.norm = self._norm("norm")
+        self.convolution = self._convolution(dim, "convolution", strides=2)
+
+    def build(self, pixels_shape):
+        """Creates the weights for ``(batch, rows, columns, pixels, channels)``."""
+        *_, per_patch, channels = pixels_shape
+        if round(per_patch**0.5) ** 2 != per_patch:
+            raise ValueError(
+                f"{self.name}: expected a square number of pixels in each patch, got "
+                f"{per_patch}."
+            )
+        self.norm.build((None, channels))
+        self.convolution.build((None, None, None, channels))
+
+    def call(self, pixels):
+        """Merges the pixels; see the class for shapes."""
+        _, rows, columns, per_patch, channels = pixels.shape
+        side = round(per_patch**0.5)
+        x = self.norm(pixels)
+        x = ops.pad(x, ((0, 0), (0, rows % 2), (0, columns % 2), (0, 0), (0, 0)))
+        rows, columns = (rows + 1) // 2, (columns + 1) // 2
+        x = ops.reshape(x, (-1, rows, 2, columns, 2, side, side, channels))
+        x = ops.transpose(x, (0, 1, 3, 2, 5, 4, 6, 7))
+        x = ops.reshape(x, (-1, 2 * side, 2 * side, channels))
+        x = self.convolution(pad_image(x))
+        return ops.reshape(x, (-1, rows, columns, per_patch, self.dim))
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "dim": self.dim}

@@ -1,0 +1,130 @@
+"""Multi-head attention of patches to a pooled map of themselves."""
+
+import keras
+from keras import ops
+
+from keras_tnt.layers.base import CompositeLayer
+
+
+@keras.saving.register_keras_serializable(package="keras_tnt")
+class SpatialReductionAttention(CompositeLayer):
+    """Attention with fewer keys than queries (arXiv 2201.00978, section 2.2).
+
+    ``softmax(q kᵀ / sqrt(head_dim) + bias) v`` for each head, the heads concatenated
+    and projected, where queries come from every patch, and keys and values from the
+    patches average-pooled by ``sr_ratio``, then Dense and LayerNorm. With a ratio of 1
+    there is none of these three. Query, key and value have no biases, the output
+    projection has one.
+
+    Shapes: ``(batch, rows, columns, dim)`` to the same. All but the batch is static.
+
+    Args:
+        num_heads: number of heads; must divide ``dim``.
+        sr_ratio: side of the pooled squares; rows and columns that fill none are left
+            out.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        patches: floating-point tensor ``(batch, rows, columns, dim)``.
+        position_bias: floating-point tensor ``(1, num_heads, patches, pooled
+            patches)``, both counted in row-major order.
+        training: handed to the norm.
+        return_attention_scores: whether to return ``(outputs, scores)``, where
+            scores, ``(batch, num_heads, patches, pooled patches)``, hold the weight
+            that each query (third axis) gives each key (last axis); rows sum to one.
+
+    Raises:
+        ValueError: if ``dim`` is not a multiple of ``num_heads``, or a square of
+            ``sr_ratio`` does not fit the map.
+
+    Example:
+        >>> import keras
+        >>> from keras_tnt.layers import SpatialReductionAttention
+        >>> attention = SpatialReductionAttention(num_heads=4, sr_ratio=2)
+        >>> bias = keras.ops.zeros((1, 4, 8 * 6, 4 * 3))
+        >>> attention(keras.ops.ones((2, 8, 6, 64)), bias).shape
+        TensorShape([2, 8, 6, 64])
+    """
+
+    def __init__(self, num_heads, sr_ratio=1, **kwargs):
+        super().__init__(**kwargs)
+        if min(num_heads, sr_ratio) < 1:
+            raise ValueError(
+                "num_heads and sr_ratio must be at least 1, got "
+                f"num_heads={num_heads}, sr_ratio={sr_ratio}."
+            )
+        self.num_heads = num_heads
+        self.sr_ratio = sr_ratio
+
+    def build(self, patches_shape, position_bias_shape):
+        """Creates the projections for the two inputs' shapes."""
+        _, rows, columns, dim = patches_shape
+        if dim % self.num_heads:
+            raise ValueError(
+                f"{self.name}: the width of the patches must be a multiple of "
+                f"num_heads, got width {dim} and num_heads={self.num_heads}."
+            )
+        if min(rows, columns) < self.sr_ratio:
+            raise ValueError(
+                f"{self.name}: sr_ratio={self.sr_ratio} needs at least as many rows "
+                f"and columns of patches, got {rows}x{columns}. Use larger images."
+            )
+        expected = (self.num_heads, rows * columns, self._keys(rows, columns))
+        if tuple(position_bias_shape[1:]) != expected:
+            raise ValueError(
+                f"{self.name}: expected a position bias of shape {(1, *expected)}, got "
+                f"{tuple(position_bias_shape)}."
+            )
+        self.query = self._dense(dim, "query", use_bias=False)
+        self.key_value = self._dense(2 * dim, "key_value", use_bias=False)
+        self.projection = self._dense(dim, "projection")
+        layers = [self.query, self.key_value, self.projection]
+        if self.sr_ratio > 1:
+            self.reduction_dense = self._dense(dim, "reduction_dense")
+            self.reduction_norm = self._norm("reduction_norm")
+            layers += [self.reduction_dense, self.reduction_norm]
+        for layer in layers:
+            layer.build((None, dim))
+
+    def _keys(self, rows, columns):
+        return (rows // self.sr_ratio) * (columns // self.sr_ratio)
+
+    def call(
+        self, patches, position_bias, training=None, return_attention_scores=False
+    ):
+        """Attends; see the class for shapes."""
+        _, rows, columns, dim = patches.shape
+        heads = (self.num_heads, dim // self.num_heads)
+        # Patches as rows: on rank 2 a Dense is one fused kernel of the CPU backend.
+        query = self.query(ops.reshape(patches, (-1, dim)))
+        query = ops.reshape(query, (-1, rows * columns, *heads))
+        query = ops.transpose(query, (0, 2, 1, 3))
+        key_value = self.key_value(self._reduce(patches, training))
+        key_value = ops.reshape(key_value, (-1, self._keys(rows, columns), 2, *heads))
+        key, value = ops.unstack(ops.transpose(key_value, (2, 0, 3, 1, 4)), 2, axis=0)
+        scores = ops.matmul(query * heads[1] ** -0.5, ops.transpose(key, (0, 1, 3, 2)))
+        scores = scores + ops.cast(position_bias, scores.dtype)
+        # The last stage of a small image has a single key, of weight 1, of which
+        # `ops.softmax` would warn. Queries and keys still get a gradient: 0.
+        scores = ops.softmax(scores) if scores.shape[-1] > 1 else 0 * scores + 1
+        outputs = ops.transpose(ops.matmul(scores, value), (0, 2, 1, 3))
+        outputs = self.projection(ops.reshape(outputs, (-1, dim)))
+        outputs = ops.reshape(outputs, (-1, rows, columns, dim))
+        return (outputs, scores) if return_attention_scores else outputs
+
+    def _reduce(self, patches, training):
+        """What keys and values are made of, as rows."""
+        dim, ratio = patches.shape[-1], self.sr_ratio
+        if ratio == 1:
+            return ops.reshape(patches, (-1, dim))
+        pooled = ops.average_pool(patches, ratio, ratio, data_format="channels_last")
+        rows = self.reduction_dense(ops.reshape(pooled, (-1, dim)))
+        return self.reduction_norm(rows, training=training)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "sr_ratio": self.sr_ratio,
+        }

@@ -1,0 +1,118 @@
+"""One pre-norm transformer block over a map of patches."""
+
+import keras
+
+from keras_tnt.layers.base import CompositeLayer
+from keras_tnt.layers.feed_forward import FeedForward
+from keras_tnt.layers.pyramid.spatial_reduction_attention import (
+    SpatialReductionAttention,
+)
+from keras_tnt.layers.rematerialization import rematerialize
+
+
+@keras.saving.register_keras_serializable(package="keras_tnt")
+class SpatialReductionBlock(CompositeLayer):
+    """The outer transformer block of PyramidTNT (arXiv 2201.00978, section 2.2).
+
+    ``x ← x + DropPath(SRA(LN(x)))``, then ``x ← x + DropPath(MLP(LN(x)))``, with
+    `SpatialReductionAttention` where a `TransformerBlock` has `SelfAttention`.
+
+    Shapes: ``(batch, rows, columns, dim)`` to the same. All but the batch is static.
+
+    Args:
+        num_heads: number of attention heads; must divide ``dim``.
+        sr_ratio: side of the squares that keys and values are pooled over.
+        mlp_ratio: width of the perceptron's hidden layer as a multiple of ``dim``.
+        drop_path_rate: probability of leaving out a branch, drawn for each image.
+        remat: whether training recomputes the block in the backward pass instead of
+            keeping its intermediate results in memory.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        patches: floating-point tensor ``(batch, rows, columns, dim)``.
+        position_bias: floating-point tensor ``(1, num_heads, patches, pooled
+            patches)``.
+        training: whether drop path is active.
+        return_attention_scores: whether to return ``(outputs, scores)`` with scores
+            of shape ``(batch, num_heads, patches, pooled patches)``.
+
+    Example:
+        >>> import keras
+        >>> from keras_tnt.layers import SpatialReductionBlock
+        >>> block = SpatialReductionBlock(num_heads=4, sr_ratio=2)
+        >>> bias = keras.ops.zeros((1, 4, 8 * 6, 4 * 3))
+        >>> block(keras.ops.ones((2, 8, 6, 64)), bias).shape
+        TensorShape([2, 8, 6, 64])
+    """
+
+    def __init__(
+        self,
+        num_heads,
+        sr_ratio=1,
+        mlp_ratio=4.0,
+        drop_path_rate=0.0,
+        remat=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.sr_ratio = sr_ratio
+        self.mlp_ratio = mlp_ratio
+        self.drop_path_rate = drop_path_rate
+        self.remat = remat
+        common = {"dtype": self.dtype_policy}
+        self.attention_norm = self._norm("attention_norm")
+        self.attention = SpatialReductionAttention(
+            num_heads, sr_ratio, name="attention", **common
+        )
+        self.feed_forward_norm = self._norm("feed_forward_norm")
+        self.feed_forward = FeedForward(mlp_ratio, name="feed_forward", **common)
+        self.attention_drop_path = self._dropout(
+            drop_path_rate, "attention_drop_path", (None, 1, 1, 1)
+        )
+        self.feed_forward_drop_path = self._dropout(
+            drop_path_rate, "feed_forward_drop_path", (None, 1, 1, 1)
+        )
+
+    def build(self, patches_shape, position_bias_shape):
+        """Builds the sublayers for the two inputs' shapes."""
+        self.attention_norm.build(patches_shape)
+        self.attention.build(patches_shape, position_bias_shape)
+        self.feed_forward_norm.build(patches_shape)
+        self.feed_forward.build(patches_shape)
+
+    def call(
+        self, patches, position_bias, training=None, return_attention_scores=False
+    ):
+        """Applies the block; see the class for shapes."""
+        if self.remat and training and not return_attention_scores:
+            return rematerialize(
+                self,
+                lambda *inputs: self._apply(*inputs, True)[0],
+                patches,
+                position_bias,
+            )
+        outputs, scores = self._apply(patches, position_bias, training)
+        return (outputs, scores) if return_attention_scores else outputs
+
+    def _apply(self, patches, position_bias, training):
+        """The patches and the attention scores."""
+        x = self.attention_norm(patches, training=training)
+        attended, scores = self.attention(
+            x, position_bias, training=training, return_attention_scores=True
+        )
+        x = patches + self.attention_drop_path(attended, training=training)
+        hidden = self.feed_forward_norm(x, training=training)
+        hidden = self.feed_forward(hidden, training=training)
+        return x + self.feed_forward_drop_path(hidden, training=training), scores
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "sr_ratio": self.sr_ratio,
+            "mlp_ratio": self.mlp_ratio,
+            "drop_path_rate": self.drop_path_rate,
+            "remat": self.remat,
+        }

@@ -1,0 +1,141 @@
+"""One stage of a PyramidTNT: blocks of one size that share a position bias."""
+
+import keras
+from keras import ops
+
+from keras_tnt.layers.base import CompositeLayer
+from keras_tnt.layers.pyramid.block import PyramidTNTBlock
+from keras_tnt.layers.pyramid.spatial_reduction_block import SpatialReductionBlock
+
+LONG = 6  # a stage of more blocks has two with an inner transformer
+
+
+@keras.saving.register_keras_serializable(package="keras_tnt")
+class PyramidStage(CompositeLayer):
+    """Blocks of one size (arXiv 2201.00978, section 2.2 and table 1).
+
+    The first block is a `PyramidTNTBlock`, in a stage of more than six the first two;
+    the others have no inner transformer, they are `SpatialReductionBlock`. All share
+    one learned relative position bias: a number for each head, query and key.
+
+    Shapes: pixels ``(batch, rows, columns, pixels, inner_dim)`` and patches
+    ``(batch, rows, columns, outer_dim)`` to a pair of the same shapes. All but the
+    batch is static.
+
+    Args:
+        depth: number of blocks.
+        outer_num_heads: heads of the outer attention; must divide ``outer_dim``.
+        inner_num_heads: heads of the inner attention; must divide ``inner_dim``.
+        sr_ratio: side of the squares that outer keys and values are pooled over.
+        mlp_ratio: width of the perceptrons' hidden layers relative to their tokens.
+        drop_path_rates: for each block its probability of leaving out a branch; 0 by
+            default.
+        remat: whether training recomputes the blocks in the backward pass instead of
+            keeping their intermediate results in memory.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        pixels: floating-point tensor ``(batch, rows, columns, pixels, inner_dim)``.
+        patches: floating-point tensor ``(batch, rows, columns, outer_dim)``.
+        training: whether drop path is active.
+
+    Raises:
+        ValueError: if ``depth`` is less than 1, or there is another number of rates.
+
+    Example:
+        >>> import keras
+        >>> from keras_tnt.layers import PyramidStage
+        >>> stage = PyramidStage(2, outer_num_heads=4, inner_num_heads=2, sr_ratio=2)
+        >>> pixels, patches = stage(
+        ...     keras.ops.ones((2, 8, 6, 16, 8)), keras.ops.ones((2, 8, 6, 64))
+        ... )
+        >>> pixels.shape, patches.shape
+        (TensorShape([2, 8, 6, 16, 8]), TensorShape([2, 8, 6, 64]))
+    """
+
+    def __init__(
+        self,
+        depth,
+        outer_num_heads,
+        inner_num_heads,
+        sr_ratio=1,
+        mlp_ratio=4.0,
+        drop_path_rates=None,
+        remat=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        rates = [0.0] * depth if drop_path_rates is None else list(drop_path_rates)
+        if depth < 1 or len(rates) != depth:
+            raise ValueError(
+                "depth must be at least 1 and drop_path_rates have one rate for each "
+                f"block, got depth={depth} and {len(rates)} rates."
+            )
+        self.depth = depth
+        self.outer_num_heads = outer_num_heads
+        self.inner_num_heads = inner_num_heads
+        self.sr_ratio = sr_ratio
+        self.mlp_ratio = mlp_ratio
+        self.drop_path_rates = rates
+        self.remat = remat
+        self.blocks = [self._block(index) for index in range(depth)]
+
+    def _block(self, index):
+        options = {
+            "sr_ratio": self.sr_ratio,
+            "mlp_ratio": self.mlp_ratio,
+            "drop_path_rate": self.drop_path_rates[index],
+            "remat": self.remat,
+            "name": f"block_{index + 1}",
+            "dtype": self.dtype_policy,
+        }
+        if index < (2 if self.depth > LONG else 1):
+            return PyramidTNTBlock(
+                self.outer_num_heads, self.inner_num_heads, **options
+            )
+        return SpatialReductionBlock(self.outer_num_heads, **options)
+
+    def build(self, pixels_shape, patches_shape):
+        """Creates the weights for the two inputs' shapes."""
+        _, rows, columns, _ = patches_shape
+        pooled = (rows // self.sr_ratio) * (columns // self.sr_ratio)
+        shape = (1, self.outer_num_heads, rows * columns, pooled)
+        for block in self.blocks:
+            if isinstance(block, PyramidTNTBlock):
+                block.build(pixels_shape, patches_shape, shape)
+            else:
+                block.build(patches_shape, shape)
+        self.position_bias = self.add_weight(
+            shape=shape,
+            initializer=keras.initializers.RandomNormal(stddev=1.0),
+            name="position_bias",
+        )
+
+    def call(self, pixels, patches, training=None):
+        """Applies the blocks; see the class for shapes."""
+        position_bias = ops.cast(self.position_bias, patches.dtype)
+        for block in self.blocks:
+            if isinstance(block, PyramidTNTBlock):
+                pixels, patches = block(
+                    pixels, patches, position_bias, training=training
+                )
+            else:
+                patches = block(patches, position_bias, training=training)
+        return pixels, patches
+
+    def compute_output_shape(self, pixels_shape, patches_shape):
+        """Returns the shapes of pixels and patches."""
+        return pixels_shape, patches_shape
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "depth": self.depth,
+            "outer_num_heads": self.outer_num_heads,
+            "inner_num_heads": self.inner_num_heads,
+            "sr_ratio": self.sr_ratio,
+            "mlp_ratio": self.mlp_ratio,
+            "drop_path_rates": self.drop_path_rates,
+            "remat": self.remat,
+        }

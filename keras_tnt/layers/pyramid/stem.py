@@ -1,0 +1,147 @@
+"""From an image to the first pixels and patches of a PyramidTNT."""
+
+import keras
+from keras import ops
+
+from keras_tnt.layers.base import CompositeLayer, pad_image
+from keras_tnt.layers.initializers import normal_initializer
+
+SIDE = 4  # pixels along a patch's side
+
+
+@keras.saving.register_keras_serializable(package="keras_tnt")
+class PyramidStem(CompositeLayer):
+    """Convolutional stem of PyramidTNT (arXiv 2201.00978, section 2.1).
+
+    All convolutions are 3x3, zero-padded by 1, each followed by batch normalisation and
+    ReLU. A common one halves the image; one more gives the pixels, three of which two
+    halve again give the patches. Learned positions are added: to each patch its own, to
+    each pixel that of its place within its patch.
+
+    Shapes: ``(batch, height, width, channels)`` to pixels
+    ``(batch, height / 8, width / 8, 16, inner_dim)`` and patches
+    ``(batch, height / 8, width / 8, outer_dim)``. All but the batch is static.
+
+    Args:
+        outer_dim: width of a patch.
+        inner_dim: width of a pixel.
+        dropout_rate: dropout of the patches, 0 to 1.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: floating-point images, channels last, already scaled to about ±1.
+        training: whether dropout is active and the batch's own statistics are used.
+
+    Raises:
+        ValueError: if the image's size is not static or not a multiple of 8.
+
+    Example:
+        >>> import keras
+        >>> from keras_tnt.layers import PyramidStem
+        >>> stem = PyramidStem(outer_dim=128, inner_dim=8)
+        >>> pixels, patches = stem(keras.ops.ones((2, 64, 32, 3)))
+        >>> pixels.shape, patches.shape
+        (TensorShape([2, 8, 4, 16, 8]), TensorShape([2, 8, 4, 128]))
+    """
+
+    patch_size = 8  # in image pixels
+
+    def __init__(self, outer_dim, inner_dim, dropout_rate=0.0, **kwargs):
+        super().__init__(**kwargs)
+        if min(outer_dim, inner_dim) < 1:
+            raise ValueError(
+                "outer_dim and inner_dim must be at least 1, got "
+                f"outer_dim={outer_dim}, inner_dim={inner_dim}."
+            )
+        self.outer_dim = outer_dim
+        self.inner_dim = inner_dim
+        self.dropout_rate = dropout_rate
+        self.common_steps = self._step("common", 2 * inner_dim, strides=2)
+        self.pixel_steps = self._step("pixel", inner_dim)
+        self.patch_steps = [
+            *self._step("patch_1", 4 * inner_dim, strides=2),
+            *self._step("patch_2", 8 * inner_dim, strides=2),
+            *self._step("patch_3", outer_dim),
+        ]
+        self.dropout = self._dropout(dropout_rate, "dropout")
+
+    def _step(self, name, dim, strides=1):
+        convolution = self._convolution(dim, f"{name}_convolution", strides)
+        norm = keras.layers.BatchNormalization(
+            momentum=0.9, epsilon=1e-5, name=f"{name}_norm", dtype=self.dtype_policy
+        )
+        return [convolution, norm]
+
+    def build(self, input_shape):
+        """Creates convolutions and positions for images of the given shape."""
+        (_, rows, columns, *_), _ = self.compute_output_shape(input_shape)
+        channels = input_shape[-1]
+        for steps, dim in (
+            (self.common_steps, channels),
+            (self.pixel_steps, 2 * self.inner_dim),
+            (self.patch_steps, 2 * self.inner_dim),
+        ):
+            for layer in steps:
+                layer.build((None, None, None, dim))
+                dim = getattr(layer, "filters", dim)
+        self.pixel_position_embedding = self.add_weight(
+            shape=(1, SIDE**2, self.inner_dim),
+            initializer=normal_initializer(),
+            name="pixel_position_embedding",
+        )
+        self.patch_position_embedding = self.add_weight(
+            shape=(1, rows * columns, self.outer_dim),
+            initializer=normal_initializer(),
+            name="patch_position_embedding",
+        )
+
+    def compute_output_shape(self, input_shape):
+        """Returns the shapes of pixels and patches."""
+        if len(input_shape) != 4 or None in input_shape[1:]:
+            raise ValueError(
+                f"{self.name}: expected images (batch, height, width, channels) of "
+                f"static size, got shape {tuple(input_shape)}. Give the input a fixed "
+                "height, width and number of channels."
+            )
+        batch, height, width, _ = input_shape
+        size = self.patch_size
+        if not height or not width or height % size or width % size:
+            raise ValueError(
+                f"{self.name}: height and width must be multiples of {size}, got "
+                f"{height}x{width}. Resize or pad the images."
+            )
+        grid = (batch, height // size, width // size)
+        return (*grid, SIDE**2, self.inner_dim), (*grid, self.outer_dim)
+
+    def call(self, inputs, training=None):
+        """Gives pixels and patches; see the class for shapes."""
+        common = self._convolve(inputs, self.common_steps, training)
+        pixels = self._cut(self._convolve(common, self.pixel_steps, training))
+        patches = self._convolve(common, self.patch_steps, training)
+        _, rows, columns, dim = patches.shape
+        pixels = pixels + ops.cast(self.pixel_position_embedding, pixels.dtype)
+        positions = ops.cast(self.patch_position_embedding, patches.dtype)
+        patches = patches + ops.reshape(positions, (1, rows, columns, dim))
+        return pixels, self.dropout(patches, training=training)
+
+    def _convolve(self, x, steps, training):
+        for convolution, norm in zip(steps[::2], steps[1::2], strict=True):
+            x = ops.relu(norm(convolution(pad_image(x)), training=training))
+        return x
+
+    def _cut(self, x):
+        """Cuts a map into the pixels of each patch, in row-major order."""
+        _, height, width, dim = x.shape
+        rows, columns = height // SIDE, width // SIDE
+        x = ops.reshape(x, (-1, rows, SIDE, columns, SIDE, dim))
+        x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
+        return ops.reshape(x, (-1, rows, columns, SIDE**2, dim))
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "outer_dim": self.outer_dim,
+            "inner_dim": self.inner_dim,
+            "dropout_rate": self.dropout_rate,
+        }

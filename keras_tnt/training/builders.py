@@ -1,0 +1,176 @@
+"""What a recipe means on this machine: data, model, optimizer; and what cannot be."""
+
+import contextlib
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from keras_tnt import models
+from keras_tnt.data import open_images
+from keras_tnt.training.optimizer import AdamW, warmup_cosine
+
+
+class Sources(NamedTuple):
+    """The opened pictures to train and to evaluate on."""
+
+    train: object
+    validation: object
+
+    @classmethod
+    def open(cls, recipe):
+        """Opens the data of a recipe."""
+        train, validation = (
+            open_images(recipe.data, split, recipe.data_dir)
+            for split in (recipe.train_split, recipe.validation_split)
+        )
+        if recipe.cache:
+            train, validation = train.in_memory(), validation.in_memory()
+        return cls(train, validation)
+
+
+def build_model(recipe, classes):
+    """Builds the model of a recipe.
+
+    Args:
+        recipe: a `keras_tnt.training.Recipe`.
+        classes: number of classes.
+
+    Returns:
+        A `keras.Model`.
+
+    Raises:
+        ValueError: for an unknown model or options that it does not take.
+
+    Example:
+        >>> from keras_tnt.training import fashion_mnist_demo
+        >>> from keras_tnt.training.builders import build_model
+        >>> build_model(fashion_mnist_demo(), 10).output_shape
+        (None, 10)
+    """
+    if recipe.model not in models.__all__:
+        raise ValueError(
+            f"There is no model {recipe.model!r}: expected one of "
+            f"{', '.join(models.__all__)}."
+        )
+    size = recipe.image_size
+    height, width = size if isinstance(size, tuple) else (size, size)
+    try:
+        model = getattr(models, recipe.model)(
+            weights=recipe.weights,
+            classes=classes,
+            input_shape=(height, width, recipe.channels),
+            remat=recipe.remat,
+            **recipe.model_options,
+        )
+    except TypeError as error:
+        raise ValueError(
+            f"model_options do not fit {recipe.model}: {error}."
+        ) from error
+    if recipe.frozen_backbone:
+        for layer in model.layers:
+            layer.trainable = layer.name == "predictions"
+    return model
+
+
+def compile_model(model, recipe, steps_per_epoch):
+    """Compiles a model with the optimizer, the schedule and the metrics of a recipe.
+
+    Args:
+        model: a `keras.Model` that gives probabilities.
+        recipe: a `keras_tnt.training.Recipe`.
+        steps_per_epoch: batches of an epoch.
+
+    Example:
+        >>> from keras_tnt.training import fashion_mnist_demo
+        >>> from keras_tnt.training.builders import build_model, compile_model
+        >>> model = build_model(fashion_mnist_demo(), 10)
+        >>> compile_model(model, fashion_mnist_demo(), steps_per_epoch=187)
+        >>> model.optimizer.kernel_decay
+        0.05
+    """
+    factor = recipe.learning_rate_factor
+    updates = steps_per_epoch / recipe.accumulation_steps
+    learning_rate = warmup_cosine(
+        recipe.learning_rate * factor,
+        recipe.final_learning_rate * factor,
+        round(recipe.warmup_epochs * updates),
+        round(recipe.epochs * updates),
+        start=recipe.warmup_learning_rate * factor,
+    )
+    optimizer = AdamW(
+        learning_rate,
+        weight_decay=recipe.weight_decay,
+        layer_decay=recipe.layer_decay,
+        epsilon=1e-8,
+        global_clipnorm=recipe.clip_norm,
+        gradient_accumulation_steps=(
+            recipe.accumulation_steps if recipe.accumulation_steps > 1 else None
+        ),
+    )
+    metrics = [keras.metrics.CategoricalAccuracy(name="accuracy")]
+    if model.output_shape[-1] > 5:
+        metrics.append(keras.metrics.TopKCategoricalAccuracy(5, name="top_5_accuracy"))
+    model.compile(
+        optimizer,
+        keras.losses.CategoricalCrossentropy(),
+        weighted_metrics=metrics,
+        jit_compile=recipe.jit_compile,
+        steps_per_execution=recipe.steps_per_execution,
+    )
+    # Before the first step is traced, which would be traced again otherwise.
+    model.optimizer.build(model.trainable_variables)
+
+
+def count_steps(recipe, source, strategy):
+    """The steps of an epoch, if the recipe can work with so many on these devices."""
+    replicas = strategy.num_replicas_in_sync
+    batch_size = recipe.batch_size
+    if batch_size % replicas:
+        raise ValueError(
+            f"batch_size {batch_size} is for all devices together and must be a "
+            f"multiple of their number, {replicas}: take "
+            f"{max(batch_size // replicas, 1) * replicas}."
+        )
+    if batch_size > len(source):
+        raise ValueError(
+            f"A batch of {batch_size} is more than the {len(source)} pictures of "
+            f"{recipe.train_split!r}. Lower batch_size."
+        )
+    if replicas > 1:
+        alone = {
+            "accumulation_steps": 1,
+            "jit_compile": False,
+            "steps_per_execution": 1,
+        }
+        for name, off in alone.items():
+            if getattr(recipe, name) != off:
+                raise ValueError(
+                    f"Keras has no {name} on several devices, and there are {replicas}."
+                    f" Leave it at {off}, or train on one device with --strategy "
+                    "one_device."
+                )
+    steps = len(source) // batch_size
+    if steps % recipe.steps_per_execution:
+        raise ValueError(
+            f"steps_per_execution {recipe.steps_per_execution} must divide the {steps} "
+            "steps of an epoch."
+        )
+    return steps
+
+
+@contextlib.contextmanager
+def precision(recipe):
+    """Sets the policy under which a recipe's layers are made."""
+    name = recipe.precision
+    if name == "auto":
+        fast = tf.config.list_logical_devices("GPU") or (
+            tf.config.list_logical_devices("TPU")
+        )
+        name = "bfloat16" if fast else "float32"
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name if name == "float32" else f"mixed_{name}")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,0 +1,180 @@
+"""The folder that a training run leaves behind."""
+
+import dataclasses
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+import keras_tnt
+from keras_tnt.training.recipe import Recipe
+from keras_tnt.utils.files import replacing
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """Names the files of a run.
+
+    Attributes:
+        path: the folder.
+
+    Example:
+        >>> from keras_tnt.training import fashion_mnist_demo
+        >>> from keras_tnt.training.run_directory import RunFolder
+        >>> run = RunFolder.create_next("my_run")
+        >>> run.begin(fashion_mnist_demo(), ["shirt", "shoe"])
+        >>> recipe, class_names = run.read_recipe()
+        >>> class_names
+        ['shirt', 'shoe']
+    """
+
+    path: Path
+
+    def __post_init__(self):
+        object.__setattr__(self, "path", Path(self.path))
+
+    model = property(lambda self: self.path / "model.keras")
+    saved_model = property(lambda self: self.path / "saved_model")
+    history = property(lambda self: self.path / "history.csv")
+    recipe = property(lambda self: self.path / "recipe.json")
+    checkpoints = property(lambda self: self.path / "checkpoints")
+    tensorboard = property(lambda self: self.path / "tensorboard")
+    curves = property(lambda self: self.path / "curves.png")
+    predictions = property(lambda self: self.path / "predictions.png")
+    attention = property(lambda self: self.path / "attention.png")
+    pictures = property(lambda self: self.path / "pictures")
+
+    def contents(self):
+        """Returns pairs: each file that the run has, and what is in it."""
+        known = [
+            (self.model, "the trained model"),
+            (self.saved_model / "1", "the same for TensorFlow Serving"),
+            (self.history, "loss and accuracy by epoch"),
+            (self.curves, "the history as a picture"),
+            (self.recipe, "what it was trained with"),
+            (self.checkpoints, "the last checkpoints, to go on from"),
+            (self.tensorboard, "the history for TensorBoard"),
+            (self.predictions, "pictures with true and predicted names"),
+            (self.attention, "what the class token and the pixels attend to"),
+            (self.pictures, "some pictures of the test set"),
+        ]
+        return [(path, what) for path, what in known if path.exists()]
+
+    @classmethod
+    def create(cls, path):
+        """Makes a new folder.
+
+        Args:
+            path: the folder, which must not exist or be empty.
+
+        Returns:
+            A `RunFolder`.
+
+        Raises:
+            FileExistsError: if there is something at ``path``.
+        """
+        path = Path(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise FileExistsError(
+                f"{path} exists and is not an empty folder. Choose another folder with "
+                "--out, or remove it first."
+            )
+        path.mkdir(parents=True, exist_ok=True)
+        return cls(path)
+
+    @classmethod
+    def create_next(cls, path):
+        """Makes a new folder of that name, or with the next free number after it."""
+        path = Path(path)
+        candidate, number = path, 1
+        while candidate.exists():
+            number += 1
+            candidate = path.with_name(f"{path.name}-{number}")
+        return cls.create(candidate)
+
+    @classmethod
+    def create_or_next(cls, path, default):
+        """Makes the folder that was asked for, or the next one of a default name."""
+        return cls.create(path) if path else cls.create_next(default)
+
+    def begin(self, recipe, class_names):
+        """Begins a run in a new or empty folder, or finds the same run in it.
+
+        Args:
+            recipe: a `keras_tnt.training.Recipe`.
+            class_names: names of the classes, in the order of the labels.
+
+        Raises:
+            FileExistsError: if there is something else in the folder.
+        """
+        if not self.recipe.is_file():
+            self.create(self.path)
+            self.write_recipe(recipe, class_names)
+            return
+        before, names_before = self.read_recipe()
+        old, new = dataclasses.asdict(before), dataclasses.asdict(recipe)
+        different = [f"{k} ({old[k]!r} → {new[k]!r})" for k in new if old[k] != new[k]]
+        if names_before != list(class_names):
+            different.append("the classes")
+        if different:
+            raise FileExistsError(
+                f"{self.path} holds a run of another recipe; it differs in "
+                f"{', '.join(different)}. Choose another folder with --out, or go on "
+                f"with that run: --recipe {self.recipe} --out {self.path}."
+            )
+
+    def write_recipe(self, recipe, class_names):
+        """Writes the recipe, the names of the classes, the versions and the command."""
+        record = {
+            "recipe": dataclasses.asdict(recipe),
+            "class_names": list(class_names),
+            "command": sys.argv,
+            "revision": _revision(),
+            "versions": {
+                "python": platform.python_version(),
+                "keras": keras.__version__,
+                "keras_tnt": keras_tnt.__version__,
+                "tensorflow": tf.__version__,
+            },
+        }
+        with replacing(self.recipe) as unfinished:
+            unfinished.write_text(json.dumps(record, indent=2) + "\n")
+
+    def read_recipe(self):
+        """Reads back what `begin` wrote.
+
+        Returns:
+            A pair: the `Recipe` and the names of the classes.
+
+        Raises:
+            FileNotFoundError: if this is no folder of a run.
+            ValueError: if the file is damaged.
+        """
+        if not self.recipe.is_file():
+            raise FileNotFoundError(
+                f"{self.path} is no folder of a run: it has no {self.recipe.name}."
+            )
+        return self.read_recipe_file(self.recipe)
+
+    @staticmethod
+    def read_recipe_file(path):
+        """Reads a `recipe.json`, wherever it is; see `read_recipe`."""
+        try:
+            record = json.loads(path.read_text())
+            return Recipe.from_dict(record["recipe"]), record["class_names"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{path} is damaged: {error}.") from error
+
+
+def _revision():
+    """The git revision of the current folder, if it is in a repository."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

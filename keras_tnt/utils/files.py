@@ -1,0 +1,38 @@
+"""Files that are written whole or not at all."""
+
+import contextlib
+import os
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Gives another name beside a file to write to; what is there takes its place.
+
+    If writing fails, the file is as it was before, and what was written is removed. A
+    process that is killed meanwhile leaves ``.NAME.PID.tmp.SUFFIX`` behind.
+
+    Args:
+        path: the file; its folder must exist.
+
+    Yields:
+        A `pathlib.Path` in the same folder, with the same suffix.
+
+    Raises:
+        OSError: if it cannot be moved into place.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from keras_tnt.utils.files import replacing
+        >>> with replacing("labels.txt") as unfinished:
+        ...     characters = unfinished.write_text("shirt")
+        >>> Path("labels.txt").read_text()
+        'shirt'
+    """
+    path = Path(path)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield unfinished
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

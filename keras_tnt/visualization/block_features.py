@@ -1,0 +1,170 @@
+"""What patches and pixels have become, block by block, and pictures' colors for it."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_tnt.visualization.block_outputs import as_float32, walk
+
+
+class BlockFeatures(NamedTuple):
+    """What every block gives, counted from 1; float32 arrays.
+
+    Attributes:
+        patches: block → ``(batch, rows, columns, outer_dim)``, without class token.
+        pixels: block → ``(batch, patches, pixels, inner_dim)``, for the blocks that
+            have an inner transformer; `pixel_map` lays them out as an image.
+    """
+
+    patches: dict
+    pixels: dict
+
+
+def block_features(model, images):
+    """Computes the patches and pixels that every block gives.
+
+    Args:
+        model: a TNT or PyramidTNT, a model grown from one, or one with it as a layer,
+            at any depth.
+        images: a batch as ``model`` takes it, ``(batch, height, width, channels)``.
+
+    Returns:
+        `BlockFeatures`.
+
+    Raises:
+        ValueError: if ``model`` has no TNT, or its input cannot be followed to it.
+
+    Example:
+        >>> import keras_tnt, numpy
+        >>> from keras_tnt.visualization import block_features
+        >>> model = keras_tnt.TNT(48, 12, depth=2, outer_num_heads=3, classes=7,
+        ...                       input_shape=(32, 64, 3))
+        >>> features = block_features(model, numpy.zeros((1, 32, 64, 3)))
+        >>> features.patches[1].shape, features.pixels[2].shape
+        ((1, 2, 4, 48), (1, 8, 16, 12))
+    """
+    features = BlockFeatures({}, {})
+    for block, step in enumerate(walk(model, images), start=1):
+        patches = as_float32(step.patches)
+        patches = patches[:, patches.shape[1] - math.prod(step.grid) :]
+        shape = (len(patches), *step.grid, -1)
+        features.patches[block] = patches.reshape(shape)
+        if step.pixels is not None:
+            features.pixels[block] = as_float32(step.pixels)
+    return features
+
+
+def pixel_map(pixels, grid):
+    """Lays the pixels of all patches out as one map.
+
+    Args:
+        pixels: an array ``(batch, patches, pixels, dim)``, as in `BlockFeatures`.
+        grid: ``(rows, columns)`` of patches.
+
+    Returns:
+        An array ``(batch, rows · side, columns · side, dim)``, a patch having
+        ``side · side`` pixels.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.visualization import pixel_map
+        >>> pixel_map(numpy.zeros((2, 6, 16, 12)), (2, 3)).shape
+        (2, 8, 12, 12)
+    """
+    batch, _, count, dim = pixels.shape
+    rows, columns = grid
+    side = math.isqrt(count)
+    pixels = pixels.reshape(batch, rows, columns, side, side, dim)
+    return pixels.swapaxes(2, 3).reshape(batch, rows * side, columns * side, dim)
+
+
+def principal_components(features, count):
+    """Projects features on their directions of largest variance (PCA).
+
+    Args:
+        features: an array ``(…, dim)``; all but the last axis counts samples.
+        count: number of components, at most ``dim``.
+
+    Returns:
+        A float32 array ``(…, count)``, the largest variance first. A component's sign
+        is the one that makes the largest weight of its direction positive.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.visualization import principal_components
+        >>> principal_components(numpy.array([[1.0, 2], [3, 4], [5, 6]]), 1).round(2)
+        array([[-2.83],
+               [ 0.  ],
+               [ 2.83]], dtype=float32)
+    """
+    samples = features.reshape(-1, features.shape[-1]).astype("float64")
+    samples = samples - samples.mean(axis=0)
+    _, directions = np.linalg.eigh(samples.T @ samples)
+    directions = directions[:, ::-1][:, :count]
+    largest = np.abs(directions).argmax(axis=0)
+    directions = directions * np.sign(directions[largest, range(count)])
+    projected = samples @ directions
+    return projected.reshape(*features.shape[:-1], count).astype("float32")
+
+
+def features_to_rgb(features):
+    """Colors features: their first three principal components as red, green, blue.
+
+    Like colors are like features, over all images of the batch alike; the colors
+    themselves mean nothing. The middle 98 % of each component fill its range.
+
+    Args:
+        features: an array ``(batch, rows, columns, dim)``, at least three wide.
+
+    Returns:
+        A uint8 array ``(batch, rows, columns, 3)``.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.visualization import features_to_rgb
+        >>> features = numpy.random.default_rng(0).normal(size=(2, 14, 14, 48))
+        >>> features_to_rgb(features).shape
+        (2, 14, 14, 3)
+    """
+    components = principal_components(features, 3)
+    low, high = np.percentile(components, (1, 99), axis=(0, 1, 2))
+    scaled = (components - low) / np.maximum(high - low, 1e-12)
+    return (scaled.clip(0, 1) * 255).round().astype("uint8")
+
+
+def tsne(features, seed=0):
+    """Lays features out in a plane so that neighbours stay neighbours (t-SNE).
+
+    Args:
+        features: an array ``(samples, dim)``, some hundred to some thousand samples.
+        seed: of the layout's start.
+
+    Returns:
+        A float32 array ``(samples, 2)``.
+
+    Raises:
+        ImportError: if scikit-learn is not installed.
+        ValueError: if there are fewer than three samples.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.visualization import tsne
+        >>> tsne(numpy.random.default_rng(0).normal(size=(40, 12))).shape
+        (40, 2)
+    """
+    try:
+        from sklearn.manifold import TSNE
+        from threadpoolctl import threadpool_limits  # scikit-learn needs it too
+    except ImportError as error:
+        raise ImportError(
+            "t-SNE is scikit-learn's, which could not be imported. Install it: "
+            'pip install "keras-tnt[demo]"'
+        ) from error
+    if len(features) < 3:
+        raise ValueError(f"t-SNE takes at least 3 samples, got {len(features)}.")
+    perplexity = min(30, (len(features) - 1) / 3)
+    layout = TSNE(perplexity=perplexity, init="pca", random_state=seed)
+    # One thread: beside TensorFlow's own, those of OpenMP wait for each other.
+    with threadpool_limits(1):
+        return layout.fit_transform(np.asarray(features, "float32"))

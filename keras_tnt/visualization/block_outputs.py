@@ -1,0 +1,104 @@
+"""A model, run block by block: what each block gives, and its attention."""
+
+from typing import NamedTuple
+
+import keras
+from keras import ops
+
+from keras_tnt.layers import PyramidTNTBlock, TNTBlock
+from keras_tnt.structure import blocks, find_tnt, from_model_input, patch_grid, stages
+
+
+class Step(NamedTuple):
+    """What one block gives, as tensors of the model's compute dtype.
+
+    Attributes:
+        pixels: ``(batch, patches, pixels, inner_dim)``, ``None`` from a block without
+            inner transformer.
+        patches: ``(batch, patches, outer_dim)``, in a TNT with the class token in
+            front.
+        inner: inner attention, ``(batch, patches, heads, pixels, pixels)`` or ``None``.
+        outer: outer attention, ``(batch, heads, queries, keys)``.
+        grid: ``(rows, columns)`` of the patches.
+        sr_ratio: side of the squares of patches that keys are pooled over.
+    """
+
+    pixels: object
+    patches: object
+    inner: object
+    outer: object
+    grid: tuple
+    sr_ratio: int
+
+
+def walk(model, images):
+    """Runs a model block by block, beside its own graph.
+
+    Args:
+        model: a TNT or PyramidTNT, a model grown from one, or one with it as a layer.
+        images: a batch as ``model`` takes it.
+
+    Returns:
+        An iterator over a `Step` for each block, first to last.
+
+    Raises:
+        ValueError: if ``model`` has no TNT, or its input cannot be followed to it.
+    """
+    tnt = find_tnt(model)
+    if stages(tnt):
+        first, steps = tnt.get_layer("stem").output, _walk_pyramid
+    else:
+        names = ("pixel_embedding", "patch_embedding")
+        first, steps = [tnt.get_layer(name).output for name in names], _walk_tnt
+    embed = from_model_input(model, keras.Model(tnt.input, first))
+    return steps(tnt, *embed(images, training=False))
+
+
+def _walk_tnt(model, pixels, patches):
+    grid = patch_grid(model)
+    for block in blocks(model):
+        if isinstance(block, TNTBlock):
+            pixels, patches, inner, outer = block(
+                pixels, patches, training=False, return_attention_scores=True
+            )
+            yield Step(pixels, patches, inner, outer, grid, 1)
+        else:
+            patches, outer = block(
+                patches, training=False, return_attention_scores=True
+            )
+            yield Step(None, patches, None, outer, grid, 1)
+
+
+def _walk_pyramid(model, pixels, patches):
+    for number, stage in enumerate(stages(model), start=1):
+        if number > 1:
+            pixels = model.get_layer(f"pixel_merging_{number}")(pixels)
+            patches = model.get_layer(f"patch_merging_{number}")(patches)
+        for block in stage.blocks:
+            inner = None
+            if isinstance(block, PyramidTNTBlock):
+                pixels, patches, inner, outer = block(
+                    pixels, patches, stage.position_bias, return_attention_scores=True
+                )
+            else:
+                patches, outer = block(
+                    patches, stage.position_bias, return_attention_scores=True
+                )
+            yield Step(
+                None if inner is None else _flatten_grid(pixels),
+                _flatten_grid(patches),
+                inner,
+                outer,
+                tuple(patches.shape[1:3]),
+                stage.sr_ratio,
+            )
+
+
+def as_float32(tensor):
+    """Returns a tensor of any precision as a float32 array."""
+    return keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32"))
+
+
+def _flatten_grid(tokens):
+    _, rows, columns, *rest = tokens.shape
+    return ops.reshape(tokens, (-1, rows * columns, *rest))

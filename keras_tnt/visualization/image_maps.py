@@ -1,0 +1,224 @@
+"""Attention as maps: over the patches of an image, and over the pixels of a patch."""
+
+import math
+
+import keras
+import numpy as np
+
+
+def class_token_map(outer, grid, size=None):
+    """What the class token attends to in one block, mean of the heads.
+
+    Args:
+        outer: attention of one block of a TNT, ``(batch, heads, 1 + patches,
+            1 + patches)``, or the result of `attention_rollout`, without heads.
+        grid: ``(rows, columns)`` of patches.
+        size: ``(height, width)`` to resize the maps to, such as the images'.
+
+    Returns:
+        A float32 array ``(batch, rows, columns)``, or ``(batch, height, width)``,
+        scaled so that the most attended patch has 1.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.visualization import class_token_map
+        >>> class_token_map(numpy.full((2, 3, 9, 9), 1 / 9), (2, 4)).shape
+        (2, 2, 4)
+        >>> class_token_map(numpy.full((2, 9, 9), 1 / 9), (2, 4), (32, 64)).shape
+        (2, 32, 64)
+    """
+    tokens = outer.mean(axis=1) if outer.ndim == 4 else outer
+    return _finish(tokens[:, 0, 1:].reshape(-1, *grid), size)
+
+
+def block_map(maps, block, patch=None, size=None):
+    """What one block of a TNT or PyramidTNT attends to, mean of the heads.
+
+    Without ``patch`` it is what the answer is taken from that attends: the class
+    token, or in a PyramidTNT the mean of all patches. A pooled key of a PyramidTNT
+    stands for all the patches of its square.
+
+    Args:
+        maps: `AttentionMaps`.
+        block: a block, counted from 1.
+        patch: ``(row, column)`` of a patch that attends, counted from 0.
+        size: ``(height, width)`` to resize the maps to, such as the images'.
+
+    Returns:
+        A float32 array ``(batch, rows, columns)``, or ``(batch, height, width)``,
+        scaled so that the most attended patch has 1.
+
+    Raises:
+        ValueError: if there is no such block or patch.
+
+    Example:
+        >>> import keras_tnt, numpy
+        >>> from keras_tnt.visualization import block_map
+        >>> model = keras_tnt.PyramidTNT(16, 4, (1, 1, 1, 1), 2, 1, classes=7,
+        ...                              input_shape=(64, 96, 3))
+        >>> maps = keras_tnt.attention_maps(model, numpy.zeros((2, 64, 96, 3)))
+        >>> block_map(maps, block=1).shape, block_map(maps, 2, patch=(3, 5)).shape
+        ((2, 8, 12), (2, 4, 6))
+    """
+    outer = _of_block(maps.outer, block, "no attention").mean(axis=1)
+    grid = maps.grids[block]
+    first = int(has_class_token(maps))  # where the patches begin
+    if patch is not None:
+        weights = outer[:, first + _index(patch, grid)]
+    elif first:
+        weights = outer[:, 0]
+    else:
+        weights = outer.mean(axis=1)
+    return _finish(_on_patches(weights[:, first:], maps, block), size)
+
+
+def _on_patches(weights, maps, block):
+    """Gives each patch the weight of the square that it is pooled in, if any is."""
+    (rows, columns), ratio = maps.grids[block], maps.sr_ratios[block]
+    weights = weights.reshape(-1, rows // ratio, columns // ratio)
+    weights = weights.repeat(ratio, axis=1).repeat(ratio, axis=2)
+    margins = (rows - weights.shape[1], columns - weights.shape[2])
+    return np.pad(weights, ((0, 0), (0, margins[0]), (0, margins[1])))
+
+
+def some_blocks(maps):
+    """Returns the first, the middle and the last block of attention or features."""
+    last = max(maps)
+    return sorted({1, (1 + last) // 2, last})
+
+
+def most_attended(maps, block):
+    """Finds the patch of the first image that a block attends to most.
+
+    Args:
+        maps: `AttentionMaps`.
+        block: a block, counted from 1.
+
+    Returns:
+        ``(row, column)``, counted from 0 on the grid of the first block.
+
+    Raises:
+        ValueError: if there is no such block.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.visualization import AttentionMaps, most_attended
+        >>> outer = numpy.full((1, 1, 7, 7), 0.1)
+        >>> outer[..., 6] = 0.4
+        >>> most_attended(AttentionMaps({1: outer}, {}, {1: (2, 3)}, {1: 1}), 1)
+        (1, 2)
+    """
+    weights = block_map(maps, block)[0]
+    best = divmod(int(weights.argmax()), weights.shape[1])
+    return same_place(best, maps.grids[block], maps.grids[1])
+
+
+def inside_patch(maps, block, patch):
+    """Inner attention of one patch: what its pixels attend to.
+
+    Args:
+        maps: `AttentionMaps`.
+        block: a block with an inner transformer, counted from 1.
+        patch: ``(row, column)`` of the patch, counted from 0.
+
+    Returns:
+        A float32 array ``(batch, heads, pixels, pixels)``, rows sum to one;
+        `on_pixel_grid` puts the attended pixels where they are in the patch.
+
+    Raises:
+        ValueError: if there is no such block or patch, or the block has no inner
+            transformer.
+
+    Example:
+        >>> import keras_tnt, numpy
+        >>> from keras_tnt.visualization import inside_patch, on_pixel_grid
+        >>> model = keras_tnt.TNT(48, 12, depth=2, outer_num_heads=3, classes=7,
+        ...                       input_shape=(32, 64, 3))
+        >>> maps = keras_tnt.attention_maps(model, numpy.zeros((1, 32, 64, 3)))
+        >>> inside = inside_patch(maps, block=2, patch=(1, 3))
+        >>> inside.shape, on_pixel_grid(inside).shape
+        ((1, 4, 16, 16), (1, 4, 16, 4, 4))
+    """
+    inner = _of_block(maps.inner, block, "no inner transformer")
+    return inner[:, _index(patch, maps.grids[block])]
+
+
+def on_pixel_grid(weights):
+    """Puts the pixels of a patch, the last axis, in their rows and columns.
+
+    Args:
+        weights: an array ``(…, pixels)``, the pixels of a square patch row by row.
+
+    Returns:
+        The array as ``(…, side, side)``.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.visualization import on_pixel_grid
+        >>> on_pixel_grid(numpy.arange(4))
+        array([[0, 1],
+               [2, 3]])
+    """
+    side = math.isqrt(weights.shape[-1])
+    return weights.reshape(*weights.shape[:-1], side, side)
+
+
+def resize_maps(maps, size):
+    """Resizes maps over the patches to an image's size, bilinear.
+
+    Args:
+        maps: an array ``(batch, rows, columns)``.
+        size: ``(height, width)``.
+
+    Returns:
+        A float32 array ``(batch, height, width)``.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.visualization import resize_maps
+        >>> resize_maps(numpy.ones((2, 4, 4)), (64, 64)).shape
+        (2, 64, 64)
+    """
+    resized = keras.ops.image.resize(
+        maps[..., None].astype("float32"), size, data_format="channels_last"
+    )
+    return keras.ops.convert_to_numpy(resized)[..., 0]
+
+
+def same_place(patch, grid, other):
+    """Returns the patch of another grid over the same image that has its place."""
+    return tuple(
+        place * there // here
+        for place, here, there in zip(patch, grid, other, strict=True)
+    )
+
+
+def has_class_token(maps):
+    """Tells the attention of a TNT from that of a PyramidTNT."""
+    block = min(maps.outer)
+    return maps.outer[block].shape[2] == 1 + math.prod(maps.grids[block])
+
+
+def _finish(weights, size):
+    """Scales each map to a highest value of 1, and resizes it if asked to."""
+    weights = (weights / weights.max(axis=(1, 2), keepdims=True)).astype("float32")
+    return weights if size is None else resize_maps(weights, size)
+
+
+def _of_block(part, block, lack):
+    if block not in part:
+        raise ValueError(
+            f"Block {block} has {lack}: expected one of {sorted(part)}, counted from 1."
+        )
+    return part[block]
+
+
+def _index(patch, grid):
+    """The number of a patch, counted row by row."""
+    inside = all(0 <= place < side for place, side in zip(patch, grid, strict=True))
+    if not inside:
+        raise ValueError(
+            f"There is no patch {tuple(patch)}: expected a row and a column, counted "
+            f"from 0, within {grid[0]}x{grid[1]} patches."
+        )
+    return patch[0] * grid[1] + patch[1]

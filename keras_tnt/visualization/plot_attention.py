@@ -1,0 +1,185 @@
+"""Pictures of attention: over an image, head by head, and inside one patch."""
+
+import math
+
+import numpy as np
+
+from keras_tnt.visualization.attention_maps import attention_rollout
+from keras_tnt.visualization.figure import (
+    new_figure,
+    save_figure,
+    show_image,
+    without_ticks,
+)
+from keras_tnt.visualization.image_maps import (
+    block_map,
+    class_token_map,
+    has_class_token,
+    inside_patch,
+    on_pixel_grid,
+    same_place,
+)
+
+INSIDE = ("pixels by pixels", "what each pixel attends to", "attended to by all")
+HEAT = {"cmap": "inferno", "vmin": 0, "vmax": 1}
+
+
+def draw_overlays(maps, image, blocks, path, title="picture"):
+    """Draws what blocks attend to over the image, and of a TNT the rollout.
+
+    Args:
+        maps: `AttentionMaps`, of which the first image is drawn.
+        image: that image, ``(height, width, channels)``, 0-255.
+        blocks: the blocks to draw, counted from 1.
+        path: the PNG file to write.
+        title: what to write over the image alone.
+
+    Raises:
+        ValueError: if there is no such block.
+
+    Example:
+        >>> import keras_tnt, numpy
+        >>> from keras_tnt.visualization import draw_overlays
+        >>> model = keras_tnt.TNT(48, 12, depth=2, outer_num_heads=3, classes=7,
+        ...                       input_shape=(32, 64, 3))
+        >>> images = numpy.zeros((1, 32, 64, 3), "uint8")
+        >>> maps = keras_tnt.attention_maps(model, images)
+        >>> draw_overlays(maps, images[0], [1, 2], "overlay.png")
+    """
+    size = image.shape[:2]
+    titles = [f"block {block}" for block in blocks]
+    overlays = [block_map(maps, block, size=size)[0] for block in blocks]
+    if has_class_token(maps):
+        titles.append("rollout")
+        grid = maps.grids[1]
+        overlays.append(class_token_map(attention_rollout(maps), grid, size)[0])
+    figure, axes = new_figure(1, 1 + len(overlays), _axes_size(size, 2.2), each=True)
+    show_image(axes[0][0], image)
+    axes[0][0].set_title(title, fontsize=9)
+    for axis, overlay, name in zip(axes[0][1:], overlays, titles, strict=True):
+        show_overlay(axis, image, overlay)
+        axis.set_title(name, fontsize=9)
+    without_ticks(axes)
+    save_figure(figure, path)
+
+
+def draw_heads(maps, image, blocks, path):
+    """Draws what each head of blocks attends to: a row a block, a column a head.
+
+    Args:
+        maps: `AttentionMaps`, of which the first image is drawn.
+        image: that image, ``(height, width, channels)``, 0-255.
+        blocks: the blocks to draw, counted from 1.
+        path: the PNG file to write.
+
+    Raises:
+        ValueError: if there is no such block.
+
+    Example:
+        >>> import keras_tnt, numpy
+        >>> from keras_tnt.visualization import draw_heads
+        >>> model = keras_tnt.TNT(48, 12, depth=2, outer_num_heads=3, classes=7,
+        ...                       input_shape=(32, 64, 3))
+        >>> images = numpy.zeros((1, 32, 64, 3), "uint8")
+        >>> maps = keras_tnt.attention_maps(model, images)
+        >>> draw_heads(maps, images[0], [1, 2], "heads.png")
+    """
+    size = image.shape[:2]
+    columns = max(outer.shape[1] for outer in maps.outer.values())
+    figure, axes = new_figure(len(blocks), columns, _axes_size(size, 1.6), each=True)
+    for row, block in zip(axes, blocks, strict=True):
+        block_map(maps, block)  # its error, if there is no such block
+        outer = maps.outer[block]
+        row[0].set_ylabel(f"block {block}")
+        for head, axis in enumerate(row):
+            if head >= outer.shape[1]:
+                axis.set_axis_off()
+                continue
+            alone = maps._replace(outer={block: outer[:, head : head + 1]})
+            axis.imshow(block_map(alone, block)[0], **HEAT)
+            axis.set_title(f"head {head + 1}", fontsize=8)
+    without_ticks(axes)
+    save_figure(figure, path)
+
+
+def draw_inside(maps, image, blocks, patch, path):
+    """Draws one patch, and what its pixels attend to in the inner transformers.
+
+    A row for each block, mean of the heads: the pixels that attend (rows) against
+    those that are attended to; the same with a map of the patch at the place of each
+    pixel that attends; and how much each pixel is attended to by all.
+
+    Args:
+        maps: `AttentionMaps`, of which the first image is drawn.
+        image: that image, ``(height, width, channels)``, 0-255.
+        blocks: the blocks to draw, counted from 1; all need an inner transformer.
+        patch: ``(row, column)`` of the patch, counted from 0 on the grid of the first
+            block. In the later blocks of a PyramidTNT it is the patch which that has
+            been merged into.
+        path: the PNG file to write.
+
+    Raises:
+        ValueError: if there is no such block or patch, or a block has no inner
+            transformer.
+
+    Example:
+        >>> import keras_tnt, numpy
+        >>> from keras_tnt.visualization import draw_inside
+        >>> model = keras_tnt.TNT(48, 12, depth=2, outer_num_heads=3, classes=7,
+        ...                       input_shape=(32, 64, 3))
+        >>> images = numpy.zeros((1, 32, 64, 3), "uint8")
+        >>> maps = keras_tnt.attention_maps(model, images)
+        >>> draw_inside(maps, images[0], [1, 2], (0, 3), "patch.png")
+    """
+    grid = maps.grids[1]
+    inside = [
+        inside_patch(maps, block, same_place(patch, grid, maps.grids[block]))[0]
+        for block in blocks
+    ]
+    figure, axes = new_figure(1 + len(blocks), 3, (2.4, 2.5), each=True)
+    _show_place(axes[0], maps, image, patch)
+    for row, block, weights in zip(axes[1:], blocks, inside, strict=True):
+        weights = weights.mean(axis=0)
+        side = math.isqrt(len(weights))
+        by_place = on_pixel_grid(weights).reshape([side] * 4).swapaxes(1, 2)
+        row[0].imshow(weights, cmap="viridis")
+        row[1].imshow(by_place.reshape(weights.shape), cmap="viridis")
+        for line in range(1, side):
+            row[1].axhline(line * side - 0.5, color="white", linewidth=1)
+            row[1].axvline(line * side - 0.5, color="white", linewidth=1)
+        row[2].imshow(on_pixel_grid(weights.mean(axis=0)), cmap="viridis")
+        row[0].set_ylabel(f"block {block}")
+        for axis, name in zip(row, INSIDE, strict=True):
+            axis.set_title(name, fontsize=8)
+    without_ticks(axes)
+    save_figure(figure, path)
+
+
+def _show_place(axes, maps, image, patch):
+    """The image and the last block's map, with the patch marked; the patch itself."""
+    rows, columns = maps.grids[1]
+    height, width = image.shape[0] // rows, image.shape[1] // columns
+    top, left = patch[0] * height, patch[1] * width
+    show_image(axes[0], image)
+    overlay = block_map(maps, max(maps.outer), size=image.shape[:2])[0]
+    show_overlay(axes[1], image, overlay)
+    show_image(axes[2], image[top : top + height, left : left + width])
+    for axis in axes[:2]:
+        across = [left, left + width, left + width, left, left]
+        down = [top, top, top + height, top + height, top]
+        axis.plot(np.subtract(across, 0.5), np.subtract(down, 0.5), color="cyan")
+    names = ("picture", f"block {max(maps.outer)}", f"patch {patch[0]},{patch[1]}")
+    for axis, name in zip(axes, names, strict=True):
+        axis.set_title(name, fontsize=8)
+
+
+def show_overlay(axis, image, overlay):
+    """Shows a map 0-1 of the image's size over the image."""
+    show_image(axis, image)
+    axis.imshow(overlay, alpha=0.6, **HEAT)
+
+
+def _axes_size(size, side):
+    """Width and height in inches for an image, with its title."""
+    height, width = size
+    return side, side * height / width + 0.25

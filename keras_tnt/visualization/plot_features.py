@@ -1,0 +1,134 @@
+"""Pictures of features by block, and of what an answer hangs on."""
+
+import numpy as np
+
+from keras_tnt.visualization.block_features import features_to_rgb, pixel_map, tsne
+from keras_tnt.visualization.figure import (
+    new_figure,
+    save_figure,
+    show_image,
+    without_ticks,
+)
+from keras_tnt.visualization.image_maps import resize_maps
+from keras_tnt.visualization.plot_attention import show_overlay
+
+
+def draw_features(features, images, blocks, path):
+    """Draws patches and pixels after some blocks, like features in like colors.
+
+    A row for each image: the image, then for each block its patches, and its pixels
+    if it has an inner transformer. Colors are comparable within a column.
+
+    Args:
+        features: `BlockFeatures`.
+        images: those images, ``(batch, height, width, channels)``, 0-255.
+        blocks: the blocks to draw, counted from 1.
+        path: the PNG file to write.
+
+    Raises:
+        ValueError: if there is no such block.
+
+    Example:
+        >>> import keras_tnt, numpy
+        >>> from keras_tnt.visualization import block_features, draw_features
+        >>> model = keras_tnt.TNT(48, 12, depth=2, outer_num_heads=3, classes=7,
+        ...                       input_shape=(32, 64, 3))
+        >>> images = numpy.zeros((1, 32, 64, 3), "uint8")
+        >>> features = block_features(model, images)
+        >>> draw_features(features, images, [1, 2], "features.png")
+    """
+    columns = []
+    for block in blocks:
+        if block not in features.patches:
+            raise ValueError(
+                f"There is no block {block}: expected some of "
+                f"{sorted(features.patches)}."
+            )
+        patches = features.patches[block]
+        columns.append((f"patches, block {block}", features_to_rgb(patches)))
+        if block in features.pixels:
+            pixels = pixel_map(features.pixels[block], patches.shape[1:3])
+            columns.append((f"pixels, block {block}", features_to_rgb(pixels)))
+    figure, axes = new_figure(len(images), 1 + len(columns), (1.5, 1.55), each=True)
+    for row, image in zip(axes, images, strict=True):
+        show_image(row[0], image)
+    for column, (name, colors) in zip(axes.T[1:], columns, strict=True):
+        column[0].set_title(name, fontsize=8)
+        for axis, picture in zip(column, colors, strict=True):
+            axis.imshow(picture)
+    without_ticks(axes)
+    save_figure(figure, path)
+
+
+def draw_layouts(layers, labels, names, path, seed=0):
+    """Draws samples as t-SNE lays them out, once for each of several layers.
+
+    Args:
+        layers: dict from titles to features of the same samples, ``(samples, dim)``.
+        labels: the samples' classes, which are drawn in ten colors; or floats, which
+            are drawn as shades.
+        names: the classes' names, or, for floats, what they measure.
+        path: the PNG file to write.
+        seed: of the layouts.
+
+    Raises:
+        ImportError: if scikit-learn is not installed.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.visualization import draw_layouts
+        >>> features = numpy.random.default_rng(0).normal(size=(20, 8))
+        >>> draw_layouts({"noise": features}, [0, 1] * 10, ["a", "b"], "layout.png")
+    """
+    labels = np.asarray(labels)
+    figure, axes = new_figure(1, len(layers), (3.2, 3.4), each=True)
+    shades = np.issubdtype(labels.dtype, np.floating)
+    colors = "viridis" if shades else "tab10"
+    for axis, (title, features) in zip(axes[0], layers.items(), strict=True):
+        layout = tsne(features, seed)
+        points = axis.scatter(*layout.T, c=labels, s=6, cmap=colors)
+        axis.set_title(title, fontsize=9)
+    without_ticks(axes)
+    if shades:
+        figure.colorbar(points, ax=axes[0], label=names)
+    else:
+        handles, _ = points.legend_elements(num=None)
+        figure.legend(handles, names, loc="outside right center", fontsize=7)
+    save_figure(figure, path)
+
+
+def draw_reasons(images, titles, cams, shares, path):
+    """Draws which patches, and which pixels of the image, speak for a class.
+
+    Args:
+        images: array ``(batch, height, width, channels)``, 0-255.
+        titles: a title for each image, such as the class.
+        cams: what `grad_cam` gives, ``(batch, rows, columns)``.
+        shares: what `integrated_gradients` gives, of the images' shape; red is for the
+            class and blue against it.
+        path: the PNG file to write.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.visualization import draw_reasons
+        >>> images = numpy.zeros((1, 32, 64, 3), "uint8")
+        >>> draw_reasons(images, ["night"], numpy.ones((1, 2, 4)), images, "why.png")
+    """
+    figure, axes = new_figure(3, len(images), (1.6, 1.75), each=True)
+    overlays = resize_maps(cams, images.shape[1:3])
+    shares = shares.astype("float32").sum(axis=-1)
+    for column, image, title, overlay, share in zip(
+        axes.T, images, titles, overlays, shares, strict=True
+    ):
+        show_image(column[0], image)
+        column[0].set_title(title, fontsize=8)
+        show_overlay(column[1], image, overlay)
+        # A few pixels have far larger shares than all others.
+        limit = max(np.percentile(np.abs(share), 99), 1e-12)
+        column[2].imshow(share, cmap="seismic", vmin=-limit, vmax=limit)
+    for axis, name in zip(
+        axes[:, 0], ("picture", "Grad-CAM", "integrated gradients"), strict=True
+    ):
+        axis.set_ylabel(name, fontsize=8)
+    without_ticks(axes)
+    save_figure(figure, path)

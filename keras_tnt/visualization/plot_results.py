@@ -1,0 +1,222 @@
+"""Pictures of a run: curves, predictions, attention."""
+
+import csv
+
+import numpy as np
+
+from keras_tnt.visualization import attention_maps, block_map, on_pixel_grid
+from keras_tnt.visualization.figure import (
+    new_figure,
+    require_matplotlib,
+    save_figure,
+    show_image,
+    without_ticks,
+)
+
+__all__ = [
+    "draw_attention",
+    "draw_augmented",
+    "draw_confusion",
+    "draw_curves",
+    "draw_predictions",
+    "require_matplotlib",
+]
+
+
+def draw_curves(history_path, path):
+    """Draws loss and accuracy over the epochs.
+
+    Args:
+        history_path: the CSV file of a `keras_tnt.training.history.History`.
+        path: the PNG file to write.
+
+    Example:
+        >>> from keras_tnt.visualization.plot_results import draw_curves
+        >>> with open("history.csv", "w") as file:
+        ...     print("epoch,loss,accuracy,val_loss,val_accuracy", file=file)
+        ...     print("1,1.1,0.6,1.2,0.5", file=file)
+        >>> draw_curves("history.csv", "curves.png")
+    """
+    with open(history_path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    epochs = [int(row["epoch"]) for row in rows]
+    kinds = {"": "training", "val_": "evaluation", "val_ema_": "averaged weights"}
+    figure, axes = new_figure(1, 2, (9, 3.5))
+    for axis, metric in zip(axes[0], ("loss", "accuracy"), strict=True):
+        for kind, label in kinds.items():
+            values = [row.get(kind + metric) for row in rows]
+            if any(values):
+                values = [float(value or "nan") for value in values]
+                axis.plot(epochs, values, ".-", label=label)
+        axis.set(xlabel="epoch", ylabel=metric)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(alpha=0.3)
+    axes[0][0].legend()
+    save_figure(figure, path)
+
+
+def draw_predictions(images, labels, probabilities, class_names, path):
+    """Draws pictures with their true and predicted names, mistakes in red.
+
+    Args:
+        images: uint8 array ``(batch, height, width, channels)``.
+        labels: true class of each.
+        probabilities: array ``(batch, classes)``.
+        class_names: the classes' names.
+        path: the PNG file to write.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.visualization.plot_results import draw_predictions
+        >>> images = numpy.zeros((2, 28, 28, 1), "uint8")
+        >>> probabilities = numpy.array([[0.9, 0.1], [0.6, 0.4]])
+        >>> draw_predictions(
+        ...     images, [0, 1], probabilities, ["night", "day"], "predictions.png"
+        ... )
+    """
+    columns = 8
+    figure, axes = new_figure(
+        -(-len(images) // columns), columns, (1.5, 1.85), each=True
+    )
+    for axis in axes.flat:
+        axis.set_axis_off()
+    predicted = probabilities.argmax(axis=1)
+    for axis, image, label, guess, row in zip(
+        axes.flat, images, labels, predicted, probabilities, strict=False
+    ):
+        right = guess == label
+        show_image(axis, image)
+        text = f"{class_names[guess]} {row[guess]:.0%}"
+        if not right:
+            text += f"\nreally: {class_names[label]}"
+        axis.set_title(text, fontsize=7, color="black" if right else "crimson")
+        if not right:
+            _frame(axis, "crimson")
+    save_figure(figure, path)
+
+
+def draw_attention(model, images, titles, path):
+    """Draws what the class token attends to, and what pixels inside one patch do.
+
+    A row for each picture: the picture; the attention of the class token in the last
+    block over it; the same without it; and, for the most attended patch, the patch and
+    how much each of its pixels is attended by the others in the last inner transformer.
+
+    Args:
+        model: a TNT with an inner transformer in at least one block.
+        images: uint8 array ``(batch, height, width, channels)``.
+        titles: a title for each picture.
+        path: the PNG file to write.
+
+    Raises:
+        ValueError: if ``model`` has no TNT blocks, or none with an inner transformer.
+
+    Example:
+        >>> import keras_tnt, numpy
+        >>> from keras_tnt.visualization.plot_results import draw_attention
+        >>> model = keras_tnt.TNT(48, 12, depth=2, outer_num_heads=3, classes=7,
+        ...                       input_shape=(32, 64, 3))
+        >>> images = numpy.zeros((1, 32, 64, 3), "uint8")
+        >>> draw_attention(model, images, ["night"], "attention.png")
+    """
+    maps = attention_maps(model, images)
+    if not maps.inner:
+        raise ValueError(
+            f"Model {model.name!r} has no inner transformer, so there is no attention "
+            "inside its patches to draw; keras_tnt.attention_maps gives the outer one."
+        )
+    grid = maps.grids[1]
+    class_maps = block_map(maps, max(maps.outer))
+    inner = maps.inner[max(maps.inner)].mean(axis=2)  # mean of the heads
+    received = on_pixel_grid(inner.mean(axis=2))  # mean of the queries
+    height, width = images.shape[1] // grid[0], images.shape[2] // grid[1]
+
+    figure, axes = new_figure(len(images), 5, (2, 2.1), each=True)
+    columns = ("picture", "class token", "by patch", "top patch", "inside it")
+    for axis, name in zip(axes[0], columns, strict=True):
+        axis.annotate(name, (0.5, 1.25), xycoords="axes fraction", ha="center")
+    for row, image, title, weights, pixels in zip(
+        axes, images, titles, class_maps, received, strict=True
+    ):
+        best = int(weights.argmax())
+        top, left = best // grid[1] * height, best % grid[1] * width
+        show_image(row[0], image)
+        row[0].set_title(title, fontsize=8)
+        show_image(row[1], image)
+        overlay = np.kron(weights, np.ones((height, width)))
+        row[1].imshow(overlay, cmap="inferno", alpha=0.6, vmin=0, vmax=1)
+        row[2].imshow(weights, cmap="inferno", vmin=0, vmax=1)
+        show_image(row[3], image[top : top + height, left : left + width])
+        row[4].imshow(pixels[best], cmap="inferno")
+    without_ticks(axes)
+    save_figure(figure, path)
+
+
+def draw_augmented(images, labels, class_names, path):
+    """Draws a batch that a model trains on, with the shares of its classes.
+
+    Args:
+        images: array ``(batch, height, width, channels)``, 0-255.
+        labels: array ``(batch, classes)``, shares that sum to 1.
+        class_names: the classes' names.
+        path: the PNG file to write.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.visualization.plot_results import draw_augmented
+        >>> images = numpy.zeros((2, 28, 28, 1))
+        >>> labels = numpy.array([[0.3, 0.7], [1.0, 0.0]])
+        >>> draw_augmented(images, labels, ["night", "day"], "augmented.png")
+    """
+    columns = 6
+    figure, axes = new_figure(
+        -(-len(images) // columns), columns, (1.9, 2.15), each=True
+    )
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, image, shares in zip(axes.flat, images, labels, strict=False):
+        show_image(axis, image)
+        most = np.argsort(-shares, kind="stable")[:2]  # a mixed picture has two
+        lines = [f"{class_names[c]} {shares[c]:.0%}" for c in most if shares[c] > 0]
+        axis.set_title("\n".join(lines), fontsize=8)
+    save_figure(figure, path)
+
+
+def draw_confusion(confusion, class_names, path):
+    """Draws a confusion matrix: true classes as rows, shares of a row as shades.
+
+    Args:
+        confusion: array ``(classes, classes)`` of counts, by true and predicted class.
+        class_names: the classes' names; left out if they are more than 40.
+        path: the PNG file to write.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.visualization.plot_results import draw_confusion
+        >>> draw_confusion(numpy.array([[3, 1], [0, 4]]), ["cat", "dog"], "matrix.png")
+    """
+    classes = len(class_names)
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    side = min(max(4, classes * 0.45), 12) + 1.5
+    figure, axes = new_figure(1, 1, (side, side))
+    axis = axes[0][0]
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axis.set(xlabel="predicted", ylabel="true")
+    if classes <= 40:
+        axis.set_xticks(range(classes), class_names, rotation=90)
+        axis.set_yticks(range(classes), class_names)
+    if classes <= 20:
+        for (row, column), count in np.ndenumerate(confusion):
+            if count:
+                color = "white" if shares[row, column] > 0.5 else "black"
+                style = {"ha": "center", "va": "center", "fontsize": 8, "color": color}
+                axis.text(column, row, int(count), **style)
+    save_figure(figure, path)
+
+
+def _frame(axis, color):
+    axis.set_axis_on()
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set(color=color, linewidth=2)

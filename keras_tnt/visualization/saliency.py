@@ -1,0 +1,185 @@
+"""What an answer hangs on: gradients of a class, by patch and by image pixel."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_tnt.structure import blocks, call_again, find_tnt, patch_grid, stages
+
+
+def grad_cam(model, images, classes=None):
+    """Computes which patches speak for a class (after Grad-CAM, arXiv 1610.02391).
+
+    ``relu(Σ_c g_c · a_c)`` over the channels ``c`` of each patch, where ``a`` is the
+    last map of patches that the whole answer is made from - what enters the last block
+    of a TNT, what the last stage of a PyramidTNT gives - and ``g`` the gradient of the
+    class's score by it. The gradient is each patch's own, not the mean of all patches
+    (as in HiResCAM, arXiv 2011.08891): a class token does not treat patches alike, and
+    a patch that the answer does not hang on gets zero.
+
+    Args:
+        model: a TNT or PyramidTNT, a model grown from one, or one with it as a layer,
+            at any depth; its only output is ``(batch, classes)``.
+        images: a batch as ``model`` takes it, ``(batch, height, width, channels)``.
+        classes: class of each image, or one for all; by default the predicted ones.
+
+    Returns:
+        A float32 array ``(batch, rows, columns)``, scaled so that the highest is 1; all
+        zero if nothing speaks for the class. `keras_tnt.visualization.resize_maps` brings it
+        to the image's size.
+
+    Raises:
+        ValueError: if ``model`` has no TNT, is not functional, or there is no such
+            class.
+
+    Example:
+        >>> import keras_tnt, numpy
+        >>> from keras_tnt.visualization import grad_cam
+        >>> model = keras_tnt.TNT(48, 12, depth=2, outer_num_heads=3, classes=7,
+        ...                       input_shape=(32, 64, 3))
+        >>> grad_cam(model, numpy.zeros((2, 32, 64, 3)), classes=3).shape
+        (2, 2, 4)
+    """
+    tnt = find_tnt(model)
+    watch = _Watch(dtype="float32")
+
+    def before(block, *inputs, **options):
+        return block(*inputs[:-1], watch(inputs[-1]), **options)
+
+    def after(stage, *inputs, **options):
+        pixels, patches = stage(*inputs, **options)
+        return pixels, watch(patches)
+
+    if stages(tnt):
+        scores = _scores_model(model, {stages(tnt)[-1]: after})
+    else:
+        scores = _scores_model(model, {blocks(tnt)[-1]: before})
+    with tf.GradientTape() as watch.tape:
+        score = _of_classes(scores(images, training=False), classes)
+    gradient = watch.tape.gradient(score, watch.tokens)
+    weights = np.maximum(tf.reduce_sum(gradient * watch.tokens, axis=-1), 0)
+    if not stages(tnt):  # tokens, the class token first
+        weights = weights[:, 1:].reshape(-1, *patch_grid(tnt))
+    highest = weights.max(axis=(1, 2), keepdims=True)
+    return weights / np.where(highest > 0, highest, 1)
+
+
+def integrated_gradients(model, images, classes=None, baseline=0.0, steps=32):
+    """Shares a class's score out among the image's pixels (arXiv 1703.01365).
+
+    ``(x - b) · ∫ ∂score(b + t (x - b)) / ∂x dt`` for ``t`` from 0 to 1: what an image
+    ``x`` has more of the score than a baseline ``b``, which is the sum of all shares.
+
+    Args:
+        model: any functional classifier of images; its only output is
+            ``(batch, classes)``.
+        images: a batch as ``model`` takes it, ``(batch, height, width, channels)``.
+        classes: class of each image, or one for all; by default the predicted ones.
+        baseline: a value, or an image, that shows nothing; black by default.
+        steps: points of the Gauss-Legendre rule that the integral is taken by. If the
+            shares do not sum up to the difference well enough, take more.
+
+    Returns:
+        A float32 array of the images' shape. The scores are logits where ``model`` ends
+        in softmax or sigmoid.
+
+    Raises:
+        ValueError: if ``model`` is not functional, or there is no such class.
+
+    Example:
+        >>> import keras_tnt, numpy
+        >>> from keras_tnt.visualization import integrated_gradients
+        >>> model = keras_tnt.TNT(48, 12, depth=2, outer_num_heads=3, classes=7,
+        ...                       input_shape=(32, 64, 3))
+        >>> images = numpy.full((2, 32, 64, 3), 127)
+        >>> integrated_gradients(model, images, classes=3, steps=4).shape
+        (2, 32, 64, 3)
+    """
+    scores = _scores_model(model, {})
+    images = tf.cast(images, tf.float32)
+    if classes is None:
+        classes = np.argmax(scores(images, training=False), axis=-1)
+    points, weights = np.polynomial.legendre.leggauss(steps)  # on -1 to 1
+    total = tf.zeros_like(images)
+    for point, weight in zip((points + 1) / 2, weights / 2, strict=True):
+        between = baseline + point * (images - baseline)
+        with tf.GradientTape() as tape:
+            tape.watch(between)
+            score = _of_classes(scores(between, training=False), classes)
+        total += weight * tape.gradient(score, between)
+    return ((images - baseline) * total).numpy()
+
+
+class _Watch(keras.layers.Layer):
+    """Hands tokens on, and keeps them for a gradient by them."""
+
+    tape = None  # while the graph is built
+    tokens = None
+
+    def call(self, tokens):
+        if self.tape is not None:
+            self.tape.watch(tokens)
+            self.tokens = tokens
+        return tokens
+
+    def compute_output_shape(self, shape):
+        return shape
+
+
+def _scores_model(model, changed):
+    """The model, ending in logits, with the calls of some layers changed.
+
+    Args:
+        model: a functional model.
+        changed: dict from layers, at any depth, to functions that are called with the
+            layer and its arguments in its place.
+    """
+    if not getattr(model, "inputs", None):
+        raise ValueError(
+            f"Model {model.name!r} is not functional (or not built), so that its "
+            "layers cannot be followed. Give a functional or sequential model."
+        )
+    last = model
+    while isinstance(last, keras.Model):
+        last = last.layers[-1]
+    return _rebuild(model, {last: _without_activation, **changed})
+
+
+def _rebuild(model, changed):
+    """A model of the same layers, nested ones too, some of them called otherwise."""
+
+    def call(layer, *inputs, **options):
+        if isinstance(layer, keras.Model):
+            return _rebuild(layer, changed)(*inputs, **options)
+        if layer in changed:
+            return changed[layer](layer, *inputs, **options)
+        return layer(*inputs, **options)
+
+    return call_again(model, call)
+
+
+def _without_activation(layer, inputs, **options):
+    """Logits: behind softmax and sigmoid, sure answers have hardly any gradient."""
+    squashing = (keras.activations.softmax, keras.activations.sigmoid)
+    if isinstance(layer, keras.layers.Softmax):
+        return inputs
+    if getattr(layer, "activation", None) not in squashing:
+        return layer(inputs, **options)
+    if isinstance(layer, keras.layers.Activation):
+        return inputs
+    linear = layer.from_config({**layer.get_config(), "activation": "linear"})
+    outputs = linear(inputs, **options)
+    linear.set_weights(layer.get_weights())
+    return outputs
+
+
+def _of_classes(scores, classes):
+    """The score of each image's class."""
+    if classes is None:
+        classes = np.argmax(scores, axis=-1)
+    classes = np.broadcast_to(classes, len(scores))
+    if not ((classes >= 0) & (classes < scores.shape[-1])).all():
+        raise ValueError(
+            f"Expected classes from 0 to {scores.shape[-1] - 1}, got {classes.tolist()}"
+        )
+    return tf.gather(scores, classes, batch_dims=1)

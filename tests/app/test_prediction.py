@@ -1,0 +1,104 @@
+"""What the page shows of a picture: the classes of `predict`, and where TNT looks."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_tnt
+from keras_tnt.app import answer, draw_overlay, has_attention
+from keras_tnt.cli import main
+from keras_tnt.export import export_model
+from keras_tnt.images import load_image
+from keras_tnt.inference.classifier import Classifier, load_classifier, prepare
+from keras_tnt.visualization import class_token_map
+from tests.helpers.app_runs import NAMES, PHOTO, make_run
+from tests.helpers.small import pixels, small, small_pyramid
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_equal_to_the_command_predict(channels, tmp_path, capsys):
+    run = make_run(tmp_path / "run", channels)
+    assert main(["predict", str(PHOTO), "--model", str(run), "--json"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    expected = [(c["class"], c["score"]) for c in json.loads(line)["classes"]]
+    found = answer(load_classifier(run), load_image(PHOTO)).classes
+    assert [name for name, _ in found] == [name for name, _ in expected]
+    np.testing.assert_allclose(
+        [score for _, score in found], [score for _, score in expected], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("inner_blocks", [None, (2,), ()])
+def test_maps_are_those_of_the_class_token(inner_blocks):
+    model = small(depth=3, inner_blocks=inner_blocks)
+    classifier = Classifier(model, NAMES, 0.9)
+    image = load_image(PHOTO)
+    outer = keras_tnt.attention_maps(model, prepare(classifier, image)[None]).outer
+    maps = answer(classifier, image).maps
+    assert [each.shape for each in maps] == [(2, 3)] * 3
+    for block in (1, 2, 3):
+        expected = class_token_map(outer[block], (2, 3))[0]
+        np.testing.assert_allclose(maps[block - 1], expected, atol=1e-6)
+    assert np.abs(maps[0] - maps[2]).max() > 0.01
+
+
+def test_pyramids_and_models_inside_others_have_maps():
+    pyramid = small_pyramid()
+    maps = answer(Classifier(pyramid, NAMES, 0.9), load_image(PHOTO)).maps
+    assert len(maps) == len(keras_tnt.attention_maps(pyramid, pixels(pyramid)).outer)
+    assert len({each.shape for each in maps}) > 1  # a grid for each stage
+
+    backbone = small(include_top=False, pooling="token", name="backbone")
+    outer = keras.Sequential([backbone, keras.layers.Dense(7)])
+    maps = answer(Classifier(outer, NAMES, 0.9), load_image(PHOTO)).maps
+    assert [each.shape for each in maps] == [(2, 3)] * 2
+
+
+@pytest.mark.parametrize(("channels", "size"), [(1, (32, 48)), (3, (512, 256))])
+def test_the_picture_is_what_the_model_sees(channels, size):
+    model = keras.Sequential(
+        [
+            keras.Input((*size, channels)),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(7),
+        ]
+    )
+    classifier = Classifier(model, NAMES, crop_fraction=0.5)
+    image = load_image(PHOTO)
+    seen = prepare(classifier, image)
+    picture = answer(classifier, image).picture
+    factor = max(1, 448 // max(size))
+    assert picture.dtype == "uint8"
+    assert picture.shape == (size[0] * factor, size[1] * factor, 3)
+    smaller = tf.image.resize(picture, size, method="area")
+    assert np.abs(smaller - seen).mean() < 4
+    if channels == 1:
+        assert np.ptp(picture, axis=-1).max() == 0
+
+
+def test_models_without_attention_give_classes_only(tmp_path):
+    model = small()
+    names = [f"class {i}" for i in range(7)]
+    exported = tmp_path / "exported"
+    export_model(model, exported, "savedmodel", labels=names)
+    classifier = load_classifier(exported)
+    assert has_attention(model)
+    assert not has_attention(classifier.model)
+    found = answer(classifier, load_image(PHOTO))
+    assert found.maps is None
+    expected = answer(Classifier(model, names, 0.9), load_image(PHOTO)).classes
+    assert [name for name, _ in found.classes] == [name for name, _ in expected]
+
+
+def test_overlay_colors_patch_by_patch(rng):
+    picture = rng.integers(0, 256, (40, 60, 3), "uint8")
+    overlay = draw_overlay(picture, np.array([[0, 0.5, 1], [1, 0, 0.25]]))
+    colors = {0: (0, 0, 4), 0.25: (87, 16, 110), 0.5: (188, 55, 84), 1: (252, 255, 164)}
+    patches = {(0, 0): 0, (0, 1): 0.5, (0, 2): 1, (1, 0): 1, (1, 1): 0, (1, 2): 0.25}
+    for (row, column), weight in patches.items():
+        patch = np.s_[row * 20 : row * 20 + 20, column * 20 : column * 20 + 20]
+        expected = 0.4 * picture[patch] + 0.6 * np.array(colors[weight])
+        np.testing.assert_allclose(overlay[patch], expected, atol=0.51)

@@ -1,0 +1,55 @@
+"""`keras-tnt data --show` and the sheet that it draws."""
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_tnt.cli import main
+from keras_tnt.visualization.plot_results import draw_augmented
+from tests.helpers.datasets import write_folder
+
+
+def read(path):
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        return np.asarray(image.convert("RGB"))
+
+
+@pytest.mark.parametrize("number", [1, 6, 7])
+def test_a_sheet_shows_all_pictures(number, tmp_path):
+    images = np.broadcast_to(np.float32([10, 200, 30]), (number, 20, 20, 3))
+    labels = np.eye(3)[[0] * number] * 0.6 + np.eye(3)[[2] * number] * 0.4
+    path = tmp_path / "augmented.png"
+    draw_augmented(images, labels, ["ant", "bee", "cat"], path)
+    green = (read(path) == (10, 200, 30)).all(axis=-1).sum()
+    assert green > number * 5000
+    assert os.listdir(tmp_path) == ["augmented.png"]
+
+
+def test_the_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_folder(tmp_path / "photos", {"ant": 5, "bee": 4})
+    command = ["data", "--show", "--data", "photos", "--image-size", "32"]
+    command += ["--augmentation", "flip"]
+    assert main(command) == 0
+    assert capsys.readouterr().out == "augmented.png: 8 of 9 pictures, photos\n"
+    first = read("augmented.png")
+    assert main([*command, "--step", "1", "--out", "other.png"]) == 0
+    assert np.any(read("other.png") != first)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--split", "val"], "Unknown split 'val'"),
+        (["--data", "fashion_mnist_miny"], "Did you mean fashion_mnist_mini"),
+        (["--data", "./nothing"], "There is no folder './nothing'"),
+    ],
+)
+def test_mistakes_are_explained(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "--show", *arguments]) == 1
+    assert message in capsys.readouterr().err
+    assert os.listdir(tmp_path) == []

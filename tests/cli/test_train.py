@@ -1,0 +1,87 @@
+"""`keras-tnt train`: every field is an option, the run is repeated from its recipe."""
+
+import dataclasses
+import json
+
+import pytest
+
+from keras_tnt.cli import main
+from keras_tnt.data import Augmentation
+from keras_tnt.training import Recipe, RunFolder
+from tests.helpers.toy import OPTIONS
+
+TOY = [
+    "train",
+    "--recipe=fashion_mnist_demo",
+    f"--model-options={json.dumps(OPTIONS | {'depth': 1})}",
+    "--train-split=train[:1%]",
+    "--validation-split=test[:2%]",
+    "--epochs=1",
+    "--warmup-epochs=0",
+    "--batch-size=32",
+    "--no-deterministic",
+    "--mixup=0.2",
+    "--crop-scale=[0.5, 1]",
+]
+
+
+def test_a_run_and_its_repetition(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(TOY) == 0
+    run = RunFolder("runs/fashion_mnist_demo")
+    output = capsys.readouterr().out
+    assert "Epoch 1: accuracy 0." in output
+    for path, what in run.contents():
+        assert str(path) in output
+        assert what in output
+    recipe, _ = run.read_recipe()
+    assert (recipe.batch_size, recipe.model_options["depth"]) == (32, 1)
+    assert recipe.augmentation == Augmentation(
+        flip=0.5, mixup=0.2, crop_scale=(0.5, 1.0)
+    )
+
+    assert main(["train", "--recipe", str(run.recipe)]) == 0
+    repeated = RunFolder("runs/fashion_mnist_demo-repeat")
+    assert repeated.read_recipe()[0] == recipe
+    assert repeated.model.exists()
+
+
+def test_every_field_is_an_option(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    text = capsys.readouterr().out
+    for record in (Recipe, Augmentation):
+        for field in dataclasses.fields(record):
+            if field.name != "augmentation":
+                assert f"--{field.name.replace('_', '-')}" in text, field.name
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--recipe=imagenet"], "There is no recipe 'imagenet': expected imagenet_300"),
+        (["--epochs=many"], "epochs must be int, got 'many'"),
+        (["--flip=2"], "flip must be a probability, 0 to 1, got 2"),
+        (["--strategy=both"], "There is no strategy 'both': expected one of auto"),
+    ],
+)
+def test_what_is_wrong_is_said(change, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([*TOY, *change]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unknown_option_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        main([*TOY, "--epoch-count=3"])
+    assert "unrecognized arguments: --epoch-count=3" in capsys.readouterr().err
+
+
+def test_a_recipe_file_with_a_wrong_field(tmp_path, capsys):
+    path = tmp_path / "recipe.json"
+    path.write_text('{"recipe": {"epoch": 3}, "class_names": []}')
+    assert main(["train", "--recipe", str(path)]) == 1
+    assert "'epoch' is no field of Recipe. Did you mean 'epochs'?" in (
+        capsys.readouterr().err
+    )

@@ -1,0 +1,270 @@
+"""Opening data sets: the embedded one, folders, and what tfds has prepared."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_tnt.data import fashion_mnist_mini, image_dataset, open_images
+from keras_tnt.data.bundled import FOLDER, import_tfds
+from keras_tnt.data.records import record_places
+from keras_tnt.images import decode_image
+from tests.helpers.datasets import encoded, photo, write_folder
+
+tfds = import_tfds()
+
+
+class KerasTntShapes(tfds.core.GeneratorBasedBuilder):
+    """Pictures in several files, with other features beside label and picture."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    # From a module of a package tfds would look for files beside it.
+    __module__ = "shapes"
+
+    def _info(self):
+        features = {
+            "mask": tfds.features.Image(shape=(None, None, 1)),
+            "kind": tfds.features.ClassLabel(num_classes=3),
+            "picture": tfds.features.Image(shape=(None, None, 3)),
+            "name": tfds.features.Text(),
+            "bird": tfds.features.ClassLabel(names=["auk", "emu"]),
+        }
+        return tfds.core.DatasetInfo(
+            builder=self,
+            features=tfds.features.FeaturesDict(features),
+            supervised_keys=("picture", "bird"),
+        )
+
+    def _split_generators(self, dl_manager):
+        return {
+            "train": self._generate_examples(30),
+            "test": self._generate_examples(7),
+        }
+
+    def _generate_examples(self, number):
+        for index in range(number):
+            yield (
+                index,
+                {
+                    "mask": np.zeros((2, 2, 1), "uint8"),
+                    "kind": index % 3,
+                    "picture": np.roll(photo(20, 30), index, axis=1),
+                    "name": str(index),
+                    "bird": index % 2,
+                },
+            )
+
+
+def prepare(data_dir, **options):
+    builder = KerasTntShapes(data_dir=data_dir, **options)
+    config = tfds.download.DownloadConfig(
+        try_download_gcs=False, num_shards=3, register_checksums=False
+    )
+    builder.download_and_prepare(download_config=config)
+    return builder
+
+
+@pytest.fixture(scope="module", params=["tfrecord", "array_record"])
+def prepared(request, tmp_path_factory):
+    return prepare(tmp_path_factory.mktemp("tfds"), file_format=request.param)
+
+
+def read_by_tfds(builder, split):
+    """Pictures and labels, file after file."""
+    if builder.info.file_format == tfds.core.FileFormat.ARRAY_RECORD:
+        elements = builder.as_data_source(split)
+    else:
+        config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
+        elements = builder.as_dataset(split, read_config=config).as_numpy_iterator()
+    return [(element["picture"], element["bird"]) for element in elements]
+
+
+def contents_of(source, order=None):
+    order = range(len(source)) if order is None else order
+    pairs = [source.fetch(tf.constant(index, tf.int64)) for index in order]
+    return [(contents.numpy(), int(label)) for contents, label in pairs]
+
+
+def assert_reads(source, expected):
+    """The source has the same pictures and labels, in the same order."""
+    expected = list(expected)
+    assert len(source) == len(expected)
+    for (contents, label), (image, other) in zip(
+        contents_of(source), expected, strict=True
+    ):
+        assert label == other
+        decoded = decode_image(contents).numpy()
+        np.testing.assert_array_equal(decoded[..., : image.shape[-1]], image)
+
+
+@pytest.mark.parametrize("split", ["test[:5%]", "train[11990:]", "test[-3:]+train[:2]"])
+def test_the_embedded_set_is_read_as_tfds_reads_it(split):
+    source = open_images("fashion_mnist_mini", split)
+    assert_reads(source, fashion_mnist_mini(split).as_numpy_iterator())
+    assert source.name == f"fashion_mnist_mini/1.0.0 {split}"
+    name = source.describe(tf.constant(1, tf.int64)).numpy().decode()
+    assert name == f"record 1 of fashion_mnist_mini/1.0.0, split {split}"
+
+
+@pytest.mark.parametrize("split", ["train", "test", "train[40%:80%]", "train[-1:]"])
+def test_prepared_sets_are_read_as_tfds_reads_them(prepared, split):
+    source = open_images(str(prepared.data_dir), split)
+    assert source.class_names == ("auk", "emu")
+    assert_reads(source, read_by_tfds(prepared, split))
+    order = [len(source) - 1, 0, len(source) // 2]
+    everything = contents_of(source)
+    assert contents_of(source, order) == [everything[index] for index in order]
+    assert contents_of(source.in_memory()) == everything
+
+
+def test_prepared_sets_by_name(prepared):
+    for name in ("keras_tnt_shapes", "keras_tnt_shapes:1.0.0"):
+        data_dir = Path(prepared.data_dir).parents[1]
+        dataset = image_dataset(
+            name, "test", batch_size=4, image_size=16, data_dir=data_dir
+        )
+        assert sum(float(tf.reduce_sum(weights)) for _, _, weights in dataset) == 7
+
+
+def test_what_is_not_there_is_prepared(tmp_path):
+    """Here without a download: the builder makes its pictures itself."""
+    source = open_images("keras_tnt_shapes", "test", data_dir=tmp_path)
+    assert len(source) == 7
+    assert (tmp_path / "keras_tnt_shapes" / "1.0.0" / "dataset_info.json").exists()
+
+
+def test_what_cannot_be_prepared_is_explained(tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise OSError("no way to the server")
+
+    monkeypatch.setattr(KerasTntShapes, "_split_generators", fail)
+    with pytest.raises(
+        FileNotFoundError, match=r"not prepared in .*no way to the server"
+    ):
+        open_images("keras_tnt_shapes", "test", data_dir=tmp_path)
+
+
+def test_places_of_records():
+    path = next(str(path) for path in FOLDER.glob("*test*"))
+    places = record_places(path)
+    assert len(places) == 2000
+    assert places[0] == 0
+    sizes = [len(record.numpy()) + 16 for record in tf.data.TFRecordDataset(path)]
+    np.testing.assert_array_equal(np.diff(places), sizes[:-1])
+
+
+@pytest.mark.parametrize("cut", [1, 100])
+def test_damaged_record_files(cut, tmp_path):
+    copy = shutil.copytree(FOLDER, tmp_path / "1.0.0")
+    file = next(copy.glob("*test*"))
+    data = file.read_bytes()
+    file.write_bytes(data[:-cut])
+    with pytest.raises(ValueError, match="ends inside a record: it is damaged"):
+        open_images(copy, "test")
+    file.write_bytes(data[: record_places(shutil.copy(next(FOLDER.glob("*test*")),
+                                                      tmp_path))[-1]])  # fmt: skip
+    with pytest.raises(ValueError, match="has 1999 records where 2000 were written"):
+        open_images(copy, "test")
+
+
+@pytest.mark.parametrize(
+    ("data", "split", "error", "message"),
+    [
+        ("fashion_mnist_mini", None, ValueError, r"splits \['test', 'train'\]"),
+        ("fashion_mnist_mini", "val", ValueError, "Unknown split 'val'.*'train'"),
+        ("fashion_mnist_mini", "test[:0%]", ValueError, "which is none or empty"),
+        ("fashion_mnist_miny", "test", ValueError, "Did you mean fashion_mnist_mini"),
+        ("cifar10:9.9.9", "test", ValueError, "tfds cannot open 'cifar10:9.9.9'"),
+        ("./photos", None, FileNotFoundError, "There is no folder './photos'"),
+    ],
+)
+def test_mistakes(data, split, error, message, tmp_path):
+    with pytest.raises(error, match=message):
+        open_images(data, split, data_dir=tmp_path)
+
+
+def test_a_folder(tmp_path):
+    folder = write_folder(tmp_path / "photos", {"bee": 2, "ant": 3})
+    odd = folder / "ant"
+    (odd / "notes.txt").write_text("no picture")
+    (odd / ".hidden.jpeg").write_bytes(b"")
+    (odd / "deeper").mkdir()
+    (odd / "deeper" / "UPPER.JPG").write_bytes((odd / "000.jpeg").read_bytes())
+    (odd / "gray.png").write_bytes(encoded(photo(9, 9), "gray PNG"))
+    (folder / ".cache").mkdir()
+    (folder / "readme.md").write_text("no class")
+    for data in (folder, str(folder) + "/"):
+        source = open_images(data)
+        assert source.class_names == ("ant", "bee")
+        assert len(source) == 7
+        assert [label for _, label in contents_of(source)] == [0] * 5 + [1] * 2
+    names = [source.describe(index).numpy().decode() for index in range(7)]
+    assert names == sorted(names)
+    paths = {str(path.relative_to(folder)) for path in map(Path, names)}
+    assert {"ant/deeper/UPPER.JPG", "ant/gray.png", "bee/001.jpeg"} < paths
+    assert contents_of(source)[6][0] == (folder / "bee" / "001.jpeg").read_bytes()
+
+
+def test_a_folder_with_splits(tmp_path):
+    folder = tmp_path / "photos"
+    write_folder(folder / "train", {"ant": 2, "bee": 3})
+    write_folder(folder / "val", {"bee": 2})  # not all classes need be there
+    assert len(open_images(folder, "train")) == 5
+    for split in ("val", "validation"):
+        source = open_images(folder, split)
+        assert source.class_names == ("ant", "bee")
+        assert [label for _, label in contents_of(source)] == [1, 1]
+    for split in (None, "test", "train[:10%]"):
+        with pytest.raises(ValueError, match=r"splits \['train', 'validation'\]"):
+            open_images(folder, split)
+    write_folder(folder / "test", {"cat": 1})
+    with pytest.raises(ValueError, match=r"does not have: \['cat'\]"):
+        open_images(folder, "test")
+
+
+def test_a_class_called_train(tmp_path):
+    folder = write_folder(tmp_path / "vehicles", {"bus": 1, "train": 1})
+    assert open_images(folder).class_names == ("bus", "train")
+    with pytest.raises(ValueError, match="has no splits but holds class folders"):
+        open_images(folder, "train")
+
+
+def test_folders_without_pictures(tmp_path):
+    with pytest.raises(ValueError, match=r"Expected in .* a folder for each class"):
+        open_images(tmp_path)
+    folder = write_folder(tmp_path / "photos", {"ant": 1})
+    (folder / "bee").mkdir()
+    with pytest.raises(ValueError, match=r"Class folders without: \['bee'\]"):
+        open_images(folder)
+
+
+def test_sets_that_are_not_of_pictures_with_labels(tmp_path, monkeypatch):
+    def info(features):
+        def build(self):
+            features_dict = tfds.features.FeaturesDict(features)
+            return tfds.core.DatasetInfo(builder=self, features=features_dict)
+
+        return build
+
+    text = {
+        "text": tfds.features.Text(),
+        "bird": tfds.features.ClassLabel(num_classes=2),
+    }
+    deep = {
+        "picture": tfds.features.Image(shape=(4, 4, 1), dtype=np.uint16),
+        "bird": tfds.features.ClassLabel(num_classes=2),
+    }
+    rows = {"text": "a", "picture": np.zeros((4, 4, 1), "uint16"), "bird": 1}
+    for features, message in ((text, "not a set of pictures"), (deep, "but uint16")):
+        monkeypatch.setattr(KerasTntShapes, "_info", info(features))
+        row = {key: rows[key] for key in features}
+        monkeypatch.setattr(
+            KerasTntShapes,
+            "_generate_examples",
+            lambda self, number, row=row: [(n, row) for n in range(3)],
+        )
+        folder = tmp_path / message
+        with pytest.raises(ValueError, match=message):
+            open_images(str(prepare(folder).data_dir), "test")

@@ -1,0 +1,375 @@
+"""Batches: what is in them, and that restarts and workers change nothing."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_tnt.data import (
+    FLIP_AUGMENTATION,
+    IMAGENET_AUGMENTATION,
+    Augmentation,
+    ImageSource,
+    image_dataset,
+    open_images,
+)
+from keras_tnt.data.source import lookup
+from tests.helpers.checks import two_replicas
+from tests.helpers.datasets import encoded, write_folder
+from tests.helpers.small import small
+
+SIZE = {"image_size": (16, 20), "channels": 3}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """26 pictures of three classes."""
+    return write_folder(
+        tmp_path_factory.mktemp("data") / "photos", {"ant": 12, "bee": 9, "cat": 5}
+    )
+
+
+def arrays(dataset):
+    return [tuple(map(np.asarray, element)) for element in dataset]
+
+
+def assert_same(found, expected):
+    assert len(found) == len(expected)
+    for values, others in zip(found, expected, strict=True):
+        for value, other in zip(values, others, strict=True):
+            np.testing.assert_array_equal(value, other)
+
+
+def numbered(size, classes=5, label=None):
+    """A source whose pictures are of one gray value, their number, in one class each.
+
+    With mirroring only, images tell which picture is where.
+    """
+    contents = [encoded(np.full((6, 6, 1), n, "uint8"), "PNG") for n in range(size)]
+    labels = [n % classes for n in range(size)]
+    if label is not None:
+        labels[-1] = label
+    names = tuple("abcdefgh"[:classes])
+    describe = lambda index: tf.strings.join(["number ", tf.strings.as_string(index)])  # noqa: E731
+    return ImageSource("numbers", names, size, lookup(contents, labels), describe)
+
+
+def numbers_of(source, batch_size, **arguments):
+    """The numbers of the pictures of every batch, an array (steps, batch_size)."""
+    dataset = image_dataset(
+        source, batch_size=batch_size, image_size=6, channels=1, crop_fraction=1.0,
+        **arguments,
+    )  # fmt: skip
+    images = np.stack([element[0] for element in arrays(dataset)])
+    assert (images == images[:, :, :1, :1]).all()
+    return images[:, :, 0, 0, 0].astype(int)
+
+
+@pytest.mark.parametrize(
+    "augmentation", [None, FLIP_AUGMENTATION, IMAGENET_AUGMENTATION]
+)
+def test_elements_are_declared_and_static(folder, augmentation):
+    dataset = image_dataset(
+        folder, batch_size=12, augmentation=augmentation, replicas=2, epochs=2, **SIZE
+    )
+    spec = [tf.TensorSpec((6, 16, 20, 3)), tf.TensorSpec((6, 3))]
+    spec += [tf.TensorSpec((6,))] if augmentation is None else []
+    assert dataset.element_spec == tuple(spec)
+    steps = 3 if augmentation is None else 2  # 26 pictures
+    found = arrays(dataset)
+    assert len(dataset) == len(found) == 2 * 2 * steps
+    for images, labels, *_ in found:
+        assert images.min() >= 0
+        assert images.max() <= 255
+        np.testing.assert_allclose(labels.sum(axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_an_epoch_shows_every_picture_once(epochs):
+    order = numbers_of(numbered(24), 6, augmentation=FLIP_AUGMENTATION, epochs=epochs)
+    passes = order.reshape(epochs, 24)
+    for numbers in passes:
+        np.testing.assert_array_equal(np.sort(numbers), np.arange(24))
+    assert len({numbers.tobytes() for numbers in passes}) == epochs
+
+
+def test_what_fills_no_batch_is_left_for_another_epoch():
+    order = numbers_of(numbered(23), 5, augmentation=FLIP_AUGMENTATION, epochs=4)
+    assert order.shape == (16, 5)
+    for numbers in order.reshape(4, 20):
+        assert len(set(numbers)) == 20
+    assert len(set(order.flat)) == 23
+
+
+def test_repeated_augmentation_is_as_long_an_epoch_of_a_third():
+    augmentation = Augmentation(repeats=3, flip=0.5)
+    order = numbers_of(numbered(48), 8, augmentation=augmentation, epochs=2)
+    assert order.shape == (12, 8)
+    chosen = []
+    for numbers in order.reshape(2, 48):
+        values, counts = np.unique(numbers, return_counts=True)
+        assert (counts == 3).all()
+        assert len(values) == 16
+        chosen.append(values)
+    assert not np.array_equal(*chosen)
+
+
+def test_labels_belong_to_their_pictures():
+    source = numbered(20)
+    dataset = image_dataset(
+        source, batch_size=5, image_size=6, channels=1, crop_fraction=1.0,
+        augmentation=FLIP_AUGMENTATION, label_smoothing=0.1,
+    )  # fmt: skip
+    for images, labels in arrays(dataset):
+        expected = np.full((5, 5), 0.02)
+        expected[np.arange(5), images[:, 0, 0, 0].astype(int) % 5] = 0.92
+        np.testing.assert_allclose(labels, expected, atol=1e-6)
+
+
+def test_copies_of_a_picture_are_augmented_anew(folder):
+    augmentation = dataclasses.replace(IMAGENET_AUGMENTATION, mixup=0.0, cutmix=0.0)
+    dataset = image_dataset(folder, batch_size=24, augmentation=augmentation, **SIZE)
+    ((images, _),) = arrays(dataset)
+    assert len({image.tobytes() for image in images}) == 24
+
+
+LIGHT = dataclasses.replace(IMAGENET_AUGMENTATION, rand_augment=0)
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "splits"),
+    [
+        (IMAGENET_AUGMENTATION, [(2, 2)]),
+        (LIGHT, [(1, 4), (4, 1)]),
+        (None, [(1, 2), (2, 2)]),
+    ],
+)
+def test_restarts_workers_and_replicas_change_nothing(folder, augmentation, splits):
+    """Bit for bit, as everything is a function of the seed and the step."""
+
+    def build(**arguments):
+        dataset = image_dataset(
+            folder, batch_size=8, augmentation=augmentation, epochs=2, seed=5,
+            label_smoothing=0.1, **SIZE, **arguments,
+        )  # fmt: skip
+        return arrays(dataset)
+
+    whole = build()
+    steps = 2 * (3 if augmentation else 4)
+    assert len(whole) == steps
+    found = build(first_step=steps - 2, parallel_calls=1, prefetch=1, cache=True)
+    assert_same(found, whole[-2:])
+    for workers, replicas in splits:
+        parts = [
+            build(worker=worker, workers=workers, replicas=replicas, first_step=1)
+            for worker in range(workers)
+        ]
+        for step in range(1, steps):
+            at = slice((step - 1) * replicas, step * replicas)
+            batches = list(itertools.chain(*[part[at] for part in parts]))
+            joined = tuple(map(np.concatenate, zip(*batches, strict=True)))
+            assert_same([joined], [whole[step]])
+
+
+def test_a_resume_after_the_last_step_is_empty():
+    dataset = image_dataset(numbered(8), batch_size=4, image_size=6, first_step=2)
+    assert len(dataset) == len(arrays(dataset)) == 0
+
+
+def test_seeds_and_epochs_differ(folder):
+    def images(**arguments):
+        found = arrays(
+            image_dataset(
+                folder,
+                batch_size=26,
+                augmentation=FLIP_AUGMENTATION,
+                **SIZE,
+                **arguments,
+            )
+        )
+        return [values[0].tobytes() for values in found]
+
+    assert len({*images(epochs=3), *images(seed=1), *images(seed=-1)}) == 5
+
+
+def test_it_feeds_a_strategy():
+    """Each replica of a step gets its part of the global batch, in order."""
+    source, strategy = numbered(24), two_replicas()
+
+    def build(context):
+        return image_dataset(
+            source, batch_size=8, image_size=6, channels=1, crop_fraction=1.0,
+            augmentation=FLIP_AUGMENTATION,
+            worker=context.input_pipeline_id, workers=context.num_input_pipelines,
+            replicas=context.num_replicas_in_sync // context.num_input_pipelines,
+        )  # fmt: skip
+
+    distributed = strategy.distribute_datasets_from_function(build)
+    expected = numbers_of(source, 8, augmentation=FLIP_AUGMENTATION)
+    for (images, _), numbers in zip(distributed, expected, strict=True):
+        parts = strategy.experimental_local_results(images)
+        assert [part.shape[0] for part in parts] == [4, 4]
+        found = np.concatenate([part[:, 0, 0, 0] for part in parts])
+        np.testing.assert_array_equal(found, numbers)
+
+
+def test_fit_and_evaluate_take_it(folder):
+    model = small(input_shape=(32, 48, 3), classes=3)
+    model.compile("adamw", "categorical_crossentropy", weighted_metrics=["accuracy"])
+    size = {"image_size": (32, 48), "batch_size": 8}
+    train = image_dataset(folder, augmentation=IMAGENET_AUGMENTATION, **size)
+    history = model.fit(train, shuffle=False, verbose=0)
+    assert np.isfinite(history.history["loss"][0])
+    found = model.evaluate(image_dataset(folder, **size), verbose=0, return_dict=True)
+    ((images, labels, _),) = arrays(
+        image_dataset(folder, image_size=(32, 48), batch_size=26)
+    )
+    right = model.predict(images, verbose=0).argmax(1) == labels.argmax(1)
+    np.testing.assert_allclose(found["accuracy"], right.mean(), atol=1e-6)
+
+
+@pytest.mark.parametrize(("workers", "replicas"), [(1, 1), (2, 1), (2, 4)])
+def test_evaluation_covers_every_picture_once(workers, replicas):
+    source = numbered(21)
+    found, weights = [], []
+    for worker in range(workers):
+        dataset = image_dataset(
+            source, batch_size=16, image_size=6, channels=1, crop_fraction=1.0,
+            worker=worker, workers=workers, replicas=replicas,
+        )  # fmt: skip
+        batches = arrays(dataset)
+        assert len(batches) == 2 * replicas  # as many on each worker
+        for images, labels, weight in batches:
+            assert len(images) == 16 // workers // replicas
+            assert set(weight) <= {0.0, 1.0}
+            numbers = images[weight == 1, 0, 0, 0]
+            np.testing.assert_array_equal(labels[weight == 1].argmax(1), numbers % 5)
+            assert (images[weight == 0] == 0).all()
+            found += numbers.tolist()
+            weights += weight.tolist()
+    assert sorted(found) == list(range(21))
+    assert sum(weights) == 21
+
+
+def test_evaluation_of_fewer_pictures_than_a_batch():
+    numbers = numbers_of(numbered(3), 8)
+    np.testing.assert_array_equal(numbers, [[0, 1, 2, 0, 0, 0, 0, 0]])
+
+
+@pytest.fixture
+def broken_folder(tmp_path):
+    """Pictures of which some are broken, the last among them."""
+    folder = write_folder(tmp_path / "photos", {"ant": 5, "bee": 5})
+    (folder / "ant" / "001.jpeg").write_bytes(b"")
+    (folder / "ant" / "002.jpeg").write_bytes(b"no picture at all")
+    last = folder / "bee" / "004.jpeg"
+    last.write_bytes(last.read_bytes()[:300])
+    return folder
+
+
+@pytest.mark.parametrize(
+    "augmentation", [None, FLIP_AUGMENTATION, IMAGENET_AUGMENTATION]
+)
+def test_a_broken_picture_is_named(broken_folder, augmentation):
+    dataset = image_dataset(
+        broken_folder, batch_size=4, augmentation=augmentation, epochs=3, **SIZE
+    )
+    message = r"(ant/00[12]|bee/004)\.jpeg\] \[cannot be read or decoded"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        arrays(dataset)
+
+
+def test_a_broken_last_picture_is_named(tmp_path):
+    folder = write_folder(tmp_path / "photos", {"ant": 4})
+    (folder / "ant" / "003.jpeg").write_bytes(b"no picture")
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"ant/003\.jpeg"):
+        arrays(image_dataset(folder, batch_size=4, **SIZE))
+
+
+def test_broken_pictures_are_skipped_in_evaluation_and_noted(broken_folder, caplog):
+    source = open_images(broken_folder)
+    dataset = image_dataset(source, batch_size=4, skip_broken=True, epochs=2, **SIZE)
+    found = arrays(dataset)
+    weights = np.concatenate([weight for _, _, weight in found])
+    expected = [1, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0]
+    np.testing.assert_array_equal(weights, expected * 2)
+    good = arrays(image_dataset(source, batch_size=1, skip_broken=True, **SIZE))
+    np.testing.assert_array_equal(found[0][0][3], good[3][0][0])
+    assert sorted(source.broken) == [1, 2, 9]
+    assert source.broken[9] == str(broken_folder / "bee" / "004.jpeg")
+    lines = [record.getMessage() for record in caplog.records]
+    assert sorted(lines) == [
+        f"Skipped {broken_folder / name}: it cannot be read or decoded."
+        for name in ("ant/001.jpeg", "ant/002.jpeg", "bee/004.jpeg")
+    ]
+
+
+def test_the_next_picture_takes_the_place_of_a_broken_one_in_training(broken_folder):
+    def build(folder, skip_broken, first_step=0):
+        source = open_images(folder)
+        dataset = image_dataset(
+            source, batch_size=5, augmentation=FLIP_AUGMENTATION, epochs=2,
+            skip_broken=skip_broken, first_step=first_step, **SIZE,
+        )  # fmt: skip
+        return arrays(dataset), source
+
+    found, source = build(broken_folder, skip_broken=True)
+    assert sorted(source.broken) == [1, 2, 9]
+    resumed, _ = build(broken_folder, skip_broken=True, first_step=2)
+    assert_same(resumed, found[2:])
+    for name, other in (("ant/001", "ant/003"), ("ant/002", "ant/003"),
+                        ("bee/004", "ant/000")):  # fmt: skip
+        contents = (broken_folder / f"{other}.jpeg").read_bytes()
+        (broken_folder / f"{name}.jpeg").write_bytes(contents)
+    mended, source = build(broken_folder, skip_broken=False)
+    for (images, _), (others, _) in zip(found, mended, strict=True):
+        np.testing.assert_array_equal(images, others)
+    assert source.broken == {}
+
+
+def test_a_folder_of_broken_pictures_only(tmp_path):
+    folder = write_folder(tmp_path / "photos", {"ant": 4})
+    for path in folder.glob("*/*"):
+        path.write_bytes(b"no picture")
+    dataset = image_dataset(
+        folder, batch_size=2, augmentation=FLIP_AUGMENTATION, skip_broken=True, **SIZE
+    )
+    with pytest.raises(tf.errors.InvalidArgumentError, match="None of the pictures"):
+        arrays(dataset)
+
+
+def test_a_wrong_label_is_named():
+    for label in (-1, 5):
+        dataset = image_dataset(numbered(9, 5, label), batch_size=3, image_size=6)
+        message = rf"number 8\] \[has a label outside 0 to 4.*\[{label}\]"
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            arrays(dataset)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 21}, "A batch_size of 21 leaves no step: 'numbers' has 20"),
+        ({"batch_size": 9, "workers": 2}, "Take a multiple of 2"),
+        ({"batch_size": 10, "replicas": 2}, "each replica gets 5 pictures.*of 4"),
+        ({"batch_size": 4, "worker": 1}, "there are 1; got worker=1"),
+        ({"batch_size": 4, "classes": 7}, "'numbers' has 5 classes, but 7 were"),
+        ({"batch_size": 4, "channels": 4}, "channels must be 1 .* got 4"),
+        ({"batch_size": 4, "image_size": 0}, "image_size must be .* got 0"),
+        ({"batch_size": 4, "image_size": (8, 8, 3)}, "image_size must be"),
+        ({"batch_size": 4, "label_smoothing": 1.5}, "label_smoothing must be .* 1.5"),
+        ({"batch_size": 4, "first_step": -1}, "first_step must be .* got -1"),
+        ({"batch_size": 4, "epochs": 0}, "epochs must be .* got 0"),
+    ],
+)
+def test_mistakes(arguments, message):
+    arguments = {"image_size": 8} | arguments
+    with pytest.raises(ValueError, match=message):
+        image_dataset(numbered(20), augmentation=IMAGENET_AUGMENTATION, **arguments)
+
+
+def test_repeated_augmentation_needs_four_pictures():
+    with pytest.raises(ValueError, match=r"at least 4 pictures.*repeats=1"):
+        image_dataset(numbered(3), batch_size=2, augmentation=IMAGENET_AUGMENTATION)

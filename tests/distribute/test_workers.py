@@ -1,0 +1,97 @@
+"""Two processes train as one device does, over real gRPC; and what if one is lost."""
+
+import json
+import re
+import signal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.helpers import run_workers, worker_fit
+from tests.helpers.checks import two_replicas
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return worker_fit.fit(tf.distribute.OneDeviceStrategy("/cpu:0"))[0]
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """What each of two workers found: arrays and facts."""
+    folder = tmp_path_factory.mktemp("workers")
+    run_workers.run("tests.helpers.worker_fit", folder, folder=folder)
+    return [
+        (
+            dict(np.load(folder / f"{index}.npz")),
+            json.loads((folder / f"{index}.json").read_text()),
+        )
+        for index in range(2)
+    ]
+
+
+def assert_same(found, expected, atol):
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, atol=atol, err_msg=name)
+
+
+def test_training_changes_the_weights_and_is_evaluated(alone):
+    assert len(alone["losses"]) == worker_fit.STEPS
+    before, after = alone["history/loss"]
+    assert after < before
+    assert {"history/val_loss", "evaluation/accuracy"} <= set(alone)
+    assert alone["predictions"].shape == (3 * worker_fit.BATCH, 7)
+
+
+def test_two_replicas_train_as_one_device(alone):
+    assert_same(worker_fit.fit(two_replicas())[0], alone, atol=1e-4)
+
+
+def test_two_workers_train_as_one_device(alone, together):
+    for arrays, _ in together:
+        assert_same(arrays, alone, atol=1e-4)
+
+
+def test_all_workers_have_the_same_figures_and_weights(together):
+    (ours, _), (theirs, _) = together
+    assert_same(ours, theirs, atol=0)
+
+
+def test_what_workers_know_of_each_other(together):
+    facts = [facts for _, facts in together]
+    assert [fact["chief"] for fact in facts] == [True, False]
+    for index, fact in enumerate(facts):
+        assert fact["strategy"] == "MultiWorkerStrategy"
+        assert fact["workers"] == 2
+        assert fact["any"] == [True, True, False]
+        assert fact["total"] == 2 * 10**12 + 1
+        expected = f"step is {index} here and something else .* Share the folder"
+        assert re.search(expected, fact["disagreement"])
+
+
+def test_keras_still_needs_the_workaround(together):
+    """When this fails, parts of `keras_tnt.compat.multi_worker` can go."""
+    for _, facts in together:
+        assert facts["faults"] == ["except_batches", "except_scalars"]
+
+
+@pytest.mark.parametrize(
+    ("who", "how", "message"),
+    [
+        (1, signal.SIGKILL, r"worker 1 \(localhost:\d+\) does not answer"),
+        pytest.param(0, signal.SIGKILL, "does not answer", marks=pytest.mark.slow),
+        pytest.param(1, signal.SIGSTOP, "does not answer", marks=pytest.mark.slow),
+        pytest.param(0, signal.SIGSTOP, "does not answer", marks=pytest.mark.slow),
+    ],
+)
+def test_a_lost_worker_ends_the_others_with_a_clear_error(who, how, message, tmp_path):
+    with run_workers.workers("tests.helpers.worker_lost", folder=tmp_path) as processes:
+        for process in processes:
+            process.wait_for("step 3\n")
+        processes[who].send_signal(how)
+        other = processes[1 - who]
+        assert other.end() == 1
+        assert re.search(f"RuntimeError: .*{message}", other.output())
+        assert "the training goes on after its newest checkpoint" in other.output()

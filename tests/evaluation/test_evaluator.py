@@ -1,0 +1,154 @@
+"""Evaluation: what is counted, how classes are matched, what is left behind."""
+
+import csv
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_tnt.cli import main
+from keras_tnt.data import fashion_mnist_mini_class_names, open_images
+from keras_tnt.evaluation.evaluator import (
+    Report,
+    evaluate_classifier,
+    match_classes,
+    write_report,
+)
+from keras_tnt.images import imagenet_classes
+from keras_tnt.inference.classifier import Classifier
+from tests.helpers.small import small
+
+NAMES = fashion_mnist_mini_class_names()
+
+
+class Oracle:
+    """A model that has the answers, given in the order of the pictures."""
+
+    input_shape = (None, 28, 28, 1)
+
+    def __init__(self, scores):
+        self.scores = list(scores)
+
+    def predict_on_batch(self, images):
+        rows = [self.scores.pop(0) if self.scores else np.zeros(10) for _ in images]
+        return np.stack(rows)
+
+
+def test_every_picture_is_counted_once():
+    source = open_images("fashion_mnist_mini", "test[:3%]")
+    labels = [int(source.fetch(index)[1]) for index in range(len(source))]
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(60, 10))
+    model = Oracle(scores)
+    report = evaluate_classifier(Classifier(model, NAMES, 1.0), source, batch_size=32)
+    assert model.scores == []
+    best = scores.argsort(axis=1)[:, ::-1]
+    expected = np.zeros((10, 10), int)
+    for label, row in zip(labels, best, strict=True):
+        expected[label, row[0]] += 1
+    np.testing.assert_array_equal(report.confusion, expected)
+    assert report.pictures == 60
+    assert report.top_1 == np.mean(best[:, 0] == labels)
+    in_top_5 = [label in row[:5] for label, row in zip(labels, best, strict=True)]
+    assert report.top_5 == np.mean(in_top_5)
+
+
+def test_the_outputs_are_put_into_the_order_of_the_data():
+    source = open_images("fashion_mnist_mini", "test[:2%]")
+    labels = [int(source.fetch(index)[1]) for index in range(len(source))]
+    order = np.random.default_rng(0).permutation(10)
+    names = [NAMES[index] for index in order]
+    scores = [(order == label).astype(float) for label in labels]
+    report = evaluate_classifier(Classifier(Oracle(scores), names, 1.0), source)
+    assert report.top_1 == 1
+    assert report.confusion.sum() == np.trace(report.confusion) == 40
+
+
+def test_classes_are_matched_by_name_by_wordnet_id_or_by_order():
+    imagenet = imagenet_classes()
+    names = [name for _, name in imagenet]
+    ids = [wordnet_id for wordnet_id, _ in imagenet]
+    assert match_classes(names, ids[::-1]) == list(range(1000))[::-1]
+    assert match_classes(names, names[5:8]) == [5, 6, 7]  # a part of the classes
+    assert match_classes(["0", "1"], ["cat", "dog"]) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("model", "data"),
+    [(["cat", "dog"], ["cat", "owl"]), (["cat", "dog"], ["cat", "dog", "owl"])],
+)
+def test_other_classes_are_refused(model, data):
+    with pytest.raises(ValueError, match="1 of the data's are none of the model's"):
+        match_classes(model, data)
+
+
+def test_a_class_without_pictures_has_no_accuracy(tmp_path):
+    confusion = np.array([[3, 1, 0], [0, 0, 0], [0, 2, 2]])
+    report = Report(("cat", "dog", "owl"), confusion, 8)
+    np.testing.assert_array_equal(report.per_class, [0.75, np.nan, 0.5])
+    write_report(report, tmp_path / "report")
+    assert sorted(os.listdir(tmp_path / "report")) == [
+        "confusion.png",
+        "per_class.csv",
+        "report.json",
+    ]
+    with open(tmp_path / "report" / "per_class.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[2] == {"class": "owl", "pictures": "4", "accuracy": "0.5"}
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path / "model.keras"
+    small(input_shape=(32, 48, 1), classes=10).save(path)
+    return str(path)
+
+
+def test_the_command(model, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    command = ["evaluate", "--model", model, "--data", "fashion_mnist_mini"]
+    assert main([*command, "--split", "test[:2%]"]) == 0
+    output = capsys.readouterr().out
+    report = json.loads((tmp_path / "evaluation" / "report.json").read_text())
+    assert f"Top-1 {report['top_1']:.2%}" in output
+    assert "of 40 pictures; 0 could not be decoded" in output
+    with Image.open(tmp_path / "evaluation" / "confusion.png") as image:
+        assert min(image.size) > 400
+
+    assert main([*command, "--split", "test[:2%]", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures == report | {"broken": 0}
+    assert (tmp_path / "evaluation-2").is_dir()
+
+
+def test_the_command_says_what_is_wrong(model, tmp_path, capsys):
+    command = ["evaluate", "--model", model, "--out", str(tmp_path / "out")]
+    assert main([*command, "--data", "fashion_mnist_mini", "--split", "tset"]) == 1
+    assert "tset" in capsys.readouterr().err
+    for name in ("cat", "dog"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        picture = tmp_path / "data" / name / "1.png"
+        Image.fromarray(np.zeros((40, 40), "uint8")).save(picture)
+    assert main([*command, "--data", str(tmp_path / "data")]) == 1
+    assert "2 classes and the model 10" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "report.json").exists()
+
+
+def test_broken_pictures_are_named_or_counted(tmp_path, capsys):
+    path = tmp_path / "model.keras"
+    small(input_shape=(32, 48, 1), classes=2).save(path)
+    for name in ("cat", "dog"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(3):
+            picture = tmp_path / "data" / name / f"{number}.png"
+            Image.fromarray(np.full((40, 40), 9, "uint8")).save(picture)
+    picture.write_bytes(b"no picture")
+    command = ["evaluate", "--model", str(path), "--data", str(tmp_path / "data")]
+    assert main([*command, "--out", str(tmp_path / "one")]) == 1
+    assert f"{picture} cannot be read" in capsys.readouterr().err
+    options = ["--skip-broken", "--json", "--out", str(tmp_path / "two")]
+    assert main([*command, *options]) == 0
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (figures["pictures"], figures["broken"]) == (5, 1)

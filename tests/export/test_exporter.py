@@ -1,0 +1,372 @@
+"""Exports of every format: equal to Keras, whole or not at all, found by content."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import keras_tnt
+from keras_tnt.cli import main
+from keras_tnt.export import export_model, exporter
+from keras_tnt.export.exported_model import require
+from keras_tnt.export.load_exported import find_format, load_exported
+from keras_tnt.export.metadata import Metadata
+from keras_tnt.export.precision import in_int8, with_policy
+from keras_tnt.inference.classifier import load_classifier
+from tests.helpers import ASSETS
+from tests.helpers.runtimes import RUNTIMES, need_runtime
+from tests.helpers.small import pixels, small
+
+DATA = ASSETS
+NAMES = ["ant", "bée", "c<a>t", 'do"g', "eel", "fox", "gnu"]
+KINDS = {
+    "color": {"depth": 1},
+    "gray": {"input_shape": (48, 32, 1), "se_ratio": 0.25, "inner_blocks": (2,)},
+}
+CONVERTED = [name for name in RUNTIMES if name != "savedmodel"]
+every_format = pytest.mark.parametrize("file_format", RUNTIMES)
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory):
+    """Makes the export of a kind of model in a format once, in float32."""
+    made = {}
+
+    def make(kind, file_format):
+        need_runtime(file_format)
+        if (kind, file_format) not in made:
+            model = small(**KINDS[kind])
+            path = tmp_path_factory.mktemp(kind) / "model"
+            result = export_model(model, path, file_format, labels=NAMES)
+            made[kind, file_format] = model, result
+        return made[kind, file_format]
+
+    return make
+
+
+def load(path):
+    file_format, path = find_format(Path(path))
+    return load_exported(path, file_format)
+
+
+def plain(activation="softmax"):
+    """A classifier that is exported quickly, for what does not depend on the model."""
+    images = keras.Input((32, 48, 3))
+    features = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(images))
+    return keras.Model(images, keras.layers.Dense(7, activation)(features))
+
+
+def snapshot(folder):
+    """All files in a folder and what is in them."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@every_format
+@pytest.mark.parametrize("kind", KINDS)
+def test_equal_to_keras(kind, file_format, exports):
+    model, result = exports(kind, file_format)
+    assert result.difference <= 1e-4
+    exported = load(result.path)
+    assert exported.input_shape == model.input_shape
+    assert exported.output_shape == model.output_shape
+    for batch in (1, 7, 2):
+        images = pixels(model, batch).astype("float32")
+        found = exported.predict_on_batch(images)
+        assert found.dtype == "float32"
+        np.testing.assert_allclose(found, model.predict(images, verbose=0), atol=1e-4)
+
+
+@every_format
+def test_nothing_is_left_beside_it(file_format, exports):
+    _, result = exports("color", file_format)
+    folder = result.path.parent
+    assert os.listdir(folder) == [result.path.name]
+
+
+@pytest.mark.parametrize("file_format", CONVERTED)
+def test_metadata_are_in_the_file(file_format, exports):
+    _, result = exports("gray", file_format)
+    assert load(result.path).metadata == Metadata(NAMES, (48, 32, 1), 0.9, "float32")
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """A model in which the weights, not the graph, take the space."""
+    return small(depth=1, outer_dim=192, outer_num_heads=3)
+
+
+def size_of_weights(path):
+    """Size of an export; of a SavedModel without its graph, here larger than them."""
+    if path.is_file():
+        return path.stat().st_size
+    files = [file for file in path.rglob("*") if file.name != "saved_model.pb"]
+    return sum(file.stat().st_size for file in files)
+
+
+@every_format
+def test_lower_precisions_are_smaller_and_close(file_format, wide, tmp_path):
+    need_runtime(file_format)
+    images = pixels(wide, 64).astype("float32")
+    expected = wide.predict(images, verbose=0)
+    sizes = []
+    for precision, tolerance in (("float16", 0.02), ("int8", 0.1)):
+        path = tmp_path / precision
+        result = export_model(
+            wide, path, file_format, precision, calibration=images[:16]
+        )
+        exported = load(result.path)
+        differences = np.abs(exported.predict_on_batch(images) - expected)
+        assert 1e-6 < differences.max(axis=1).mean() < tolerance
+        assert 0 < result.difference < tolerance
+        assert exported.metadata.precision == precision
+        sizes.append(size_of_weights(result.path))
+    assert sizes[1] < 0.7 * sizes[0]
+    if file_format != "savedmodel":
+        assert sizes[0] < 0.8 * 4 * wide.count_params()
+
+
+def test_mixed_precision_is_exported_in_float32(tmp_path):
+    keras.config.set_dtype_policy("mixed_float16")
+    model = small(depth=1)
+    keras.config.set_dtype_policy("float32")
+    exact = small(depth=1)
+    result = export_model(model, tmp_path / "m")
+    images = pixels(model).astype("float32")
+    found = load(result.path).predict_on_batch(images)
+    np.testing.assert_allclose(found, exact.predict(images, verbose=0), atol=1e-5)
+
+
+def test_the_model_stays_as_it_was(wide):
+    config, weights = wide.get_config(), wide.get_weights()
+    with_policy(wide, "float16")
+    in_int8(wide)
+    assert wide.get_config() == config
+    for weight, before in zip(wide.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(weight, before)
+
+
+def test_what_predicts_otherwise_is_not_left(tmp_path, monkeypatch):
+    export_model(plain(), tmp_path / "m")
+    before = snapshot(tmp_path)
+    monkeypatch.setitem(exporter.TOLERANCES, "float32", -1.0)
+    with pytest.raises(RuntimeError, match=r"predicts otherwise.*Nothing was written"):
+        export_model(plain(), tmp_path / "m", version=1, overwrite=True)
+    with pytest.raises(RuntimeError, match="predicts otherwise"):
+        export_model(plain(), tmp_path / "other")
+    assert snapshot(tmp_path) == before
+    monkeypatch.undo()
+    export_model(plain(), tmp_path / "m", version=1, overwrite=True)
+    assert snapshot(tmp_path) != before
+
+
+@pytest.mark.parametrize("file_format", CONVERTED)
+def test_overwrite(file_format, tmp_path):
+    need_runtime(file_format)
+    path = tmp_path / "m"
+    export_model(plain(), path, file_format)
+    before = path.stat()
+    with pytest.raises(FileExistsError, match=r"m exists.*overwrite=True"):
+        export_model(plain(), path, file_format)
+    assert path.stat() == before
+    export_model(plain(), path, file_format, labels=NAMES, overwrite=True)
+    assert load(path).metadata.labels == NAMES
+    assert os.listdir(tmp_path) == ["m"]
+
+
+def quantized():
+    model = plain()
+    model.layers[-1].quantize("int8")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("build", "arguments", "message"),
+    [
+        (plain, {"file_format": "coreml"}, "file_format must be one of .*'coreml'"),
+        (plain, {"precision": "int4"}, "precision must be one of .*'int4'"),
+        (plain, {"labels": NAMES[1:]}, "each of the 7 classes, got 6"),
+        (plain, {"file_format": "onnx", "version": 2}, "Only a savedmodel has"),
+        (
+            plain,
+            {"file_format": "litert", "precision": "int8"},
+            "takes calibration pictures.*--calibration",
+        ),
+        (
+            plain,
+            {"file_format": "onnx", "calibration": np.zeros((3, 8, 8, 3))},
+            r"shape \(32, 48, 3\), got an array of shape \(3, 8, 8, 3\)",
+        ),
+        (lambda: plain(None), {}, "Expected a model that gives probabilities"),
+        (quantized, {}, "Expected a model that is not quantized"),
+    ],
+)
+def test_what_does_not_fit_is_refused(build, arguments, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        export_model(build(), tmp_path / "m", **arguments)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("module", ["onnxruntime.quantization", "openvino"])
+def test_a_missing_package_is_named(module, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    name = module.partition(".")[0]
+    with pytest.raises(ImportError, match=rf"takes {name}.*keras-tnt\[export\]"):
+        require(module)
+
+
+@every_format
+def test_the_format_is_found_by_content(file_format, exports, tmp_path):
+    _, result = exports("color", file_format)
+    if file_format == "savedmodel":
+        assert find_format(result.path) == ("savedmodel", result.path)
+        assert find_format(result.path.parent) == ("savedmodel", result.path)
+        return
+    misnamed = tmp_path / "model.keras"
+    (shutil.copytree if result.path.is_dir() else shutil.copy)(result.path, misnamed)
+    assert find_format(misnamed) == (file_format, misnamed)
+    if file_format == "openvino":
+        xml = misnamed / "model.xml"
+        assert find_format(xml) == ("openvino", xml)
+        assert load_classifier(str(xml)).class_names == NAMES
+
+
+def test_the_newest_version_is_taken(tmp_path):
+    for version in (2, 10, 9):
+        export_model(plain(), tmp_path / "m", version=version)
+    assert find_format(tmp_path / "m") == ("savedmodel", tmp_path / "m" / "10")
+
+
+def test_a_keras_file_is_one_whatever_its_name(tmp_path):
+    plain().save(tmp_path / "m.keras")
+    path = (tmp_path / "m.keras").rename(tmp_path / "m.onnx")
+    assert find_format(path) == ("keras", path)
+
+
+@pytest.mark.parametrize("contents", [b"", b"text", b"\x08\x08", b"<?xml?><html/>"])
+def test_other_files_have_no_format(contents, tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(contents)
+    assert find_format(path) == (None, path)
+    assert find_format(tmp_path) == (None, tmp_path)
+
+
+@every_format
+def test_truncated_exports_are_refused(file_format, exports, tmp_path):
+    _, result = exports("color", file_format)
+    damaged = tmp_path / "damaged"
+    if result.path.is_dir():
+        shutil.copytree(result.path, damaged)
+    else:
+        shutil.copy(result.path, damaged)
+    for path in (damaged, *damaged.rglob("*")):
+        if path.is_file() and path.suffix != ".txt":
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match="holds no whole model"):
+        load_classifier(str(damaged))
+
+
+def test_metadata_that_are_damaged():
+    with pytest.raises(ValueError, match="damaged"):
+        Metadata.from_json('{"labels": ["a"]}')
+
+
+def test_openvino_calls_nobody(tmp_path):
+    """From the command line: one line of output, and no file of its telemetry."""
+    need_runtime("openvino")
+    small(depth=1).save(tmp_path / "m.keras")
+    (tmp_path / "names.txt").write_text("\n".join(NAMES), encoding="utf-8")
+    environment = {k: v for k, v in os.environ.items() if k != "CI"}
+    command = [sys.executable, "-m", "keras_tnt", "export", "--format", "openvino"]
+    command += ["--model", tmp_path / "m.keras", "--labels", tmp_path / "names.txt"]
+    command += ["--precision", "int8", "--calibration", DATA, "--out", tmp_path / "m"]
+    process = subprocess.run(
+        command,
+        env=environment | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert process.returncode == 0, process.stderr[-2000:]
+    assert process.stdout.startswith(f"{tmp_path / 'm'}: ")
+    assert process.stdout.count("\n") == 1
+    assert "intel" not in os.listdir(tmp_path)
+    assert load(tmp_path / "m").metadata.labels == NAMES
+
+
+class TestCommandLine:
+    def test_a_failed_comparison_leaves_nothing(self, tmp_path, monkeypatch, capsys):
+        plain().save(tmp_path / "m.keras")
+        monkeypatch.setitem(exporter.TOLERANCES, "float32", -1.0)
+        arguments = ["export", "--model", str(tmp_path / "m.keras")]
+        assert main([*arguments, "--out", str(tmp_path / "out")]) == 1
+        output, errors = capsys.readouterr()
+        assert output == ""
+        assert errors.startswith("keras-tnt: The exported model predicts otherwise")
+        assert not list((tmp_path / "out").glob("*"))
+
+    def test_versions_and_exports_of_exports(self, tmp_path, capsys):
+        plain().save(tmp_path / "m.keras")
+        out = str(tmp_path / "out")
+        arguments = ["export", "--model", str(tmp_path / "m.keras"), "--out", out]
+        assert main([*arguments, "--version", "3"]) == 0
+        assert capsys.readouterr().out.startswith(f"{out}/3: ")
+        assert main([*arguments, "--version", "3"]) == 1
+        assert "3 exists" in capsys.readouterr().err
+        assert main([*arguments, "--version", "3", "--overwrite"]) == 0
+        assert main(["export", "--model", out, "--out", out]) == 1
+        assert "is an export already" in capsys.readouterr().err
+
+    def test_a_data_set_calibrates(self, tmp_path, capsys):
+        need_runtime("onnx")
+        plain().save(tmp_path / "m.keras")
+        arguments = ["export", "--model", str(tmp_path / "m.keras")]
+        arguments += ["--format", "onnx", "--precision", "int8"]
+        arguments += ["--out", str(tmp_path / "m")]
+        assert main(arguments) == 1
+        assert "takes calibration pictures" in capsys.readouterr().err
+        assert main([*arguments, "--calibration", "fashion_mnist_mini"]) == 0
+        assert load(tmp_path / "m").metadata.precision == "int8"
+
+
+def test_graphs_have_plain_operators_only(exports):
+    """No operator of TensorFlow's own, which the runtimes do not have."""
+    _, result = exports("color", "onnx")
+    import onnx
+
+    graph = onnx.load(result.path)
+    assert {node.domain for node in graph.graph.node} <= {"", "ai.onnx"}
+    assert "Erf" in {node.op_type for node in graph.graph.node}
+    onnx.checker.check_model(graph, full_check=True)
+
+
+def test_a_litert_file_has_its_metadata_behind_it(exports):
+    """As LiteRT's own tools put files there: `unzip` finds them."""
+    _, result = exports("color", "litert")
+    with zipfile.ZipFile(result.path) as file:
+        record = json.loads(file.read("keras_tnt.json"))
+    assert record["labels"] == NAMES
+    assert record["preprocessing"]["box"] == [35, 53]
+
+
+@pytest.mark.slow
+@every_format
+def test_tnt_small(file_format, tmp_path):
+    need_runtime(file_format)
+    model = keras_tnt.TNTSmall(weights=None)
+    for weight in model.weights:  # untrained, all answers would be much alike
+        if weight.name == "kernel":
+            weight.assign(3 * weight)
+    result = export_model(model, tmp_path / "m", file_format)
+    images = pixels(model, 2).astype("float32")
+    expected = model.predict(images, verbose=0)
+    assert expected.max() > 0.01
+    found = load(result.path).predict_on_batch(images)
+    np.testing.assert_allclose(found, expected, atol=1e-4)

@@ -1,0 +1,26 @@
+"""A short run of the load test; benchmarks/results has a long one."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.helpers import ROOT
+
+
+@pytest.mark.slow
+def test_no_answer_is_lost_or_swapped(tmp_path):
+    pytest.importorskip("litserve")
+    arguments = ["--minutes", "0.1", "--out", str(tmp_path / "load.json")]
+    process = subprocess.run(
+        [sys.executable, "benchmarks/serving_load.py", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert process.returncode == 0, process.stdout[-500:] + process.stderr[-3000:]
+    result = json.loads((tmp_path / "load.json").read_text())
+    assert result["answers"] >= result["clients"]
+    assert (result["lost"], result["wrong"]) == (0, 0)

@@ -1,0 +1,43 @@
+"""Pictures and folders of pictures for the tests."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from tests.helpers import ASSETS
+
+DATA = ASSETS
+
+
+def photo(height, width, channels=3):
+    """A photograph, resized: uint8 (height, width, channels)."""
+    with Image.open(DATA / "astronaut_small.png") as image:
+        image = image.convert("L" if channels == 1 else "RGB")
+        resized = image.resize((width, height), Image.BICUBIC)
+    return np.asarray(resized).reshape(height, width, channels)
+
+
+def encoded(image, kind, **options):
+    """The bytes of a picture file; `kind` as in "PNG", "gray JPEG", "16-bit PNG"."""
+    mode, _, name = kind.rpartition(" ")
+    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+    if mode == "16-bit":
+        high = np.asarray(picture.convert("L"), "uint16") * 256
+        picture = Image.fromarray(high)
+    elif mode:
+        picture = picture.convert({"gray": "L", "CMYK": "CMYK"}[mode])
+    file = io.BytesIO()
+    picture.save(file, name, **options)
+    return file.getvalue()
+
+
+def write_folder(folder, counts, size=(40, 36), kind="JPEG"):
+    """Writes class folders: of every class so many pictures, all different."""
+    for label, (name, count) in enumerate(counts.items()):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            image = np.roll(photo(*size), 5 * number + 3 * label, axis=1)
+            path = folder / name / f"{number:03d}.{kind.split()[-1].lower()}"
+            path.write_bytes(encoded(image, kind))
+    return folder

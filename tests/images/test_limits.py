@@ -1,0 +1,195 @@
+"""Small files that would cost much memory or time are refused, and others are not."""
+
+import io
+import math
+import resource
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_tnt.images import MAX_PIXELS, decode_image, load_image
+from tests.helpers.encoded import AS_PILLOW, GRAY, PHOTO, animated_webp, encode
+
+TOO_LARGE = "Expected 1 to 67108864 pixels"
+
+
+def patched(contents, position, *fields):
+    """Contents with some bytes overwritten; fields as for `struct.pack`."""
+    data = struct.pack(*fields)
+    return contents[:position] + data + contents[position + len(data) :]
+
+
+def png(width, height):
+    """A whole, valid PNG, black and white."""
+    lines = zlib.compress((b"\0" + b"\0" * -(-width // 8)) * height, 9)
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", lines), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body))
+        + name
+        + body
+        + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks
+    )
+
+
+def jpeg(width, height):
+    """A JPEG whose frame header gives another size."""
+    contents = encode(PHOTO, "JPEG")
+    return patched(contents, contents.index(b"\xff\xc0") + 5, ">HH", height, width)
+
+
+def gif(frames):
+    """A GIF whose frames say they have another size."""
+    contents = encode(GRAY, "GIF", save_all=True, append_images=[GRAY.rotate(90)])
+    start = 13
+    for width, height in frames:
+        start = contents.index(b"\x2c\0\0\0\0", start) + 5
+        contents = patched(contents, start, "<HH", width, height)
+    return contents
+
+
+def lossless_webp(width, height):
+    contents = encode(PHOTO, "WEBP", lossless=True)
+    return patched(contents, 21, "<I", (width - 1) | (height - 1) << 14)
+
+
+def animation_webp(width, height):
+    sides = [struct.pack("<I", side - 1)[:3] for side in (width, height)]
+    return patched(animated_webp(PHOTO), 24, "3s3s", *sides)
+
+
+BOMBS = {
+    "png": png(30_000, 30_000),
+    "png wide": png(2**26 + 1, 1),
+    "png negative": patched(png(9, 9), 16, ">II", 2**31 + 1, 9),
+    "jpeg": jpeg(65_000, 65_000),
+    "gif screen": patched(AS_PILLOW["gif"], 6, "<HH", 65_535, 65_535),
+    "gif frame": gif([(65_535, 65_535)]),
+    "bmp": patched(AS_PILLOW["bmp 1 bit"], 18, "<ii", 100_000, 100_000),
+    "bmp top-down": patched(AS_PILLOW["bmp 1 bit"], 18, "<ii", 100_000, -100_000),
+    "webp": patched(AS_PILLOW["webp"], 26, "<HH", 16_383, 16_383),
+    "webp lossless": lossless_webp(16_384, 16_384),
+    "webp animated": animation_webp(2**24, 2**24),
+}
+
+
+SIXTEEN_BITS_PNG = tf.io.encode_png(tf.cast(PHOTO, tf.uint16) * 257).numpy()
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_bombs_are_refused_before_memory_is_taken(kind):
+    assert len(BOMBS[kind]) < 500_000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(tf.errors.InvalidArgumentError, match=TOO_LARGE):
+        decode_image(BOMBS[kind])
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert after - before < 100_000  # KiB; they would take gigabytes
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "gif", "bmp", "webp"])
+def test_pictures_without_pixels_are_refused(kind):
+    position, form = {
+        "jpeg": (AS_PILLOW["jpeg"].index(b"\xff\xc0") + 5, ">HH"),
+        "png": (16, ">II"),
+        "gif": (AS_PILLOW["gif"].index(b"\x2c\0\0\0\0") + 5, "<HH"),
+        "bmp": (18, "<ii"),
+        "webp": (26, "<HH"),
+    }[kind]
+    contents = patched(AS_PILLOW[kind], position, form, 0, 9)
+    with pytest.raises(tf.errors.OpError):
+        decode_image(contents)
+
+
+def test_load_image_names_the_limit(tmp_path):
+    path = tmp_path / "bomb.png"
+    path.write_bytes(BOMBS["png"])
+    with pytest.raises(ValueError, match=r"bomb\.png.*larger than 67,108,864 pixels"):
+        load_image(path)
+
+
+def test_the_largest_picture_is_read():
+    side = math.isqrt(MAX_PIXELS)
+    assert decode_image(png(side, side)).shape == (side, side, 3)
+
+
+@pytest.mark.parametrize("size", [(10_000, 3), (3, 10_000), (1, 1)])
+@pytest.mark.parametrize("picture_format", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
+def test_unusual_sizes_are_read(size, picture_format):
+    contents = encode(PHOTO.resize(size), picture_format)
+    expected = np.asarray(Image.open(io.BytesIO(contents)).convert("RGB"))
+    np.testing.assert_array_equal(decode_image(contents), expected)
+
+
+def scans(number):
+    """A progressive JPEG with its last scan repeated."""
+    contents = AS_PILLOW["jpeg progressive"]
+    last = contents[contents.rindex(b"\xff\xda") : -2]
+    present = contents.count(b"\xff\xda")
+    return contents[:-2] + last * (number - present) + contents[-2:]
+
+
+def test_a_jpeg_of_very_many_scans_is_refused():
+    assert decode_image(scans(100)).shape == (50, 61, 3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="100 scans at most"):
+        decode_image(scans(101))
+
+
+def test_frames_behind_the_first_of_a_gif_cost_nothing():
+    """TensorFlow's op would take 4 GB for the second one here, and then drop it."""
+    contents = gif([(61, 50), (65_535, 65_535)])
+    np.testing.assert_array_equal(decode_image(contents), decode_image(gif([])))
+
+
+def block(*lengths):
+    """Sub-blocks of a GIF of the given lengths."""
+    return b"".join(bytes([length]) + b"\x2c" * length for length in (*lengths, 0))
+
+
+@pytest.mark.parametrize(
+    "extensions",
+    [
+        [],
+        [b"\xf9" + block(4)],
+        [b"\xfe" + block(255, 255, 1, 2, 44), b"\xff" + block(9), b"\xfe" + block(44)],
+        [b"\xfe" + block(*[1] * 300_000)],
+        [b"\xfe" + block(1)] * 99,
+    ],
+    ids=["none", "one", "several", "of many blocks", "many"],
+)
+def test_extensions_of_a_gif_are_skipped(extensions):
+    contents = encode(GRAY, "GIF")
+    start = contents.index(b"\x2c\0\0\0\0")
+    extensions = b"".join(b"\x21" + extension for extension in extensions)
+    found = decode_image(contents[:start] + extensions + contents[start:])
+    np.testing.assert_array_equal(found, decode_image(contents))
+
+
+@pytest.mark.parametrize(
+    "extensions",
+    [(b"\x21\xfe" + block(1)) * 101, b"\x21\xfe" + block()],
+    ids=["very many", "empty, which the op reads otherwise"],
+)
+def test_extensions_of_a_gif_that_are_refused(extensions):
+    contents = encode(GRAY, "GIF")
+    start = contents.index(b"\x2c\0\0\0\0")
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Expected a frame in a"):
+        decode_image(contents[:start] + extensions + contents[start:])
+
+
+@pytest.mark.parametrize("colors", [2, 200])
+def test_a_gif_with_colors_of_its_frame(colors):
+    """A GIF may have a color table for all frames, or one in each."""
+    contents = encode(PHOTO.quantize(colors), "GIF")
+    size = 3 * 2 ** (contents[10] % 8 + 1)
+    table, rest = contents[13 : 13 + size], contents[13 + size :]
+    start = rest.index(b"\x2c\0\0\0\0")
+    flags = rest[start + 9] | 0x80 | contents[10] % 8
+    frame = patched(rest[start:], 9, "B", flags)
+    frame = frame[:10] + table + frame[10:]
+    local = patched(contents[:13], 10, "B", 0) + rest[:start] + frame
+    np.testing.assert_array_equal(decode_image(local), decode_image(contents))

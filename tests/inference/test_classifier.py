@@ -1,0 +1,263 @@
+"""Picture files in, named classes out: which files, which models, which answers."""
+
+import re
+import shutil
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import keras_tnt
+from keras_tnt.export import export_model
+from keras_tnt.images import imagenet_classes, load_image
+from keras_tnt.inference.classifier import (
+    Classifier,
+    Prediction,
+    find_pictures,
+    load_classifier,
+    predict_files,
+)
+from keras_tnt.training import fashion_mnist_demo
+from keras_tnt.training.run_directory import RunFolder
+from tests.helpers import ASSETS
+from tests.helpers.runtimes import RUNTIMES, need_runtime
+from tests.helpers.small import small
+
+DATA = ASSETS
+NAMES = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu"]
+
+
+def touch(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def found(folder, *patterns):
+    paths = find_pictures([f"{folder}/{pattern}" for pattern in patterns])
+    return [str(path.relative_to(folder)) for path in paths]
+
+
+class TestFindPictures:
+    def test_a_file_is_taken_whatever_its_name(self, tmp_path):
+        touch(tmp_path, "a.jpg", "photo", "[1].png")
+        names = ["photo", "[1].png", "a.jpg"]
+        assert found(tmp_path, *names) == names
+
+    def test_a_folder_gives_its_pictures_sorted_and_not_deeper(self, tmp_path):
+        touch(tmp_path, "p/c.GIF", "p/a.JPEG", "p/b.png", "p/notes.txt", "p/q/d.png")
+        assert found(tmp_path, "p") == ["p/a.JPEG", "p/b.png", "p/c.GIF"]
+
+    def test_globs(self, tmp_path):
+        touch(tmp_path, "b1.png", "a1.png", "a1.jpg", "deep/er/c.png")
+        assert found(tmp_path, "*1.png") == ["a1.png", "b1.png"]
+        assert found(tmp_path, "**/*.png") == ["a1.png", "b1.png", "deep/er/c.png"]
+
+    def test_the_order_is_that_of_the_patterns(self, tmp_path):
+        touch(tmp_path, "z/b.png", "z/a.png", "m.png", "a.jpg")
+        order = ["z/a.png", "z/b.png", "m.png", "a.jpg"]
+        assert found(tmp_path, "z", "m.png", "*.jpg") == order
+
+    @pytest.mark.parametrize("pattern", ["none.png", "none/*.png", "empty", "texts"])
+    def test_what_names_nothing_is_named(self, pattern, tmp_path):
+        touch(tmp_path, "there.png", "texts/notes.txt")
+        (tmp_path / "empty").mkdir()
+        patterns = [str(tmp_path / "there.png"), str(tmp_path / pattern)]
+        message = f"no picture {patterns[1]!r}"
+        with pytest.raises(FileNotFoundError, match=re.escape(message)):
+            find_pictures(patterns)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Picture files of several sizes, formats and kinds."""
+    folder = tmp_path_factory.mktemp("pictures")
+    photo = Image.open(DATA / "astronaut_small.png").convert("RGB")
+    for angle in range(0, 360, 60):
+        photo.rotate(angle, expand=True).save(folder / f"{angle}.jpg")
+    photo.convert("L").save(folder / "gray.png")
+    photo.resize((20, 30)).save(folder / "tiny.bmp")
+    return sorted(folder.iterdir())
+
+
+def expected_scores(model, paths, crop_fraction):
+    """What the model gives for the files, step by step."""
+    images = [load_image(path) for path in paths]
+    if model.input_shape[-1] == 1:
+        images = [tf.image.rgb_to_grayscale(image) for image in images]
+    size = model.input_shape[1:3]
+    inputs = keras_tnt.preprocess_input(images, size, crop_fraction)
+    return model.predict(inputs, verbose=0)
+
+
+def check_predictions(predictions, paths, scores, names, top):
+    assert [prediction.path for prediction in predictions] == [str(p) for p in paths]
+    for prediction, row in zip(predictions, scores, strict=True):
+        best = np.argsort(-row)[:top]
+        assert [name for name, _ in prediction.classes] == [names[i] for i in best]
+        found = [score for _, score in prediction.classes]
+        assert all(type(score) is float for score in found)
+        np.testing.assert_allclose(found, row[best], atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("top", "crop_fraction"), [(1, 0.9), (3, 1.0), (100, 0.9)])
+def test_equal_to_the_model_on_the_same_files(channels, top, crop_fraction, pictures):
+    model = small(input_shape=(32, 48, channels))
+    classifier = Classifier(model, NAMES, crop_fraction)
+    predictions = list(predict_files(classifier, pictures, top))
+    scores = expected_scores(model, pictures, crop_fraction)
+    assert len(set(scores.argmax(axis=1))) > 1  # the pictures differ in their class
+    check_predictions(predictions, pictures, scores, NAMES, top)
+
+
+def test_more_files_than_a_batch(pictures):
+    model = small(depth=1, input_shape=(16, 16, 3))
+    paths = (pictures * 9)[:65]  # two batches and one more
+    predictions = list(predict_files(Classifier(model, NAMES, 0.9), paths))
+    scores = expected_scores(model, pictures, 0.9)
+    repeated = np.tile(scores, (9, 1))[:65]
+    check_predictions(predictions, paths, repeated, NAMES, 5)
+
+
+@pytest.mark.parametrize("contents", [b"", b"no picture", b"\xff\xd8\xff\xe0 cut off"])
+def test_a_broken_picture_names_itself(contents, pictures, tmp_path):
+    """The batches before it have their answers by then."""
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(contents)
+    model = small(depth=1, input_shape=(16, 16, 3))
+    paths = [*(pictures * 4), pictures[0], broken]
+    predictions = predict_files(Classifier(model, NAMES, 0.9), paths)
+    for path in paths[:32]:
+        assert next(predictions).path == str(path)
+    with pytest.raises(ValueError, match=r"broken\.jpg' cannot be decoded"):
+        next(predictions)
+
+
+class TestLoadClassifier:
+    def test_a_keras_file(self, pictures, tmp_path):
+        model = small()
+        model.save(tmp_path / "model.keras")
+        classifier = load_classifier(str(tmp_path / "model.keras"))
+        assert classifier.class_names == [str(i) for i in range(7)]
+        assert classifier.crop_fraction == 0.9
+        (prediction,) = predict_files(classifier, pictures[:1])
+        expected = expected_scores(model, pictures[:1], 0.9)
+        check_predictions([prediction], pictures[:1], expected, "0123456", 5)
+        assert isinstance(prediction, Prediction)
+
+    def test_a_thousand_classes_are_imagenet(self, tmp_path):
+        small(classes=1000).save(tmp_path / "model.keras")
+        names = load_classifier(tmp_path / "model.keras").class_names
+        assert names == [name for _, name in imagenet_classes()]
+        assert names[207] == "golden_retriever"
+
+    def test_the_folder_of_a_run(self, pictures, tmp_path):
+        """It knows the names of its classes and how much of a picture to look at."""
+        run, model = RunFolder.create(tmp_path / "run"), small()
+        run.write_recipe(fashion_mnist_demo(), NAMES)
+        model.save(run.model)
+        classifier = load_classifier(str(run.path))
+        assert classifier.class_names == NAMES
+        assert classifier.crop_fraction == 1.0
+        predictions = list(predict_files(classifier, pictures))
+        scores = expected_scores(model, pictures, 1.0)
+        check_predictions(predictions, pictures, scores, NAMES, 5)
+
+    @pytest.mark.parametrize("file_format", RUNTIMES)
+    def test_the_same_answers_from_every_format(self, file_format, pictures, tmp_path):
+        """Names, crop and size come with the export, whatever it is called."""
+        need_runtime(file_format)
+        model = small(depth=1, input_shape=(32, 48, 1))
+        path = tmp_path / "model.h5"
+        export_model(model, path, file_format, labels=NAMES, crop_fraction=0.7)
+        classifier = load_classifier(str(path))
+        assert (classifier.class_names, classifier.crop_fraction) == (NAMES, 0.7)
+        live = predict_files(Classifier(model, NAMES, 0.7), pictures, 3)
+        for found, expected in zip(
+            predict_files(classifier, pictures, 3), live, strict=True
+        ):
+            assert found.path == expected.path
+            (names, scores), (live_names, live_scores) = (
+                zip(*prediction.classes, strict=True)
+                for prediction in (found, expected)
+            )
+            assert names == live_names
+            np.testing.assert_allclose(scores, live_scores, atol=1e-4)
+
+    def test_a_saved_model_of_somebody_else(self, tmp_path):
+        tf.saved_model.save(tf.Module(), str(tmp_path / "m"))
+        with pytest.raises(ValueError, match=r"not exported by keras_tnt.*predict_im"):
+            load_classifier(str(tmp_path / "m"))
+
+    def test_a_keras_file_by_another_name(self, tmp_path):
+        small(depth=1).save(tmp_path / "model.keras")
+        path = (tmp_path / "model.keras").rename(tmp_path / "model")
+        assert load_classifier(str(path)).class_names == list("0123456")
+
+    def test_a_folder_that_is_no_run(self, tmp_path):
+        with pytest.raises(ValueError, match=r"no model: expected.*recipe\.json"):
+            load_classifier(str(tmp_path))
+
+    def test_a_run_without_its_model(self, tmp_path):
+        RunFolder(tmp_path).write_recipe(fashion_mnist_demo(), NAMES)
+        with pytest.raises(ValueError, match=r"model\.keras' holds no whole model"):
+            load_classifier(str(tmp_path))
+
+    def test_names_that_are_nothing(self):
+        with pytest.raises(FileNotFoundError, match=r"'tnt_huge'.*tnt_small, tnt_base"):
+            load_classifier("tnt_huge")
+
+    @pytest.mark.parametrize("name", ["model.weights.h5", "model.safetensors", "photo"])
+    def test_other_files(self, name, tmp_path):
+        touch(tmp_path, name)
+        with pytest.raises(ValueError, match=rf"{name}' is no model.*load_weights"):
+            load_classifier(str(tmp_path / name))
+
+    # Where the damage is decides whether Keras warns before it fails.
+    @pytest.mark.filterwarnings("ignore:Skipping nested container:UserWarning")
+    def test_damaged_files(self, tmp_path):
+        path = tmp_path / "model.keras"
+        small(depth=1).save(path)
+        whole = path.read_bytes()
+        middle = len(whole) // 2
+        flipped = bytes(255 - value for value in whole[middle : middle + 100])
+        for contents in (
+            whole[:middle],
+            whole[:middle] + flipped + whole[middle + 100 :],
+            b"x" * 1000 + whole[1000:],
+        ):
+            path.write_bytes(contents)
+            with pytest.raises(ValueError, match=r"model\.keras' holds no whole model"):
+                load_classifier(str(path))
+        for contents in (b"", b"text"):
+            path.write_bytes(contents)
+            with pytest.raises(ValueError, match=r"model\.keras' is no model: expec"):
+                load_classifier(str(path))
+
+    @pytest.mark.parametrize("kind", ["features", "two outputs", "numbers", "channels"])
+    def test_models_that_are_no_classifiers_of_pictures(self, kind, tmp_path):
+        model = small(depth=1)
+        numbers = keras.Input((3,))
+        models = {
+            "features": lambda: small(depth=1, include_top=False),
+            "two outputs": lambda: keras.Model(model.input, [model.output] * 2),
+            "numbers": lambda: keras.Model(numbers, keras.layers.Dense(2)(numbers)),
+            "channels": lambda: small(depth=1, input_shape=(32, 48, 4)),
+        }
+        models[kind]().save(tmp_path / "model.keras")
+        with pytest.raises(ValueError, match=r"model\.keras' holds no classifier"):
+            load_classifier(str(tmp_path / "model.keras"))
+
+
+def test_a_copied_run_still_works(pictures, tmp_path):
+    """Nothing in a run's folder says where the folder is."""
+    run = RunFolder.create(tmp_path / "run")
+    run.write_recipe(fashion_mnist_demo(), NAMES)
+    small(depth=1).save(run.model)
+    shutil.move(run.path, tmp_path / "elsewhere")
+    classifier = load_classifier(str(tmp_path / "elsewhere"))
+    assert len(list(predict_files(classifier, pictures[:2]))) == 2

@@ -1,0 +1,128 @@
+"""The TNT inside a model is found, and reached from the model's own input."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_tnt.structure import find_tnt, from_model_input
+from tests.helpers.small import pixels, small, small_pyramid
+
+
+def halved(tnt, **options):
+    """A functional model that halves its images and has a head of its own."""
+    height, width, channels = tnt.input_shape[1:]
+    images = keras.Input((2 * height, 2 * width, channels), name="photos")
+    x = keras.layers.AveragePooling2D(2, name="halve")(images)
+    x = tnt(x)
+    return keras.Model(images, keras.layers.Dense(2, name="own")(x), **options)
+
+
+def in_sequence(tnt):
+    halve = keras.layers.AveragePooling2D(2)
+    height, width, channels = tnt.input_shape[1:]
+    images = keras.Input((2 * height, 2 * width, channels))
+    return keras.Sequential([images, halve, tnt, keras.layers.Dense(2)])
+
+
+def twice(tnt):
+    middle = halved(tnt, name="middle")
+    images = keras.Input(middle.input_shape[1:])
+    return keras.Model(images, keras.layers.Softmax()(middle(images)))
+
+
+def last_block(tnt):
+    layer = tnt.layers[-1]
+    return keras.Model(tnt.input, layer.output)
+
+
+def large(images):
+    return images.repeat(2, axis=1).repeat(2, axis=2).astype("float32")
+
+
+@pytest.mark.parametrize("build", [halved, in_sequence, twice])
+@pytest.mark.parametrize("make", [small, small_pyramid])
+def test_found_and_reached(build, make):
+    tnt = make(include_top=False, pooling="avg")
+    model = build(tnt)
+    assert find_tnt(model) is tnt
+    part = from_model_input(model, last_block(tnt))
+    images = pixels(tnt)
+    np.testing.assert_allclose(part(large(images)), tnt(images), atol=1e-5)
+    assert part.input_shape == model.input_shape
+
+
+def test_a_tnt_is_found_in_itself_and_in_what_grew_from_it():
+    tnt = small()
+    grown = keras.Model(tnt.input, tnt.get_layer("block_1").output[1])
+    for model in (tnt, grown):
+        assert find_tnt(model) is model
+        part = keras.Model(model.input, model.outputs)
+        assert from_model_input(model, part) is part
+
+
+def test_weights_are_shared_and_the_model_stays_as_it_was():
+    tnt = small(include_top=False, pooling="token")
+    model = halved(tnt)
+    model.compile("sgd", "mse")
+    images = large(pixels(tnt))
+    config, expected = model.get_config(), model(images)
+    part = from_model_input(model, last_block(tnt))
+    assert not part.compiled
+    before = part(images)
+    tnt.get_layer("norm").beta.assign_add(np.ones(48))
+    np.testing.assert_allclose(part(images), before + 1, atol=1e-5)
+    tnt.get_layer("norm").beta.assign_sub(np.ones(48))
+    np.testing.assert_allclose(model(images), expected, atol=1e-5)
+    assert model.get_config() == config
+
+
+def test_a_saved_model_and_a_layer_that_was_called_before(tmp_path):
+    tnt = small(include_top=False, pooling="token")
+    tnt(keras.Input(tnt.input_shape[1:]))
+    other, model = halved(tnt), halved(tnt)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    images = large(pixels(tnt))
+    for each in (other, model, loaded):
+        part = from_model_input(each, last_block(find_tnt(each)))
+        np.testing.assert_allclose(part(images), tnt(pixels(tnt)), atol=1e-5)
+
+
+def test_of_several_inputs_those_that_count():
+    tnt = small(include_top=False, pooling="token")
+    images = keras.Input((32, 48, 3), name="images")
+    age = keras.Input((1,), name="age")
+    joined = keras.layers.Concatenate()([tnt(images), age])
+    model = keras.Model({"age": age, "images": images}, joined)
+    assert from_model_input(model, last_block(tnt)).input_shape == (None, 32, 48, 3)
+
+
+def test_no_tnt_and_several_are_refused():
+    images = keras.Input((32, 48, 3))
+    plain = keras.Model(images, keras.layers.Flatten()(images), name="plain")
+    for model in (plain, "plain"):
+        with pytest.raises(ValueError, match=r"has no layer of either"):
+            find_tnt(model)
+    left, right = (small(name=name, include_top=False) for name in ("left", "right"))
+    both = keras.Model(images, keras.layers.Add()([left(images), right(images)]))
+    with pytest.raises(ValueError, match=r"more than one TNT: left, right\. Give"):
+        find_tnt(both)
+
+
+def test_a_tnt_that_cannot_be_reached_is_refused():
+    tnt = small(include_top=False, pooling="token", name="inside")
+
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__(name="own")
+            self.backbone = tnt
+
+        def call(self, images):
+            return self.backbone(images)
+
+    left, right = keras.Input((32, 48, 3)), keras.Input((32, 48, 3))
+    pair = keras.Model([left, right], keras.layers.Add()([tnt(left), tnt(right)]))
+    for model, message in ((Own(), "'own' is not functional"), (pair, "on 2 inputs")):
+        assert find_tnt(model) is tnt
+        with pytest.raises(ValueError, match=rf"{message}.*get_layer\('inside'\)"):
+            from_model_input(model, last_block(tnt))

@@ -1,0 +1,107 @@
+"""TNT as KerasHub has its models: backbone, classifier, presets."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_tnt
+from tests.helpers.small import DEFAULTS, pixels, randomised, small
+
+keras_hub = pytest.importorskip(
+    "keras_hub", reason="KerasHub is not installed (the extra hub)"
+)
+from keras_tnt import keras_hub as tnt_hub  # noqa: E402 (imports KerasHub)
+
+OPTIONS = {
+    name: DEFAULTS[name]
+    for name in ("outer_dim", "inner_dim", "depth", "outer_num_heads")
+}
+
+
+def backbone(**changes):
+    return randomised(tnt_hub.TNTBackbone((32, 48, 3), **(OPTIONS | changes)))
+
+
+def classifier(**options):
+    return tnt_hub.TNTImageClassifier(backbone(), num_classes=7, **options)
+
+
+def test_the_backbone_is_a_tnt():
+    model, tnt = backbone(), small()
+    assert [weight.name for weight in model.weights] == [
+        weight.name for weight in tnt.weights[:-2]
+    ]
+    images = pixels(tnt)
+    tokens = keras.Model(tnt.input, tnt.get_layer("norm").output)
+    np.testing.assert_allclose(model(images), tokens(images), atol=1e-5)
+    features = keras_tnt.feature_extractor(model, (1, 2), class_token=True)(images)
+    assert features["block_1"].shape == (3, 2, 3, 48)
+    assert keras_tnt.attention_maps(model, images).outer.keys() == {1, 2}
+
+
+def test_published_names_load_into_the_backbone(tmp_path):
+    tnt = small()
+    keras_tnt.save_upstream_weights(tnt, tmp_path / "tnt.safetensors")
+    model = tnt_hub.TNTBackbone((32, 48, 3), **OPTIONS)
+    keras_tnt.load_weights(model, tmp_path / "tnt.safetensors")
+    for found, expected in zip(model.weights, tnt.weights, strict=False):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_the_classifier_computes_what_a_tnt_does():
+    tnt, task = small(), classifier()
+    task.get_layer("predictions").set_weights(
+        tnt.get_layer("predictions").get_weights()
+    )
+    images = pixels(tnt)
+    np.testing.assert_allclose(task(images), tnt(images), atol=1e-5)
+
+
+@pytest.mark.parametrize("inner_blocks", [None, (2,)])
+def test_preset_of_a_backbone(inner_blocks, tmp_path):
+    model = backbone(inner_blocks=inner_blocks)
+    model.save_to_preset(tmp_path)
+    for parent in (keras_hub.models.Backbone, tnt_hub.TNTBackbone):
+        loaded = parent.from_preset(str(tmp_path))
+        assert isinstance(loaded, tnt_hub.TNTBackbone)
+        np.testing.assert_array_equal(loaded(pixels(model)), model(pixels(model)))
+    fresh = tnt_hub.TNTBackbone.from_preset(str(tmp_path), load_weights=False)
+    assert np.abs(fresh(pixels(model)) - model(pixels(model))).max() > 0
+    half = tnt_hub.TNTBackbone.from_preset(str(tmp_path), dtype="mixed_bfloat16")
+    assert half(pixels(model)).dtype == "bfloat16"
+    assert keras.config.dtype_policy().name == "float32"
+    assert all(weight.dtype == "float32" for weight in half.weights)
+
+
+def test_preset_of_a_classifier(tmp_path):
+    converter = tnt_hub.TNTImageConverter(image_size=(32, 48))
+    preprocessor = tnt_hub.TNTImageClassifierPreprocessor(converter)
+    task = classifier(preprocessor=preprocessor, activation=None, dropout=0.1)
+    task.save_to_preset(tmp_path)
+    loaded = keras_hub.models.ImageClassifier.from_preset(str(tmp_path))
+    assert isinstance(loaded, tnt_hub.TNTImageClassifier)
+    assert isinstance(loaded.preprocessor, tnt_hub.TNTImageClassifierPreprocessor)
+    assert loaded.preprocessor.image_converter.image_size == (32, 48)
+    assert loaded.get_config()["dropout"] == 0.1
+    photos = np.random.default_rng(0).integers(0, 256, (2, 70, 90, 3), "uint8")
+    expected = task.predict(photos, verbose=0)
+    np.testing.assert_array_equal(loaded.predict(photos, verbose=0), expected)
+    other = keras_hub.models.ImageClassifier.from_preset(str(tmp_path), num_classes=3)
+    assert other.predict(photos, verbose=0).shape == (2, 3)
+    for found, stored in zip(
+        other.backbone.weights, task.backbone.weights, strict=True
+    ):
+        np.testing.assert_array_equal(found, stored)
+
+
+def test_the_classifier_learns_and_is_saved(tmp_path):
+    task = classifier()
+    task.compile(keras.optimizers.SGD(1e-2))
+    images, labels = pixels(task.backbone, 4), np.array([0, 1, 2, 3])
+    losses = task.fit(images, labels, epochs=4, shuffle=False, verbose=0).history[
+        "loss"
+    ]
+    assert losses[-1] < losses[0]
+    task.save(tmp_path / "task.keras")
+    loaded = keras.saving.load_model(tmp_path / "task.keras", compile=False)
+    np.testing.assert_array_equal(loaded(images), task(images))

@@ -1,0 +1,123 @@
+"""The moving average of the weights."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_tnt.training import WeightAverage
+from tests.helpers.checks import two_replicas
+
+IMAGES = np.random.default_rng(0).normal(size=(16, 8)).astype("float32")
+LABELS = np.arange(16) % 4
+
+
+def perceptron(**options):
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((8,)),
+            layers.Dense(8, "tanh"),
+            layers.BatchNormalization(momentum=0.5),
+            layers.Dense(4, "softmax"),
+        ]
+    )
+    model.compile(
+        keras.optimizers.SGD(0.1, **options), "sparse_categorical_crossentropy"
+    )
+    return model
+
+
+class Weights(keras.callbacks.Callback):
+    """Keeps the weights after every step."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        steps.append([weight.numpy() for weight in self.model.weights])
+
+
+steps = []
+
+
+def expected(first, decay):
+    """The average in so many words."""
+    averages = first
+    for t, weights in enumerate(steps, start=1):
+        share = min(decay, (1 + t) / (10 + t))
+        averages = [
+            share * a + (1 - share) * w for a, w in zip(averages, weights, strict=True)
+        ]
+    return averages
+
+
+@pytest.mark.parametrize("decay", [0.3, 0.999])
+@pytest.mark.parametrize("strategy", ["one", "two"])
+def test_the_average_is_that_of_the_steps(decay, strategy):
+    steps.clear()
+    one = tf.distribute.OneDeviceStrategy("/cpu:0")
+    with (one if strategy == "one" else two_replicas()).scope():
+        model = perceptron()
+    first = [weight.numpy() for weight in model.weights]
+    average = WeightAverage(decay)
+    model.fit(
+        IMAGES,
+        LABELS,
+        batch_size=4,
+        epochs=3,
+        verbose=0,
+        callbacks=[Weights(), average],
+    )
+    assert len(steps) == 12
+    for ours, theirs in zip(average.variables, expected(first, decay), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+    own = [weight.numpy() for weight in model.weights]
+    with average.swapped_in():
+        for weight, value in zip(model.weights, average.variables, strict=True):
+            np.testing.assert_array_equal(weight, value)
+    for weight, value in zip(model.weights, own, strict=True):
+        np.testing.assert_array_equal(weight, value)
+    average.copy_to_model()
+    for weight, value in zip(model.weights, average.variables, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+def test_own_weights_come_back_after_an_error():
+    model = perceptron()
+    average = WeightAverage(0.9)
+    average.set_model(model)
+    model.fit(IMAGES, LABELS, verbose=0)
+    own = [weight.numpy() for weight in model.weights]
+    with pytest.raises(RuntimeError, match="oops"), average.swapped_in():
+        raise RuntimeError("oops")
+    for weight, value in zip(model.weights, own, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+def test_accumulated_gradients_move_it_once_an_update():
+    model = perceptron(gradient_accumulation_steps=2)
+    average = WeightAverage(0.5)
+    moves = []
+    average.set_model(model)
+    average._move = moves.append
+    model.fit(IMAGES, LABELS, batch_size=4, verbose=0, callbacks=[average])
+    shares = [float(share) for share in moves]
+    assert shares == pytest.approx([1, 2 / 11, 1, 3 / 12])
+
+
+def test_several_steps_at_once():
+    model = perceptron()
+    model.compile("sgd", "sparse_categorical_crossentropy", steps_per_execution=4)
+    average = WeightAverage(0.2)
+    average.set_model(model)
+    moves = []
+    average._move = moves.append
+    model.fit(IMAGES, LABELS, batch_size=2, verbose=0, callbacks=[average])
+    shares = [2 / 11 * 0.2**3, 0.2**4]
+    assert [float(share) for share in moves] == pytest.approx(shares)
+
+
+@pytest.mark.parametrize("decay", [0, 1, -0.5, 2])
+def test_the_decay_is_checked(decay):
+    with pytest.raises(ValueError, match="decay must be above 0 and below 1"):
+        WeightAverage(decay)

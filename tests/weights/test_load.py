@@ -1,0 +1,489 @@
+"""Weights in and out of a model: names, layouts, sizes, refusals."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import keras_tnt
+from keras_tnt.weights import convert_tnt
+from keras_tnt.weights.load import assign_upstream, to_upstream
+from tests.helpers import reference
+from tests.helpers.hub_server import HubServer
+
+CASE = "tnt_timm"
+
+
+def small(**arguments):
+    """The TNT of the reference case, with fresh weights."""
+    return reference.build(CASE, load=False, **arguments)
+
+
+@pytest.fixture
+def timm_file(tmp_path):
+    path = tmp_path / "timm.safetensors"
+    save_file(reference.tensors(CASE, "weight."), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("manifest", "builder"),
+    [
+        ("official/tnt_s_patch16_224", keras_tnt.TNTSmall),
+        ("timm/tnt_s_patch16_224.in1k", keras_tnt.TNTSmall),
+        pytest.param(
+            "official/tnt_b_patch16_224", keras_tnt.TNTBase, marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "timm/tnt_b_patch16_224.in1k", keras_tnt.TNTBase, marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_published_sizes_load_and_come_back_exactly(manifest, builder, tmp_path):
+    source = reference.published_tensors(manifest)
+    save_file(source, tmp_path / "source.safetensors")
+    model = builder(weights=str(tmp_path / "source.safetensors"))
+    keras_tnt.save_upstream_weights(model, tmp_path / "back.safetensors")
+    back = load_file(tmp_path / "back.safetensors")
+    expected = convert_tnt.standard_names(source)
+    assert back.keys() == expected.keys()
+    timm = manifest if manifest.startswith("timm") else f"timm{manifest[8:]}.in1k"
+    assert back.keys() == reference.MANIFESTS[timm].keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(back[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "case", ["tnt_official_qkv_bias_gray", "tnt_official_se", "tnt_official_rect", CASE]
+)
+def test_upstream_round_trip_is_exact(case, tmp_path):
+    model = reference.build(case)
+    path = tmp_path / "weights.safetensors"
+    keras_tnt.save_upstream_weights(model, path)
+    fresh = reference.build(case, load=False)
+    keras_tnt.load_weights(fresh, path)
+    for ours, theirs in zip(fresh.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
+    assert os.listdir(tmp_path) == ["weights.safetensors"]
+
+
+def test_a_square_number_of_patches_keeps_its_own_grid(tmp_path):
+    """2x8 patches: upstream files would be taken for 4x4, ours say what they are."""
+    model = small(input_shape=(32, 128, 3))
+    keras_tnt.save_upstream_weights(model, tmp_path / "wide.safetensors")
+    fresh = small(input_shape=(32, 128, 3))
+    keras_tnt.load_weights(fresh, tmp_path / "wide.safetensors")
+    np.testing.assert_array_equal(
+        fresh.get_layer("patch_embedding").position_embedding,
+        model.get_layer("patch_embedding").position_embedding,
+    )
+
+
+def test_some_inner_blocks_round_trip(tmp_path):
+    model = small(inner_blocks=(1, 3))
+    keras_tnt.save_upstream_weights(model, tmp_path / "s.safetensors")
+    names = load_file(tmp_path / "s.safetensors")
+    assert "blocks.0.attn_in.qk.weight" in names
+    assert "blocks.1.attn_in.qk.weight" not in names
+    fresh = small(inner_blocks=(1, 3))
+    keras_tnt.load_weights(fresh, tmp_path / "s.safetensors")
+    np.testing.assert_array_equal(fresh.get_weights()[-2], model.get_weights()[-2])
+
+
+def test_prefix_of_parallel_training_and_half_precision(tmp_path):
+    tensors = reference.tensors(CASE, "weight.")
+    save_file(
+        {f"module.{name}": value.astype("float16") for name, value in tensors.items()},
+        tmp_path / "half.safetensors",
+    )
+    model = small()
+    keras_tnt.load_weights(model, tmp_path / "half.safetensors")
+    for name, value in to_upstream(model).items():
+        np.testing.assert_array_equal(value, tensors[name].astype("float16"))
+
+
+def test_another_number_of_classes_keeps_the_head_and_says_so(timm_file, caplog):
+    model = small(classes=3)
+    head = model.get_layer("predictions").get_weights()
+    with caplog.at_level(logging.WARNING, "keras_tnt"):
+        keras_tnt.load_weights(model, timm_file)
+    assert "keeps its values: the weights come with 7 classes" in caplog.text
+    np.testing.assert_array_equal(
+        model.get_layer("predictions").get_weights()[0], head[0]
+    )
+    expected = reference.tensors(CASE, "weight.")["norm.weight"]
+    np.testing.assert_array_equal(model.get_layer("norm").gamma, expected)
+
+
+def test_a_model_without_top_takes_no_head(timm_file, tmp_path, caplog):
+    backbone = small(include_top=False, pooling="token", weights=str(timm_file))
+    features = backbone(reference.images(CASE))
+    expected = reference.tensors(CASE)["features"][:, 0]
+    np.testing.assert_allclose(features, expected, atol=1e-4)
+    assert not caplog.records
+    keras_tnt.save_upstream_weights(backbone, tmp_path / "backbone.safetensors")
+    model = small(weights=str(tmp_path / "backbone.safetensors"))
+    assert "the weights come without a head" in caplog.text
+    assert model.name in caplog.text
+
+
+def test_a_users_own_head_is_left_alone(timm_file):
+    backbone = small(include_top=False, pooling="token")
+    model = keras.Model(
+        backbone.input, keras.layers.Dense(2, name="own")(backbone.output)
+    )
+    own = model.get_layer("own").get_weights()
+    keras_tnt.load_weights(model, timm_file)
+    np.testing.assert_array_equal(model.get_layer("own").get_weights()[0], own[0])
+    expected = reference.tensors(CASE, "weight.")["cls_token"]
+    np.testing.assert_array_equal(
+        model.get_layer("patch_embedding").class_token, expected
+    )
+
+
+def test_one_channel_sums_the_kernels_of_three(timm_file):
+    grey = small(input_shape=(64, 64, 1), weights=str(timm_file))
+    colour = reference.build(CASE)
+    images = reference.images(CASE)[..., :1]
+    np.testing.assert_allclose(
+        grey(images), colour(np.repeat(images, 3, axis=-1)), atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+class TestKerasFiles:
+    def save(self, model, folder, suffix):
+        path = folder / f"model{suffix}"
+        if suffix == ".keras":
+            model.save(path)
+        else:
+            model.save_weights(path)
+        return path
+
+    def test_same_model(self, suffix, tmp_path):
+        path = self.save(reference.build(CASE), tmp_path, suffix)
+        model = small()
+        keras_tnt.load_weights(model, str(path))
+        logits = reference.tensors(CASE)["logits"]
+        np.testing.assert_allclose(model(reference.images(CASE)), logits, atol=1e-4)
+
+    def test_another_image_size(self, suffix, tmp_path):
+        path = self.save(reference.build(CASE), tmp_path, suffix)
+        model = small(input_shape=(48, 80, 3), weights=str(path))
+        expected = reference.tensors("tnt_timm_resized")["logits48x80"]
+        images = reference.images("tnt_timm_resized", "input48x80")
+        np.testing.assert_allclose(model(images), expected, atol=1e-4)
+
+    def test_another_number_of_classes(self, suffix, tmp_path, caplog):
+        path = self.save(reference.build(CASE), tmp_path, suffix)
+        model = small(classes=3, drop_path_rate=0.1, dropout_rate=0.1)
+        keras_tnt.load_weights(model, path)
+        assert "the weights come with 7 classes" in caplog.text
+        expected = reference.tensors(CASE, "weight.")["norm.weight"]
+        np.testing.assert_array_equal(model.get_layer("norm").gamma, expected)
+
+    def test_own_layers_come_along(self, suffix, tmp_path):
+        def grown():
+            backbone = small(include_top=False, pooling="token")
+            outputs = keras.layers.Dense(2, name="own")(backbone.output)
+            return keras.Model(backbone.input, outputs)
+
+        model = grown()
+        path = self.save(model, tmp_path, suffix)
+        fresh = grown()
+        keras_tnt.load_weights(fresh, path)
+        images = reference.images(CASE)
+        np.testing.assert_array_equal(fresh(images), model(images))
+
+    def test_bfloat16_and_float32_mix(self, suffix, tmp_path):
+        keras.config.set_dtype_policy("bfloat16")
+        half = small()
+        keras.config.set_dtype_policy("float32")
+        whole = small(weights=str(self.save(half, tmp_path, suffix)))
+        for ours, theirs in zip(whole.weights, half.weights, strict=True):
+            np.testing.assert_array_equal(ours, np.asarray(theirs, "float32"))
+        half.set_weights([weight * 0 for weight in half.get_weights()])
+        (tmp_path / "whole").mkdir()
+        keras_tnt.load_weights(half, self.save(whole, tmp_path / "whole", suffix))
+        for ours, theirs in zip(half.weights, whole.weights, strict=True):
+            np.testing.assert_array_equal(np.asarray(ours, "float32"), theirs)
+
+    def test_other_blocks_are_refused(self, suffix, tmp_path):
+        """Same number of blocks and shapes: by order alone they would fit."""
+        path = self.save(small(inner_blocks=(1, 2)), tmp_path, suffix)
+        unchanged(small(inner_blocks=(1, 3)), path, "inner_blocks")
+
+    def test_another_depth_is_refused(self, suffix, tmp_path):
+        path = self.save(small(depth=4), tmp_path, suffix)
+        unchanged(small(), path, "Build the model with the depth")
+
+    def test_another_width_is_refused(self, suffix, tmp_path):
+        path = self.save(small(outer_dim=60), tmp_path, suffix)
+        unchanged(small(), path, r"does not fit .* has shape \(60, 7\) in the file")
+
+    def test_damaged_files_are_refused(self, suffix, tmp_path):
+        path = self.save(small(), tmp_path, suffix)
+        whole = path.read_bytes()
+        for content in (b"", b"text", whole[: len(whole) // 2]):
+            path.write_bytes(content)
+            unchanged(small(), path, f"model{suffix} is no whole")
+
+    def test_nan_is_refused(self, suffix, tmp_path):
+        model = small()
+        model.get_layer("norm").beta.assign(np.full(48, np.nan))
+        path = self.save(model, tmp_path, suffix)
+        unchanged(
+            small(), path, "NaN or infinite values, first in tensor 'norm/vars/1'"
+        )
+
+    def test_another_architecture_is_refused(self, suffix, tmp_path):
+        images = keras.Input((64, 64, 3))
+        other = keras.Model(images, keras.layers.Conv2D(4, 3)(images))
+        path = self.save(other, tmp_path, suffix)
+        unchanged(small(), path, "holds no TNT: layers .* are missing")
+
+
+def unchanged(model, source, message):
+    """Loading must raise the message and leave the model as it was."""
+    before = [weight.numpy() for weight in model.weights]
+    with pytest.raises(ValueError, match=message):
+        keras_tnt.load_weights(model, source)
+    for weight, value in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+def changed(path, **changes):
+    """Writes the case's tensors with some replaced, or left out by None."""
+    tensors = reference.tensors(CASE, "weight.")
+    tensors |= {name.replace("__", "."): value for name, value in changes.items()}
+    save_file({k: v for k, v in tensors.items() if v is not None}, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"norm__weight": None},
+            "First offending tensor: 'norm.weight'.* 1 are missing",
+        ),
+        (
+            {"norm__more": np.ones(3, "float32")},
+            "First offending tensor: 'norm.more'.* 1 are unknown",
+        ),
+        (
+            {"proj__weight": np.ones((48, 191), "float32")},
+            r"'proj.weight' has shape \(48, 191\), the model's has \(48, 192\)",
+        ),
+        (
+            {"blocks__1__mlp__fc1__bias": np.full(192, np.inf, "float32")},
+            "NaN or infinite values, first in tensor 'blocks.1.mlp.fc1.bias'",
+        ),
+        (
+            {"patch_pos": np.full((1, 17, 48), np.nan, "float32")},
+            "NaN or infinite values, first in tensor 'patch_pos'",
+        ),
+        (
+            {"patch_pos": np.ones((1, 12, 48), "float32")},
+            "'patch_pos' has 11 positions, which is no square",
+        ),
+        (
+            {"pixel_embed__proj__weight": np.ones((12, 4, 7, 7), "float32")},
+            r"'pixel_embed.proj.weight' has shape \(12, 4, 7, 7\)",
+        ),
+        (
+            {"blocks__0__proj__bias": np.ones(48, "float32")},
+            "'blocks.0.proj.bias' marks the legacy TNT-S.*timm/tnt_s_patch16_224.in1k",
+        ),
+        ({"cls_token": None}, "'cls_token' is missing"),
+    ],
+)
+def test_misfits_are_named_and_change_nothing(changes, message, tmp_path):
+    unchanged(small(), changed(tmp_path / "bad.safetensors", **changes), message)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [
+        ("timm/tnt_s_legacy_patch16_224.in1k", "marks the legacy TNT-S"),
+        (
+            "official/ptnt_s_patch16_256",
+            "'patch_embed.common_conv.0.weight' marks a Pyr",
+        ),
+    ],
+)
+def test_other_published_architectures_are_refused(manifest, message, tmp_path):
+    save_file(reference.published_tensors(manifest), tmp_path / "other.safetensors")
+    unchanged(small(), tmp_path / "other.safetensors", message)
+
+
+def test_low_rank_adapted_models_are_refused_but_saved_merged(timm_file, tmp_path):
+    model = small(weights=str(timm_file))
+    dense = model.get_layer("block_1").outer.attention.qkv
+    dense.enable_lora(2)
+    dense.lora_kernel_b.assign(np.ones(dense.lora_kernel_b.shape))
+    unchanged(model, timm_file, "adapted by LoRA")
+    keras_tnt.save_upstream_weights(model, tmp_path / "merged.safetensors")
+    merged = small(weights=str(tmp_path / "merged.safetensors"))
+    images = reference.images(CASE)
+    np.testing.assert_allclose(merged(images), model(images), atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`:UserWarning")
+def test_quantized_models_are_refused(timm_file, tmp_path):
+    model = small()
+    model.quantize("int8")
+    unchanged(model, timm_file, "are quantized")
+    with pytest.raises(ValueError, match="are quantized"):
+        keras_tnt.save_upstream_weights(model, tmp_path / "int8.safetensors")
+
+
+def test_used_outer_tokens_are_refused(tmp_path):
+    tensors = reference.tensors("tnt_official", "weight.")
+    tensors["outer_tokens"] += 1
+    save_file(tensors, tmp_path / "used.safetensors")
+    unchanged(
+        small(), tmp_path / "used.safetensors", "'outer_tokens' is zero and unused"
+    )
+
+
+def test_truncated_files_name_the_first_cut_tensor(timm_file):
+    whole = timm_file.read_bytes()
+    header = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])
+    start = len(whole) - max(entry["data_offsets"][1] for entry in header.values())
+    name, entry = min(header.items(), key=lambda item: item[1]["data_offsets"])
+    end = start + entry["data_offsets"][1]
+    for size, message in [
+        (0, "ends after 0 bytes, inside its table"),
+        (100, "ends after 100 bytes, inside its table"),
+        (end - 1, f"ends before the end of tensor '{name}'"),
+        (len(whole) - 1, "ends before the end of tensor"),
+    ]:
+        timm_file.write_bytes(whole[:size])
+        unchanged(small(), timm_file, message)
+    timm_file.write_bytes(b"\x10" + bytes(7) + b"no table at all!" + bytes(100))
+    unchanged(small(), timm_file, "its table of tensors is unreadable")
+    timm_file.write_bytes(whole + b"more")
+    unchanged(small(), timm_file, "do not match its table")
+
+
+def test_names_of_files_and_models_are_checked(tmp_path):
+    (tmp_path / "weights.bin").write_bytes(b"")
+    unchanged(small(), tmp_path / "weights.bin", "Cannot tell what .*weights.bin is")
+    with pytest.raises(FileNotFoundError, match=r"none\.safetensors"):
+        keras_tnt.load_weights(small(), tmp_path / "none.safetensors")
+    with pytest.raises(ValueError, match=r"must end in \.safetensors"):
+        keras_tnt.save_upstream_weights(small(), tmp_path / "weights.pth")
+    images = keras.Input((64, 64, 3))
+    outer = keras.Model(images, small(name="inside")(images))
+    with pytest.raises(ValueError, match=r"model.get_layer\(NAME\)"):
+        keras_tnt.load_weights(outer, tmp_path / "weights.safetensors")
+    keras_tnt.save_upstream_weights(
+        outer.get_layer("inside"), tmp_path / "a.safetensors"
+    )
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(b"old")
+
+    def fail(*arguments):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="No space left"):
+        keras_tnt.save_upstream_weights(small(), path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["weights.safetensors"]
+    assert path.read_bytes() == b"old"
+
+
+def test_pytorch_files_without_pytorch_say_how_to_convert(tmp_path, monkeypatch):
+    (tmp_path / "tnt.pth.tar").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ImportError, match=r"pip install torch.*safetensors.torch"):
+        keras_tnt.load_weights(small(), tmp_path / "tnt.pth.tar")
+
+
+class TestPyTorchFiles:
+    """Skipped where PyTorch is not installed; the package does not need it."""
+
+    @pytest.fixture(autouse=True)
+    def torch(self):
+        return pytest.importorskip("torch")
+
+    @pytest.mark.parametrize("wrapper", [None, "state_dict", "model", "state_dict_ema"])
+    @pytest.mark.parametrize("name", ["tnt.pth", "tnt.pth.tar"])
+    def test_loads(self, torch, wrapper, name, tmp_path):
+        tensors = {
+            f"module.{key}": torch.from_numpy(value)
+            for key, value in reference.tensors("tnt_official", "weight.").items()
+        }
+        other = {"state_dict": {}} if wrapper == "state_dict_ema" else {}
+        saved = other | {wrapper: tensors, "epoch": 300} if wrapper else tensors
+        torch.save(saved, tmp_path / name)
+        model = small(weights=str(tmp_path / name))
+        logits = reference.tensors("tnt_official")["logits"]
+        images = reference.images("tnt_official")
+        np.testing.assert_allclose(model(images), logits, atol=1e-4)
+
+    def test_code_in_the_file_is_not_run(self, torch, tmp_path):
+        torch.save({"state_dict": os.system}, tmp_path / "evil.pth")
+        unchanged(
+            small(), tmp_path / "evil.pth", "no PyTorch checkpoint that can be read"
+        )
+
+    def test_a_file_without_tensors_says_what_it_holds(self, torch, tmp_path):
+        torch.save({"epoch": 3, "best": 0.5}, tmp_path / "notes.pth")
+        unchanged(small(), tmp_path / "notes.pth", r"found \['epoch', 'best'\]")
+
+
+@pytest.mark.slow
+def test_imagenet_weights_come_from_the_hub(tmp_path):
+    """A user's `TNTSmall()` against a hub on loopback, then offline from the cache."""
+    source = tmp_path / "source.safetensors"
+    save_file(reference.published_tensors("timm/tnt_s_patch16_224.in1k"), source)
+    script = (
+        "import keras_tnt, numpy\n"
+        "model = keras_tnt.TNTSmall(classes=5, input_shape=(32, 48, 3), name='mine')\n"
+        "print(model.get_layer('norm').gamma.numpy().sum(dtype='float64'))\n"
+        "assert model.predict(numpy.ones((1, 32, 48, 3)), verbose=0).shape == (1, 5)\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")} | {
+        "HF_HOME": str(tmp_path / "cache"),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_XET": "1",
+    }
+
+    def run(**more):
+        return subprocess.run(
+            [sys.executable, "-c", script],
+            env=environment | more,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    with HubServer() as hub:
+        hub.publish("timm/tnt_s_patch16_224.in1k", source.read_bytes())
+        first = run(HF_ENDPOINT=hub.url)
+    offline = run(HF_ENDPOINT=hub.url, HF_HUB_OFFLINE="1")
+    assert (first.returncode, offline.returncode) == (0, 0), first.stderr[-2000:]
+    assert len(hub.downloads()) == 1
+    expected = load_file(source)["norm.weight"].sum(dtype="float64")
+    for process in (first, offline):
+        np.testing.assert_allclose(float(process.stdout), expected, rtol=1e-6)
+        assert "keeps its values: the weights come with 1000 classes" in process.stderr
+
+
+def test_assigning_needs_no_particular_order():
+    tensors = reference.tensors(CASE, "weight.")
+    model = small()
+    assign_upstream(model, dict(reversed(tensors.items())))
+    for name, value in to_upstream(model).items():
+        np.testing.assert_array_equal(value, tensors[name])
