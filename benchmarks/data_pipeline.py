@@ -1,4 +1,4 @@
-"""Pictures a second of the training data pipeline, beside other ways to the same.
+"""Images a second of the training data pipeline, beside other ways to the same.
 
     python benchmarks/data_pipeline.py
 
@@ -45,12 +45,12 @@ def main():
     parser.add_argument("--batches", type=int, default=6, help="timed in each round")
     parser.add_argument("--batch-size", type=int, default=32)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        make_photos(Path(folder), 64)
+    with tempfile.TemporaryDirectory() as directory:
+        make_photos(Path(directory), 64)
         feeds = {
-            "keras_tnt": ours(folder, options.batch_size),
-            "keras_cv": others(folder, options.batch_size, keras_cv_layers()),
-            "keras": others(folder, options.batch_size, keras_layers()),
+            "keras_tnt": ours(directory, options.batch_size),
+            "keras_cv": others(directory, options.batch_size, keras_cv_layers()),
+            "keras": others(directory, options.batch_size, keras_layers()),
         }
         rates = measure(feeds, options.rounds, options.batches, options.batch_size)
     medians = {name: statistics.median(values) for name, values in rates.items()}
@@ -76,8 +76,8 @@ def main():
     RESULT.write_text(json.dumps(record, indent=2) + "\n")
 
 
-def make_photos(folder, number):
-    """Writes JPEGs in class folders: parts of the photographs, with some noise."""
+def make_photos(directory, number):
+    """Writes JPEGs in class directories: parts of the photographs, with some noise."""
     rng = np.random.default_rng(0)
     paths = sorted((ROOT / "tests" / "data").glob("astronaut_*.png"))
     photos = [tf.io.decode_png(path.read_bytes(), channels=3) for path in paths]
@@ -90,15 +90,15 @@ def make_photos(folder, number):
         image = tf.image.resize(image, (height, width), "bicubic")
         image += rng.normal(0, 4, image.shape)
         image = tf.cast(tf.clip_by_value(image, 0, 255), tf.uint8)
-        path = folder / f"class_{index % CLASSES}" / f"{index}.jpg"
+        path = directory / f"class_{index % CLASSES}" / f"{index}.jpg"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(tf.io.encode_jpeg(image, quality=90).numpy())
 
 
-def ours(folder, batch_size):
+def ours(directory, batch_size):
     """Batches of this package."""
     return image_dataset(
-        folder,
+        directory,
         batch_size=batch_size,
         augmentation=IMAGENET_AUGMENTATION,
         label_smoothing=0.1,
@@ -107,13 +107,13 @@ def ours(folder, batch_size):
     )
 
 
-def others(folder, batch_size, augment):
+def others(directory, batch_size, augment):
     """Batches that are cropped and mirrored here, and augmented by layers of others."""
     plain = dataclasses.replace(
         IMAGENET_AUGMENTATION, rand_augment=0, random_erasing=0.0, mixup=0.0, cutmix=0.0
     )
     dataset = image_dataset(
-        folder,
+        directory,
         batch_size=batch_size,
         augmentation=plain,
         label_smoothing=0.1,
@@ -130,13 +130,13 @@ def keras_cv_layers():
     rand_augment = keras_cv.layers.RandAugment(
         (0, 255), augmentations_per_image=2, magnitude=0.9, magnitude_stddev=0.05
     )
-    cut_mix = keras_cv.layers.CutMix(1.0)
-    mix_up = keras_cv.layers.MixUp(0.8)
+    cutmix = keras_cv.layers.CutMix(1.0)
+    mixup = keras_cv.layers.MixUp(0.8)
 
     def augment(images, labels):
         batch = {"images": rand_augment(images), "labels": labels}
         mixed = tf.cond(
-            tf.random.uniform(()) < 0.5, lambda: cut_mix(batch), lambda: mix_up(batch)
+            tf.random.uniform(()) < 0.5, lambda: cutmix(batch), lambda: mixup(batch)
         )
         return mixed["images"], mixed["labels"]
 
@@ -147,16 +147,16 @@ def keras_layers():
     """Keras's own layers for the recipe."""
     rand_augment = keras.layers.RandAugment((0, 255), num_ops=2, factor=0.9)
     erase = keras.layers.RandomErasing(0.25, value_range=(0, 255))
-    cut_mix = keras.layers.CutMix(1.0)
-    mix_up = keras.layers.MixUp(0.8)
+    cutmix = keras.layers.CutMix(1.0)
+    mixup = keras.layers.MixUp(0.8)
 
     def augment(images, labels):
         images = erase(rand_augment(images, training=True), training=True)
         batch = {"images": images, "labels": labels}
         mixed = tf.cond(
             tf.random.uniform(()) < 0.5,
-            lambda: cut_mix(batch, training=True),
-            lambda: mix_up(batch, training=True),
+            lambda: cutmix(batch, training=True),
+            lambda: mixup(batch, training=True),
         )
         return mixed["images"], mixed["labels"]
 

@@ -34,11 +34,11 @@ from keras_tnt.export import export_model
 from keras_tnt.export.exporter import FORMATS, TOLERANCES
 from keras_tnt.inference.classifier import load_classifier
 from keras_tnt.training import fashion_mnist_demo
-from keras_tnt.training.run_directory import RunFolder
+from keras_tnt.training.run_directory import RunDirectory
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("keras", "tensorflow", "onnxruntime", "ai-edge-litert", "openvino", "nncf")
-# Pictures in a batch, and turns.
+# Images in a batch, and turns.
 TURNS = {"demo": {1: 100, 32: 60}, "tnt_small": {1: 20, 8: 8}}
 
 
@@ -48,11 +48,11 @@ def main():
     parser.add_argument("model", choices=TURNS)
     parser.add_argument("--run", type=Path, help="a run of keras-tnt demo")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as directory:
         if options.model == "demo":
             if options.run is None:
-                options.run = Path(folder) / "run"
-                run_demo(RunFolder.create(options.run), fashion_mnist_demo())
+                options.run = Path(directory) / "run"
+                run_demo(RunDirectory.create(options.run), fashion_mnist_demo())
             model = load_classifier(str(options.run)).model
             test, labels = read("test")
             calibration, _ = read("train[:300]")
@@ -65,7 +65,7 @@ def main():
         rows = [
             measure(
                 model, file_format, precision, test, labels, calibration,
-                TURNS[options.model], Path(folder) / f"{file_format}-{precision}",
+                TURNS[options.model], Path(directory) / f"{file_format}-{precision}",
             )
             for file_format in FORMATS
             for precision in TOLERANCES
@@ -123,7 +123,7 @@ def measure(
 
 
 def read(split):
-    """Reads pictures and classes of the embedded data set."""
+    """Reads images and classes of the embedded data set."""
     images, labels = zip(*fashion_mnist_mini(split).as_numpy_iterator(), strict=True)
     return np.stack(images).astype("float32"), np.array(labels)
 
@@ -135,7 +135,7 @@ def keras_function(model):
 
 
 def predict_all(predict, images, batch=250):
-    """Runs a model over many pictures."""
+    """Runs a model over many images."""
     starts = range(0, len(images), batch)
     return np.concatenate([predict(images[start : start + batch]) for start in starts])
 

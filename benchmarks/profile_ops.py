@@ -95,14 +95,14 @@ def profile(run):
     """Seconds of a step, and the operations: name, kind, milliseconds a step."""
     run()
     run()
-    with tempfile.TemporaryDirectory() as folder:
-        with tf.profiler.experimental.Profile(folder):
+    with tempfile.TemporaryDirectory() as directory:
+        with tf.profiler.experimental.Profile(directory):
             started = time.perf_counter()
             for _ in range(STEPS):
                 run()
             seconds = (time.perf_counter() - started) / STEPS
         space = xplane_pb2.XSpace()
-        space.ParseFromString(next(Path(folder).rglob("*.xplane.pb")).read_bytes())
+        space.ParseFromString(next(Path(directory).rglob("*.xplane.pb")).read_bytes())
     events = []
     for plane in space.planes:
         for line in plane.lines:

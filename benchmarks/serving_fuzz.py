@@ -1,8 +1,8 @@
-"""Feeds mutated pictures to an exported model, each batch with a good one among them.
+"""Feeds mutated images to an exported model, each batch with a good one among them.
 
     python benchmarks/serving_fuzz.py --cases 20000
 
-A case is a picture of `tests.helpers.encoded`, every format and kind, with bytes overwritten,
+A case is an image of `tests.helpers.encoded`, every format and kind, with bytes overwritten,
 inserted, repeated or taken away. Bad ones must be marked as such, whatever can be
 decoded must get a whole answer, and the good neighbour the answer that it always gets.
 The model is tiny: this is about decoding. Should TensorFlow crash, the batch is in the
@@ -37,13 +37,13 @@ BATCH = 8  # one of them is good
 GOOD = AS_PILLOW["png"]
 
 
-def exported(folder):
+def exported(directory):
     """A classifier that is exported and run quickly, as its signature."""
     keras.utils.set_random_seed(0)
     images = keras.Input((32, 48, 3))
     features = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(images))
     model = keras.Model(images, keras.layers.Dense(7, "softmax")(features))
-    path = keras_tnt.export_saved_model(model, folder / "tiny")
+    path = keras_tnt.export_saved_model(model, directory / "tiny")
     loaded = tf.saved_model.load(path)
     return loaded, loaded.signatures["serving_default"]
 
@@ -150,8 +150,8 @@ def main():
         "--out", type=Path, default="benchmarks/results/serving_fuzz.json"
     )
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        _, serve = exported(Path(folder))
+    with tempfile.TemporaryDirectory() as directory:
+        _, serve = exported(Path(directory))
         current = Path(tempfile.gettempdir()) / f"serving_fuzz_{os.getpid()}.pickle"
         print(f"The batch that is being run is in {current}.", flush=True)
         start = time.time()

@@ -3,8 +3,8 @@
     python benchmarks/serving_load.py --minutes 10
 
 The server is `examples/serve.py`, in a process of its own, on loopback. As many clients
-as are given ask it as fast as they get answers, a picture a request, so that requests
-meet and are answered in batches. Every picture has its own answer, which is known
+as are given ask it as fast as they get answers, an image a request, so that requests
+meet and are answered in batches. Every image has its own answer, which is known
 beforehand, and some are broken: a lost or swapped answer is found. The memory of the
 server's processes is read every few seconds. All of it goes into a file, and the
 command fails if an answer was lost or wrong.
@@ -39,13 +39,13 @@ import keras_tnt
 from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
 from keras_tnt.images import decode_image
 
-PICTURES = 200
+IMAGES = 200
 BROKEN_EVERY = 20
 TOLERANCE = 1e-5
 
 
 def build(variant):
-    """A model with random weights and a head that tells the pictures apart."""
+    """A model with random weights and a head that tells the images apart."""
     keras.utils.set_random_seed(0)
     if variant == "tnt_small":
         model = keras_tnt.TNTSmall(weights=None, classes=10)
@@ -69,8 +69,8 @@ def build(variant):
 
 
 def pictures():
-    """Encoded pictures, some of them broken."""
-    images = fashion_mnist_mini(f"test[:{PICTURES}]").as_numpy_iterator()
+    """Encoded images, some of them broken."""
+    images = fashion_mnist_mini(f"test[:{IMAGES}]").as_numpy_iterator()
     encoded = [tf.io.encode_png(image).numpy() for image, _ in images]
     return [
         contents[: len(contents) // 2] if index % BROKEN_EVERY == 0 else contents
@@ -120,7 +120,7 @@ class Client(threading.Thread):
             self.wrong += not self.is_right(index, answer)
 
     def is_right(self, index, answer):
-        """Whether an answer is that of the picture."""
+        """Whether an answer is that of the image."""
         if not self.expected["ok"][index]:
             return not answer["ok"] and set(answer["class_ids"]) == {-1}
         scores = np.array(answer["scores"], float)
@@ -132,18 +132,18 @@ JSON = {"Content-Type": "application/json"}
 
 
 def questions_of(client, bodies):
-    """The pictures without end, each client in another order."""
+    """The images without end, each client in another order."""
     order = np.random.default_rng(client).permutation(len(bodies))
     return ((index, bodies[index]) for index in itertools.cycle(order))
 
 
-def start_server(folder, port):
+def start_server(directory, port):
     """Starts the server in a process group of its own and waits until it answers."""
     script = ROOT / "examples" / "serve.py"
     server = subprocess.Popen(
-        [sys.executable, str(script), str(folder), "--port", str(port)],
+        [sys.executable, str(script), str(directory), "--port", str(port)],
         start_new_session=True,
-        cwd=folder.parent,
+        cwd=directory.parent,
     )
     for _ in range(600):
         if server.poll() is not None:
@@ -187,18 +187,18 @@ def free_port():
 
 def run(variant, clients, minutes):
     """Exports, serves, asks; returns what was measured."""
-    with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder) / "load"
+    with tempfile.TemporaryDirectory() as directory:
+        directory = Path(directory) / "load"
         version = keras_tnt.export_saved_model(
-            build(variant), folder, fashion_mnist_mini_class_names(), top_k=10
+            build(variant), directory, fashion_mnist_mini_class_names(), top_k=10
         )
         encoded = pictures()
         expected = expected_answers(version, encoded)
         port = free_port()
-        server = start_server(folder, port)
+        server = start_server(directory, port)
         try:
             crowd, seconds, rss = ask(
-                server, port, folder.name, encoded, expected, clients, minutes
+                server, port, directory.name, encoded, expected, clients, minutes
             )
         finally:
             stop_server(server)

@@ -1,4 +1,4 @@
-"""TNT-S of keras_tnt beside timm's: the same weights, pictures and threads.
+"""TNT-S of keras_tnt beside timm's: the same weights, images and threads.
 
     python benchmarks/vs_timm.py [--pairs 7] [--rows training_16 ...]
 
@@ -27,7 +27,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from keras_tnt.utils.files import replacing
+from keras_tnt.utils.files import atomic_write
 from keras_tnt.visualization.figure import new_figure, save_figure
 
 HERE = Path(__file__).parent
@@ -136,8 +136,8 @@ def main():
     parser.add_argument("--timm-python", type=Path)
     options = parser.parse_args()
     peer = options.timm_python or install()
-    with tempfile.TemporaryDirectory() as folder:
-        weights = f"{folder}/tnt_s.safetensors"
+    with tempfile.TemporaryDirectory() as directory:
+        weights = f"{directory}/tnt_s.safetensors"
         save = [peer, WORKERS / "timm_worker.py", "save", "1", weights, "224"]
         subprocess.run(save, check=True)
         for row in options.rows:
@@ -147,12 +147,12 @@ def main():
 
 def install():
     """Makes the environment of the peer; returns its Python."""
-    folder = ROOT / ".venv-timm"
-    python = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        venv.create(folder, with_pip=True)
+    directory = ROOT / ".venv-timm"
+    python = directory / "bin" / "python"
+    if not (directory / "complete").exists():
+        venv.create(directory, with_pip=True)
         subprocess.run([python, "-m", "pip", "install", "-q", *PEER], check=True)
-        (folder / "complete").touch()
+        (directory / "complete").touch()
     return python
 
 
@@ -224,15 +224,15 @@ def write(row, record):
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     results[row] = record
     results = {row: results[row] for row in ROWS if row in results}
-    with replacing(RESULTS) as unfinished:
+    with atomic_write(RESULTS) as unfinished:
         unfinished.write_text(json.dumps(results, indent=1) + "\n")
-    with replacing(RESULTS.with_suffix(".md")) as unfinished:
+    with atomic_write(RESULTS.with_suffix(".md")) as unfinished:
         unfinished.write_text(table(results))
     draw(results, RESULTS.with_suffix(".png"))
 
 
 def draw(results, path):
-    """A picture of the cost of an image, by the batch and by the size of the images."""
+    """An image of the cost of an image, by the batch and by the size of the images."""
     figure, axes = new_figure(1, 2, (9, 3.6))
     panels = (
         ("images in a batch, 224x224", "batch", BATCHES),

@@ -22,9 +22,9 @@ import tensorflow as tf
 from xla_program import of_executable, of_program, training_step
 
 import keras_tnt
-from keras_tnt.layers.layer_norm import portable_norms
+from keras_tnt.layers.layer_norm import decomposed_layer_norm
 from keras_tnt.training import AdamW
-from keras_tnt.utils.files import replacing
+from keras_tnt.utils.files import atomic_write
 
 RESULTS = HERE / "results" / "xla_cost.json"
 BATCH = 2
@@ -39,7 +39,7 @@ def main():
     for kind in (inference, training):
         for name, norms, optimizer in (
             ("keras_tnt", contextlib.nullcontext, AdamW),
-            ("plain", portable_norms, keras.optimizers.AdamW),
+            ("plain", decomposed_layer_norm, keras.optimizers.AdamW),
         ):
             keras.backend.clear_session()
             with norms():
@@ -49,7 +49,7 @@ def main():
                 found |= of_executable(stages(stage="optimized_hlo"))
             record[f"{kind.__name__}, {name}"] = found
             print(kind.__name__, name, found, flush=True)
-    with replacing(RESULTS) as unfinished:
+    with atomic_write(RESULTS) as unfinished:
         unfinished.write_text(json.dumps(record, indent=1) + "\n")
 
 

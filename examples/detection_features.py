@@ -3,7 +3,7 @@
 The paper gives Faster R-CNN the maps of blocks 3, 6, 9 and 12 of a TNT, brought to
 strides 4, 8, 16 and 32. Here the same pyramid goes into a RetinaNet of KerasHub
 (`pip install ".[hub]"`), and learns to find clothing in small scenes made of the
-embedded pictures. As it stands this takes some minutes on two cores and is a beginning:
+embedded images. As it stands this takes some minutes on two cores and is a beginning:
 
     python examples/detection_features.py
     python examples/detection_features.py --scenes 8000 --epochs 20    # longer, better
@@ -160,7 +160,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--scenes", type=int, default=1600, help="to train on")
     parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--out", default="detection.png", help="the picture")
+    parser.add_argument("--out", default="detection.png", help="the image")
     options = parser.parse_args()
     keras.utils.set_random_seed(0)
 

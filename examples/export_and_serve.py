@@ -1,6 +1,6 @@
-"""Export a classifier, serve it, and ask it over HTTP what is on some pictures.
+"""Export a classifier, serve it, and ask it over HTTP what is on some images.
 
-As it stands this trains a toy for a minute, on the embedded pictures of clothing,
+As it stands this trains a toy for a minute, on the embedded images of clothing,
 and serves it with `examples/serve.py`, which needs `pip install ".[serve]"`. The
 requests are those that TensorFlow Serving takes: with its server running (see
 docs/serving.md), the last part works as it is.
@@ -29,7 +29,7 @@ from keras_tnt.export import check_saved_model
 parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
 parser.add_argument("--out", type=Path, default="exported/clothing", help="the model")
 parser.add_argument("--port", type=int, default=8501)
-parser.add_argument("--pictures", type=int, default=4000, help="to train on")
+parser.add_argument("--images", type=int, default=4000, help="to train on")
 options = parser.parse_args()
 
 # A small model. Bring your own: anything with a Dense head on top of a TNT.
@@ -48,7 +48,7 @@ model.compile(keras.optimizers.AdamW(2e-3), "sparse_categorical_crossentropy")
 train = data.fashion_mnist_mini(f"train[:{options.pictures}]").batch(50)
 model.fit(train, epochs=5, shuffle=False, verbose=2)
 
-# Exported, and checked in a process without Keras. The pictures have no margin to cut.
+# Exported, and checked in a process without Keras. The images have no margin to cut.
 version = keras_tnt.export_saved_model(
     model, options.out, labels=class_names, crop_fraction=1.0
 )
@@ -65,8 +65,8 @@ server = subprocess.Popen(
     ]
 )
 try:
-    # One picture a request, the last one broken.
-    pictures = [tf.io.encode_png(image).numpy() for image, _ in test] + [b"no picture"]
+    # One image a request, the last one broken.
+    pictures = [tf.io.encode_png(image).numpy() for image, _ in test] + [b"no image"]
     names = [class_names[label] for _, label in test] + ["nothing"]
     for picture, name in zip(pictures, names, strict=True):
         instance = {"b64": base64.b64encode(picture).decode()}
@@ -88,7 +88,7 @@ try:
             best, score = answer["classes"][0], answer["scores"][0]
             print(f"{name}: {best} ({score:.0%})")
         else:
-            print(f"{name}: not a picture")
+            print(f"{name}: not an image")
 finally:
     server.send_signal(signal.SIGINT)  # as Ctrl-C does; it ends its workers
     server.wait()

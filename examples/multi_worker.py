@@ -4,9 +4,9 @@
     python examples/multi_worker.py --workers 3
 
 On several machines, give each an environment variable TF_CONFIG (or start them with
-Slurm's srun), a run folder that all share, and the real pictures:
+Slurm's srun), a run directory that all share, and the real images:
 
-    python examples/multi_worker.py --recipe imagenet_300ep --out /shared/runs/tnt_s
+    python examples/multi_worker.py --recipe tnt_small_imagenet --out /shared/runs/tnt_s
 
 The same command again goes on where a run was ended.
 """

@@ -1,6 +1,6 @@
-"""Find pictures that look alike: the nearest neighbours of a TNT's class tokens.
+"""Find images that look alike: the nearest neighbours of a TNT's class tokens.
 
-As it stands this trains a small TNT for a few minutes, on the embedded pictures of
+As it stands this trains a small TNT for a few minutes, on the embedded images of
 clothing, and searches among those that it has not seen. With a model that is there
 already, such as the one of `keras-tnt demo`, it is done at once:
 
@@ -17,10 +17,10 @@ from keras_tnt.training import fashion_mnist_demo, train
 from keras_tnt.visualization.plot_results import require_matplotlib
 
 
-def embed(model, pictures):
+def embed(model, images):
     """Class tokens after the final norm, of length 1."""
     tokens = keras.Model(model.input, model.get_layer("class_token").output)
-    vectors = tokens.predict(pictures, batch_size=64, verbose=0)
+    vectors = tokens.predict(images, batch_size=64, verbose=0)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
@@ -32,11 +32,11 @@ def nearest(vectors, count):
 
 
 def recall_at_1(neighbours, labels):
-    """The share of pictures whose nearest neighbour is of their class."""
+    """The share of images whose nearest neighbour is of their class."""
     return float(np.mean(labels[neighbours[:, 0]] == labels))
 
 
-def draw(pictures, labels, neighbours, queries, path):
+def draw(images, labels, neighbours, queries, path):
     """Draws a row for each query: itself, then its neighbours, other classes in red."""
     names = data.fashion_mnist_mini_class_names()
     columns = 1 + neighbours.shape[1]
@@ -46,7 +46,7 @@ def draw(pictures, labels, neighbours, queries, path):
     rows = figure.subplots(len(queries), columns, squeeze=False)
     for row, query in zip(rows, queries, strict=True):
         for axis, index in zip(row, (query, *neighbours[query]), strict=True):
-            axis.imshow(pictures[index, ..., 0], cmap="gray")
+            axis.imshow(images[index, ..., 0], cmap="gray")
             same = labels[index] == labels[query]
             axis.set_title(
                 names[labels[index]], fontsize=7, color="black" if same else "crimson"
@@ -58,10 +58,10 @@ def draw(pictures, labels, neighbours, queries, path):
 
 
 def main():
-    """Embeds the test pictures, searches, draws."""
+    """Embeds the test images, searches, draws."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", help="a .keras file; trained first by default")
-    parser.add_argument("--out", default="retrieval.png", help="the picture")
+    parser.add_argument("--out", default="retrieval.png", help="the image")
     options = parser.parse_args()
 
     if not options.model:
@@ -69,19 +69,19 @@ def main():
     model = keras.saving.load_model(options.model or "runs/retrieval/model.keras")
 
     test = data.fashion_mnist_mini("test").batch(2000)
-    pictures, labels = next(test.as_numpy_iterator())
-    vectors = embed(model, pictures)
+    images, labels = next(test.as_numpy_iterator())
+    vectors = embed(model, images)
     neighbours = nearest(vectors, count=6)
     print(f"recall@1 {recall_at_1(neighbours, labels):.1%}", end=", ")
-    print(f"of the pixels themselves {_of_pixels(pictures, labels):.1%}.")
+    print(f"of the pixels themselves {_of_pixels(images, labels):.1%}.")
     queries = [int(np.flatnonzero(labels == label)[0]) for label in range(10)]
-    draw(pictures, labels, neighbours, queries, options.out)
-    print(f"{options.out} shows ten pictures and what is nearest to each.")
+    draw(images, labels, neighbours, queries, options.out)
+    print(f"{options.out} shows ten images and what is nearest to each.")
 
 
-def _of_pixels(pictures, labels):
+def _of_pixels(images, labels):
     """What the same search finds with pixel values for embeddings."""
-    values = pictures.reshape(len(pictures), -1).astype("float32")
+    values = images.reshape(len(images), -1).astype("float32")
     values /= np.linalg.norm(values, axis=1, keepdims=True)
     return recall_at_1(nearest(values, 1), labels)
 

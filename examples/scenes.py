@@ -1,4 +1,4 @@
-"""Scenes for dense tasks, made from the embedded pictures, and a TNT for them.
+"""Scenes for dense tasks, made from the embedded images, and a TNT for them.
 
 A few pieces of clothing, of 16 to 28 pixels, on an uneven background: which pixel is of
 what kind, and which box holds what. The examples of segmentation and detection use it.
@@ -17,7 +17,7 @@ KIND_OF_CLASS = np.array([0, 1, 0, 2, 0, 3, 0, 3, 4, 3])
 
 SIZE = 48  # side of a scene
 TRIES = 6  # pieces that are tried; those that would cover another are left out
-CLOTH = 32  # from this value on a pixel of a picture is cloth; it lies on black
+CLOTH = 32  # from this value on a pixel of an image is cloth; it lies on black
 
 
 class Scenes(NamedTuple):
@@ -37,7 +37,7 @@ class Scenes(NamedTuple):
 
 
 def make_scenes(split, count, seed=0):
-    """Makes scenes of pictures of a split, the same each time."""
+    """Makes scenes of images of a split, the same each time."""
     rng = np.random.default_rng(seed)
     pictures, labels = next(
         data.fashion_mnist_mini(split).batch(20_000).as_numpy_iterator()

@@ -1,13 +1,13 @@
-"""Segment pictures: a light head on the maps of four blocks of a TNT.
+"""Segment images: a light head on the maps of four blocks of a TNT.
 
 As it stands this takes about a minute on two cores: scenes made of the embedded
-pictures of clothing, a small TNT from scratch, the mean intersection over union of
-background and five kinds, and a picture of what comes out.
+images of clothing, a small TNT from scratch, the mean intersection over union of
+background and five kinds, and an image of what comes out.
 
     python examples/segmentation.py
     python examples/segmentation.py --scenes 8000 --epochs 12    # longer, and better
 
-For pictures of your own take the published weights, a larger image and your masks:
+For images of your own take the published weights, a larger image and your masks:
 `build(keras_tnt.TNTSmall(input_shape=(512, 512, 3)), classes, blocks=(3, 6, 9, 12))`.
 """
 
@@ -79,7 +79,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--scenes", type=int, default=2000, help="to train on")
     parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--out", default="segmentation.png", help="the picture")
+    parser.add_argument("--out", default="segmentation.png", help="the image")
     options = parser.parse_args()
     keras.utils.set_random_seed(0)
 

@@ -2,7 +2,7 @@ r"""Serves an exported model over HTTP, in the form of TensorFlow Serving's inte
 
 Requests that come together are answered as one batch. TensorFlow Serving is the server
 to use (docs/serving.md); this one, made with LitServe (`pip install ".[serve]"`), is
-for trying a model out where there is only Python. A request has one picture.
+for trying a model out where there is only Python. A request has one image.
 
     python examples/serve.py pets --port 8501
 
@@ -22,12 +22,12 @@ from fastapi import HTTPException
 
 
 class SavedModel(litserve.LitAPI):
-    """One model, in the newest version of its folder."""
+    """One model, in the newest version of its directory."""
 
-    def __init__(self, folder, **options):
-        super().__init__(api_path=f"/v1/models/{folder.name}:predict", **options)
+    def __init__(self, directory, **options):
+        super().__init__(api_path=f"/v1/models/{directory.name}:predict", **options)
         self.version = max(
-            (path for path in folder.iterdir() if path.name.isdecimal()),
+            (path for path in directory.iterdir() if path.name.isdecimal()),
             key=lambda path: int(path.name),
         )
 
@@ -38,23 +38,23 @@ class SavedModel(litserve.LitAPI):
         self.loaded = loaded  # a signature alone does not keep its variables
 
     def decode_request(self, request):
-        """From ``{"instances": [{"b64": "…"}]}`` to the bytes of a picture."""
+        """From ``{"instances": [{"b64": "…"}]}`` to the bytes of an image."""
         try:
             (instance,) = request["instances"]
             return base64.b64decode(instance["b64"], validate=True)
         except (KeyError, TypeError, ValueError, binascii.Error) as error:
             raise HTTPException(
-                400, f"Expected one picture in base64: {error}"
+                400, f"Expected one image in base64: {error}"
             ) from error
 
-    def predict(self, pictures):
-        """From a batch of pictures to as many answers."""
-        outputs = self.classify(image_bytes=tf.constant(pictures))
+    def predict(self, images):
+        """From a batch of images to as many answers."""
+        outputs = self.classify(image_bytes=tf.constant(images))
         columns = {name: value.numpy().tolist() for name, value in outputs.items()}
         columns["classes"] = [
             [name.decode() for name in row] for row in columns["classes"]
         ]
-        # JSON knows no NaN; the scores of a bad picture are null here.
+        # JSON knows no NaN; the scores of a bad image are null here.
         columns["scores"] = [
             [score if ok else None for score in row]
             for row, ok in zip(columns["scores"], columns["ok"], strict=True)
@@ -70,12 +70,12 @@ class SavedModel(litserve.LitAPI):
 def main():
     """Parses the command line and serves until it is stopped."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
-    parser.add_argument("folder", type=Path, help="folder of the model")
+    parser.add_argument("directory", type=Path, help="directory of the model")
     parser.add_argument("--port", type=int, default=8501)
     parser.add_argument("--batch-size", type=int, default=32, help="largest batch")
     arguments = parser.parse_args()
     api = SavedModel(
-        arguments.folder.resolve(),
+        arguments.directory.resolve(),
         max_batch_size=arguments.batch_size,
         batch_timeout=0.005,
     )

@@ -1,6 +1,6 @@
 """Train TNT-S from scratch as the paper did.
 
-As it stands this trains a toy for a few minutes, on the embedded pictures of clothing,
+As it stands this trains a toy for a few minutes, on the embedded images of clothing,
 with everything that the paper's recipe has. With ImageNet (prepared by
 tensorflow_datasets) it is the real thing, on all GPUs of this machine:
 
@@ -12,15 +12,15 @@ Run it again after an interruption: it goes on where it was.
 import argparse
 import dataclasses
 
-from keras_tnt.training import imagenet_300ep, train
+from keras_tnt.training import tnt_small_imagenet, train
 
 parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
 parser.add_argument("--imagenet", metavar="FOLDER", help="of tensorflow_datasets")
-parser.add_argument("--out", default="runs/train_imagenet", help="the run folder")
+parser.add_argument("--out", default="runs/train_imagenet", help="the run directory")
 parser.add_argument("--epochs", type=int, help="fewer, for a try")
 options = parser.parse_args()
 
-recipe = imagenet_300ep()
+recipe = tnt_small_imagenet()
 if options.imagenet:
     recipe = dataclasses.replace(recipe, data_dir=options.imagenet)
 else:

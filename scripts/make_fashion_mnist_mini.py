@@ -1,14 +1,14 @@
 """Make the data set inside the package: a small, balanced part of Fashion-MNIST.
 
-Takes the first 1,200 training and the first 200 test pictures of each class, in the
+Takes the first 1,200 training and the first 200 test images of each class, in the
 order of the original files, and writes them in the format of tensorflow_datasets. Every
 run with the same version of TensorFlow gives the same bytes:
 
     sudo apt-get install dataset-fashion-mnist
     python scripts/make_fashion_mnist_mini.py
 
-The pictures are written by TensorFlow's PNG encoder. The best of 28 encoder settings,
-chosen for every picture, saved only 3 % on a sample of 1,500.
+The images are written by TensorFlow's PNG encoder. The best of 28 encoder settings,
+chosen for every image, saved only 3 % on a sample of 1,500.
 """
 
 import argparse
@@ -50,8 +50,8 @@ CLASS_NAMES = [
 ]
 
 DESCRIPTION = """\
-A small, class-balanced part of Fashion-MNIST: 28x28 gray pictures of ten kinds of
-clothing, 12,000 for training and 2,000 for testing. They are the first 1,200 pictures
+A small, class-balanced part of Fashion-MNIST: 28x28 gray images of ten kinds of
+clothing, 12,000 for training and 2,000 for testing. They are the first 1,200 images
 of each class in the original training file and the first 200 in the original test
 file, in shuffled order. Copyright (c) 2017 Zalando SE, MIT license."""
 
@@ -84,7 +84,7 @@ def read_idx(path):
         raise FileNotFoundError(
             f"{path} is missing. Debian and Ubuntu have it in a package: `sudo apt-get "
             f"install dataset-fashion-mnist`. Otherwise download the four .gz files "
-            f"named at {HOMEPAGE} and pass their folder as --originals."
+            f"named at {HOMEPAGE} and pass their directory as --originals."
         )
     content = gzip.decompress(path.read_bytes())
     md5 = hashlib.md5(content).hexdigest()
@@ -163,8 +163,8 @@ def make(originals, output):
     """Writes the data set to `output`/1.0.0, in place of what is there.
 
     Args:
-        originals: Folder of the four original `.gz` files.
-        output: Folder of the data set, the parent of its versions.
+        originals: Directory of the four original `.gz` files.
+        output: Directory of the data set, the parent of its versions.
     """
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)

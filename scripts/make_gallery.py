@@ -1,7 +1,7 @@
-"""Make docs/gallery.md and its pictures: what a TNT sees in some pictures.
+"""Make docs/gallery.md and its images: what a TNT sees in some images.
 
-The pictures are the photograph in tests/data and the embedded set. The model is the
-folder of a run, a .keras file, or tnt_small for the published ImageNet weights:
+The images are the photograph in tests/data and the embedded set. The model is the
+directory of a run, a .keras file, or tnt_small for the published ImageNet weights:
 
     keras-tnt train --recipe fashion_mnist_demo --epochs 5 --no-deterministic \
         --model-options '{"outer_dim": 64, "inner_dim": 8, "depth": 6,
@@ -20,23 +20,23 @@ import numpy as np
 from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
 from keras_tnt.images import load_image
 from keras_tnt.inference.classifier import classify, load_classifier, prepare
-from keras_tnt.utils.files import replacing
+from keras_tnt.utils.files import atomic_write
 from keras_tnt.visualization import (
     BlockFeatures,
     attention_maps,
     block_features,
-    draw_features,
-    draw_heads,
-    draw_inside,
-    draw_layouts,
-    draw_overlays,
-    draw_reasons,
     grad_cam,
     integrated_gradients,
-    most_attended,
+    most_attended_patch,
     pixel_map,
+    plot_attention_heads,
+    plot_attention_overlays,
+    plot_features,
+    plot_inner_attention,
+    plot_saliency,
+    plot_tsne,
 )
-from keras_tnt.visualization.image_maps import some_blocks
+from keras_tnt.visualization.image_maps import default_blocks
 
 ROOT = Path(__file__).parents[1]
 PHOTO = ROOT / "tests" / "data" / "astronaut_landscape.png"
@@ -45,7 +45,7 @@ SAMPLES = 400
 
 
 def read_clothes(classifier, number):
-    """Reads the first embedded test pictures, as the model takes them, and classes."""
+    """Reads the first embedded test images, as the model takes them, and classes."""
     records = fashion_mnist_mini(f"test[:{number}]").as_numpy_iterator()
     images, labels = zip(*records, strict=True)
     color = [image.repeat(3, axis=-1) for image in images]
@@ -53,25 +53,27 @@ def read_clothes(classifier, number):
 
 
 def titles(classifier, images):
-    """Names the best class of each picture."""
+    """Names the best class of each image."""
     best = classify(classifier, images, top=1)
     return [f"{name} {score:.0%}" for ((name, score),) in best]
 
 
-def draw_photo(classifier, folder):
+def draw_photo(classifier, directory):
     """Draws attention over the photograph and inside one of its patches."""
     image = prepare(classifier, load_image(PHOTO)).numpy()
     maps = attention_maps(classifier.model, image[None])
-    blocks = some_blocks(maps.outer)
+    blocks = default_blocks(maps.outer)
     (title,) = titles(classifier, image[None])
-    draw_overlays(maps, image, blocks, folder / "gallery_overlay.png", title)
-    draw_heads(maps, image, blocks, folder / "gallery_heads.png")
+    plot_attention_overlays(
+        maps, image, blocks, directory / "gallery_overlay.png", title
+    )
+    plot_attention_heads(maps, image, blocks, directory / "gallery_heads.png")
     inner = [block for block in blocks if block in maps.inner]
-    patch = most_attended(maps, max(maps.outer))
-    draw_inside(maps, image, inner, patch, folder / "gallery_patch.png")
+    patch = most_attended_patch(maps, max(maps.outer))
+    plot_inner_attention(maps, image, inner, patch, directory / "gallery_patch.png")
 
 
-def draw_clothes(classifier, folder):
+def draw_clothes(classifier, directory):
     """Draws features by block, layouts, and what the answers hang on."""
     images, labels = read_clothes(classifier, SAMPLES)
     features = chosen_features(classifier.model, images)
@@ -84,20 +86,24 @@ def draw_clothes(classifier, folder):
     part = BlockFeatures(
         *({block: value[shown] for block, value in part.items()} for part in features)
     )
-    draw_features(part, images[shown], blocks, folder / "gallery_features.png")
+    plot_features(part, images[shown], blocks, directory / "gallery_features.png")
 
     means = {
         f"mean patch, block {block}": features.patches[block].mean(axis=(1, 2))
         for block in blocks
     }
-    draw_layouts(means, labels, names, folder / "gallery_patches.png")
+    plot_tsne(means, labels, names, directory / "gallery_patches.png")
 
-    draw_pixels(features, images, blocks, folder / "gallery_pixels.png")
+    draw_pixels(features, images, blocks, directory / "gallery_pixels.png")
 
     model, images = classifier.model, images[some]
     cams, shares = grad_cam(model, images), integrated_gradients(model, images)
-    draw_reasons(
-        images, titles(classifier, images), cams, shares, folder / "gallery_reasons.png"
+    plot_saliency(
+        images,
+        titles(classifier, images),
+        cams,
+        shares,
+        directory / "gallery_reasons.png",
     )
 
 
@@ -106,7 +112,7 @@ def chosen_features(model, images, batch_size=50):
     batches = []
     for start in range(0, len(images), batch_size):
         features = block_features(model, images[start : start + batch_size])
-        blocks = some_blocks(features.patches)
+        blocks = default_blocks(features.patches)
         batches.append([{b: part[b] for b in blocks if b in part} for part in features])
     return BlockFeatures(
         *(
@@ -117,7 +123,7 @@ def chosen_features(model, images, batch_size=50):
 
 
 def draw_pixels(features, images, blocks, path):
-    """Draws pixels of many pictures as t-SNE lays them out, shaded by brightness."""
+    """Draws pixels of many images as t-SNE lays them out, shaded by brightness."""
     inner = [block for block in blocks if block in features.pixels]
     grid = features.patches[inner[0]].shape[1:3]
     maps = {block: pixel_map(features.pixels[block], grid) for block in inner}
@@ -134,7 +140,7 @@ def draw_pixels(features, images, blocks, path):
         f"pixels, block {block}": value.reshape(-1, value.shape[-1])[some]
         for block, value in maps.items()
     }
-    draw_layouts(layers, brightness[some], "brightness", path)
+    plot_tsne(layers, brightness[some], "brightness", path)
 
 
 def describe(classifier, source):
@@ -146,26 +152,26 @@ def describe(classifier, source):
         return text + "."
     images, labels = read_clothes(classifier, 2000)
     right = model.predict(images, verbose=0, batch_size=250).argmax(axis=1) == labels
-    return f"{text}, right on {right.mean():.1%} of the embedded test pictures."
+    return f"{text}, right on {right.mean():.1%} of the embedded test images."
 
 
 def main():
-    """Reads the command line, writes the pictures and the page."""
+    """Reads the command line, writes the images and the page."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--model", required=True, help="as keras-tnt attention takes it"
     )
     arguments = parser.parse_args()
     classifier = load_classifier(arguments.model)
-    folder = PAGE.parent / "images"
-    draw_photo(classifier, folder)
-    draw_clothes(classifier, folder)
+    directory = PAGE.parent / "images"
+    draw_photo(classifier, directory)
+    draw_clothes(classifier, directory)
     template = Path(__file__).with_name("gallery_template.md").read_text("utf-8")
-    with replacing(PAGE) as unfinished:
+    with atomic_write(PAGE) as unfinished:
         unfinished.write_text(
             template.replace("{model}", describe(classifier, arguments.model)), "utf-8"
         )
-    print(f"{PAGE} and its pictures are new.")
+    print(f"{PAGE} and its images are new.")
 
 
 if __name__ == "__main__":

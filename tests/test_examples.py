@@ -14,11 +14,11 @@ from tests.helpers.small import small
 EXAMPLES = ROOT / "examples"
 
 
-def run_example(name, folder, *arguments):
+def run_example(name, directory, *arguments):
     """What an example prints."""
     process = subprocess.run(
         [sys.executable, str(EXAMPLES / name), *arguments],
-        cwd=folder,
+        cwd=directory,
         capture_output=True,
         text=True,
         timeout=900,
@@ -54,7 +54,7 @@ def test_export_and_serve(tmp_path):
     answers = re.findall(r"^([\w -/]+): ([\w -/]+) \((\d+)%\)$", output, re.MULTILINE)
     assert len(answers) == 5
     assert sum(name == best for name, best, _ in answers) >= 3
-    assert "nothing: not a picture" in output
+    assert "nothing: not an image" in output
 
 
 @pytest.mark.slow

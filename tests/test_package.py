@@ -51,7 +51,7 @@ def test_version_is_that_of_the_installed_package():
     try:
         installed = importlib.metadata.version("keras-tnt")
     except importlib.metadata.PackageNotFoundError:
-        pytest.skip("keras-tnt runs from its source folder, it is not installed")
+        pytest.skip("keras-tnt runs from its source directory, it is not installed")
     assert installed == keras_tnt.__version__
 
 

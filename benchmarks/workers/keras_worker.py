@@ -69,9 +69,9 @@ def exported(images, weights, file_format, precision):
     # Exports have the scaling of pixels inside; weights do not change their speed.
     model = keras_tnt.TNTSmall(weights=None, input_shape=images.shape[1:])
     pixels = (images + 1) * 127.5
-    folder = tempfile.mkdtemp(dir=Path(weights).parent)  # which goes with the run
+    directory = tempfile.mkdtemp(dir=Path(weights).parent)  # which goes with the run
     result = export_model(
-        model, f"{folder}/model", file_format, precision, calibration=pixels[:4]
+        model, f"{directory}/model", file_format, precision, calibration=pixels[:4]
     )
     runtime = load_exported(result.path, file_format)
     return lambda: runtime.predict_on_batch(pixels)

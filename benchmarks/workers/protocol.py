@@ -14,7 +14,7 @@ os.dup2(2, 1)
 
 
 def images(batch, size):
-    """The same pictures everywhere, scaled to ±1, ``(batch, 3, size, size)``."""
+    """The same images everywhere, scaled to ±1, ``(batch, 3, size, size)``."""
     rng = np.random.default_rng(0)
     return rng.uniform(-1, 1, (batch, 3, size, size)).astype("float32")
 

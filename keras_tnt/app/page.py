@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_tnt.app.prediction import answer, draw_overlay
+from keras_tnt.app.prediction import blend_overlay, explain_prediction
 from keras_tnt.images import load_image, preprocess_input
-from keras_tnt.inference.classifier import find_pictures, load_classifier
-from keras_tnt.training.run_directory import RunFolder
+from keras_tnt.inference.classifier import find_images, load_classifier
+from keras_tnt.training.run_directory import RunDirectory
 
 MAX_EXAMPLES = 20
-# Pictures wait on the disk for their turn, an answer in memory for its slider.
+# Images wait on the disk for their turn, an answer in memory for its slider.
 FORGET_FILES = (60, 600)  # every minute, those older than ten minutes
 FORGET_ANSWER = 3600
 
@@ -34,7 +34,7 @@ def build_app(model, examples=None):
 
     Args:
         model: what `keras_tnt.inference.classifier.load_classifier` takes.
-        examples: a folder of pictures to choose from, of which the first 20 are
+        examples: a directory of images to choose from, of which the first 20 are
             offered; by default those of a run of ``keras-tnt demo``, else none.
 
     Returns:
@@ -42,7 +42,7 @@ def build_app(model, examples=None):
 
     Raises:
         ImportError: if Gradio is not installed.
-        FileNotFoundError: if there is no such model, or no picture in ``examples``.
+        FileNotFoundError: if there is no such model, or no image in ``examples``.
         ValueError: if the model is none, or an example cannot be decoded.
 
     Example:
@@ -54,19 +54,19 @@ def build_app(model, examples=None):
     """
     gradio = require_gradio()
     classifier = load_classifier(model)
-    if examples is None and RunFolder(model).pictures.is_dir():
-        examples = RunFolder(model).pictures
-    paths = find_pictures([str(examples)])[:MAX_EXAMPLES] if examples else []
+    if examples is None and RunDirectory(model).images.is_dir():
+        examples = RunDirectory(model).images
+    paths = find_images([str(examples)])[:MAX_EXAMPLES] if examples else []
     thumbnails = [[_thumbnail(path)] for path in paths]
     name = Path(model).stem
-    # The first picture takes long, as the model is compiled: not a visitor's.
-    first = answer(classifier, np.zeros((8, 8, 3), "uint8"))
+    # The first image takes long, as the model is compiled: not a visitor's.
+    first = explain_prediction(classifier, np.zeros((8, 8, 3), "uint8"))
     depth = 1 if first.maps is None else len(first.maps)
 
     def show(path, block):
-        """From a file to everything below the upload; `answer` runs here only."""
+        """From a file to everything below the upload; `explain_prediction` runs here only."""
         try:
-            new = answer(classifier, load_image(path))
+            new = explain_prediction(classifier, load_image(path))
         except (OSError, ValueError) as error:
             # The visitor knows the file's name, not where the server keeps it.
             problem = str(error).replace(str(path), Path(path).name)
@@ -96,12 +96,12 @@ def build_app(model, examples=None):
     ) as app:
         kept = gradio.State(time_to_live=FORGET_ANSWER)  # one for each visitor
         gradio.Markdown(
-            f"# Try {name} on your own pictures\n{_introduction(classifier, first)}"
+            f"# Try {name} on your own images\n{_introduction(classifier, first)}"
         )
         with gradio.Row():
             with gradio.Column(min_width=300):
                 upload = gradio.File(
-                    label="Your picture", file_types=["image"], height=150
+                    label="Your image", file_types=["image"], height=150
                 )
                 chosen = gradio.Dataset(
                     components=["html"],
@@ -129,7 +129,7 @@ def build_app(model, examples=None):
                     visible=depth > 1,
                 )
         outputs = [message, found, classes, seconds, looked, view, kept]
-        # One picture at a time, whoever sent it.
+        # One image at a time, whoever sent it.
         event = {
             "concurrency_id": "model",
             "scroll_to_output": True,
@@ -179,12 +179,12 @@ def require_gradio():
 
 
 def _view(kept, block):
-    """The picture with the attention of a block, drawn from what `answer` computed."""
+    """The image with the attention of a block, drawn from what `explain_prediction` computed."""
     if kept is None:
         return ""
     if kept.maps is None:
-        return _image_tag(kept.picture, "What the model sees")
-    overlay = draw_overlay(kept.picture, kept.maps[block - 1])
+        return _image_tag(kept.image, "What the model sees")
+    overlay = blend_overlay(kept.image, kept.maps[block - 1])
     return _image_tag(overlay, f"Attention in block {block}")
 
 
@@ -192,9 +192,9 @@ def _thumbnail(path):
     return _image_tag(preprocess_input(load_image(path), 144, 1.0), path.stem)
 
 
-def _image_tag(picture, description):
-    """A picture as a part of the page: no file of it, no address of its own."""
-    jpeg = tf.io.encode_jpeg(tf.cast(picture, tf.uint8), quality=92).numpy()
+def _image_tag(image, description):
+    """An image as a part of the page: no file of it, no address of its own."""
+    jpeg = tf.io.encode_jpeg(tf.cast(image, tf.uint8), quality=92).numpy()
     source = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
     return f'<img src="{source}" alt="{html.escape(description)}">'
 
@@ -202,7 +202,7 @@ def _image_tag(picture, description):
 def _introduction(classifier, first):
     _, height, width, _ = classifier.model.input_shape
     text = (
-        f"It tells {len(classifier.class_names):,} classes apart, in pictures that it "
+        f"It tells {len(classifier.class_names):,} classes apart, in images that it "
         f"sees at {width} x {height}. "
     )
     if first.maps is None:

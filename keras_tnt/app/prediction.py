@@ -1,4 +1,4 @@
-"""What the page shows of one picture: its classes, and where the model looks."""
+"""What the page shows of one image: its classes, and where the model looks."""
 
 import time
 from typing import NamedTuple
@@ -12,15 +12,15 @@ from keras_tnt.inference.classifier import classify, prepare
 from keras_tnt.structure import find_tnt
 from keras_tnt.visualization import attention_maps, block_map
 
-VIEW = 448  # pixels of the longer side of the picture shown
+DISPLAY_SIZE = 448  # pixels of the longer side of the image shown
 
 
-class Answer(NamedTuple):
-    """What a model makes of one picture.
+class Explanation(NamedTuple):
+    """What a model makes of one image.
 
     Attributes:
         classes: pairs (name, score), best first.
-        picture: what the model sees of it, uint8 ``(height, width, 3)``.
+        image: what the model sees of it, uint8 ``(height, width, 3)``.
         maps: what each block attends to, a list of ``(rows, columns)``, at most 1; see
             `keras_tnt.visualization.block_map`. ``None`` for a model whose attention cannot
             be had.
@@ -28,31 +28,31 @@ class Answer(NamedTuple):
     """
 
     classes: list
-    picture: np.ndarray
+    image: np.ndarray
     maps: list | None
     seconds: tuple
 
 
-def answer(classifier, image, top=5):
-    """Classifies a picture, and computes the attention of every block, once.
+def explain_prediction(classifier, image, top=5):
+    """Classifies an image, and computes the attention of every block, once.
 
     Args:
         classifier: a `keras_tnt.inference.classifier.Classifier`.
-        image: a picture in color, uint8 ``(height, width, 3)``, of any size.
+        image: an image in color, uint8 ``(height, width, 3)``, of any size.
         top: how many classes to name; all if there are fewer.
 
     Returns:
-        An `Answer`; its classes are those of `keras_tnt.inference.classifier.predict_files`.
+        An `Explanation`; its classes are those of `keras_tnt.inference.classifier.predict_files`.
 
     Example:
         >>> import keras_tnt, numpy
-        >>> from keras_tnt.app import answer
+        >>> from keras_tnt.app import explain_prediction
         >>> from keras_tnt.inference.classifier import Classifier
         >>> model = keras_tnt.TNT(48, 12, depth=2, outer_num_heads=3, classes=2,
         ...                       input_shape=(64, 64, 3))
         >>> pets = Classifier(model, ["cat", "dog"], crop_fraction=0.9)
-        >>> night = answer(pets, numpy.zeros((80, 90, 3), "uint8"))
-        >>> len(night.maps), night.maps[0].shape, night.picture.shape
+        >>> night = explain_prediction(pets, numpy.zeros((80, 90, 3), "uint8"))
+        >>> len(night.maps), night.maps[0].shape, night.image.shape
         (2, (4, 4), (448, 448, 3))
     """
     model = classifier.model
@@ -62,23 +62,23 @@ def answer(classifier, image, top=5):
     middle = time.perf_counter()
     maps = _maps(model, inputs) if has_attention(model) else None
     seconds = (middle - start, time.perf_counter() - middle)
-    return Answer(classes, _view(classifier, image), maps, seconds)
+    return Explanation(classes, _view(classifier, image), maps, seconds)
 
 
-def draw_overlay(picture, weights):
-    """Lays a map of attention over a picture: dark where there is none.
+def blend_overlay(image, weights):
+    """Lays a map of attention over an image: dark where there is none.
 
     Args:
-        picture: uint8 array ``(height, width, 3)``.
+        image: uint8 array ``(height, width, 3)``.
         weights: array ``(rows, columns)``, 0-1, a value a patch.
 
     Returns:
-        A uint8 array like ``picture``.
+        A uint8 array like ``image``.
 
     Example:
         >>> import numpy
-        >>> from keras_tnt.app import draw_overlay
-        >>> draw_overlay(numpy.zeros((32, 64, 3), "uint8"), numpy.eye(2)).shape
+        >>> from keras_tnt.app import blend_overlay
+        >>> blend_overlay(numpy.zeros((32, 64, 3), "uint8"), numpy.eye(2)).shape
         (32, 64, 3)
     """
     # Matplotlib's "inferno" at five points.
@@ -88,8 +88,8 @@ def draw_overlay(picture, weights):
         [np.interp(weights, points, channel) for channel in zip(*colors, strict=True)],
         axis=-1,
     )
-    heat = tf.image.resize(heat, picture.shape[:2], method="nearest").numpy()
-    return np.round(0.4 * picture + 0.6 * heat).astype("uint8")
+    heat = tf.image.resize(heat, image.shape[:2], method="nearest").numpy()
+    return np.round(0.4 * image + 0.6 * heat).astype("uint8")
 
 
 def has_attention(model):
@@ -125,9 +125,9 @@ def _maps(model, inputs):
 
 
 def _view(classifier, image):
-    """What the model sees of a picture, in a size for people."""
+    """What the model sees of an image, in a size for people."""
     _, height, width, channels = classifier.model.input_shape
-    factor = max(1, VIEW // max(height, width))
+    factor = max(1, DISPLAY_SIZE // max(height, width))
     size = (height * factor, width * factor)
     view = preprocess_input(image, size, classifier.crop_fraction)
     if channels == 1:

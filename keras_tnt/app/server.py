@@ -14,7 +14,7 @@ def serve(model, examples=None, host="127.0.0.1", port=7860):
 
     Args:
         model: what `keras_tnt.inference.classifier.load_classifier` takes.
-        examples: a folder of pictures to choose from; see `build_app`.
+        examples: a directory of images to choose from; see `build_app`.
         host: the address to listen at; by default this machine's own visitors only.
         port: the port.
 
@@ -31,9 +31,9 @@ def serve(model, examples=None, host="127.0.0.1", port=7860):
     """
     gradio = require_gradio()
     fonts = ["system-ui", "sans-serif"]
-    with tempfile.TemporaryDirectory(prefix="keras-tnt-app-") as folder:
-        # Not the folder for all users and all of Gradio's programs.
-        os.environ["GRADIO_TEMP_DIR"] = folder
+    with tempfile.TemporaryDirectory(prefix="keras-tnt-app-") as directory:
+        # Not the directory for all users and all of Gradio's programs.
+        os.environ["GRADIO_TEMP_DIR"] = directory
         app = build_app(model, examples)
         try:
             _, url, _ = app.launch(

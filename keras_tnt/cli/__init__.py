@@ -16,7 +16,7 @@ from keras_tnt.cli import (
     show_augmentation,
     train,
 )
-from keras_tnt.training.callbacks import StoppedBySignal
+from keras_tnt.training.callbacks import TrainingInterrupted
 
 __all__ = ["main"]
 
@@ -48,14 +48,14 @@ def main(arguments=None):
 
     Example:
         >>> from keras_tnt.cli import main
-        >>> main(["predict", "no_such_picture.jpg"])
+        >>> main(["predict", "no_such_image.jpg"])
         1
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s")
     try:
         return options.run(options) or 0
-    except StoppedBySignal as stopped:
+    except TrainingInterrupted as stopped:
         print(f"keras-tnt: {stopped}", file=sys.stderr)
         return 128 + stopped.signal
     except ERRORS as error:

@@ -5,17 +5,17 @@ import signal
 
 def add_command(commands):
     """Adds the command's arguments to the command line."""
-    app = commands.add_parser("app", help="a web page to try a model on pictures")
+    app = commands.add_parser("app", help="a web page to try a model on images")
     app.add_argument(
         "--model",
         default="tnt_small",
-        help="the folder of a run, a .keras file, an exported model of any format, or "
+        help="the directory of a run, a .keras file, an exported model of any format, or "
         "tnt_small (the default) or tnt_base with ImageNet weights",
     )
     app.add_argument(
         "--examples",
         metavar="FOLDER",
-        help="pictures to choose from (those of a run of the demo)",
+        help="images to choose from (those of a run of the demo)",
     )
     app.add_argument(
         "--host",
@@ -30,6 +30,6 @@ def run(options):
     """Runs the command."""
     from keras_tnt.app import serve
 
-    # However it ends, the pictures that it was given are deleted.
+    # However it ends, the images that it was given are deleted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     serve(options.model, options.examples, options.host, options.port)

@@ -7,17 +7,17 @@ from pathlib import Path
 def add_command(commands):
     """Adds the command's arguments to the command line."""
     attention = commands.add_parser(
-        "attention", help="draw what a model attends to in a picture"
+        "attention", help="draw what a model attends to in an image"
     )
-    attention.add_argument("picture", metavar="PICTURE", help="a file")
+    attention.add_argument("image", metavar="IMAGE", help="a file")
     attention.add_argument(
         "--model",
         default="tnt_small",
-        help="the folder of a run, a .keras file, or tnt_small (the default) or "
+        help="the directory of a run, a .keras file, or tnt_small (the default) or "
         "tnt_base with ImageNet weights",
     )
     attention.add_argument(
-        "--out", type=Path, help="a new folder; by default attention, attention-2, …"
+        "--out", type=Path, help="a new directory; by default attention, attention-2, …"
     )
     attention.add_argument(
         "--blocks",
@@ -39,42 +39,42 @@ def run(options):
     """Runs the command."""
     from keras_tnt.images import load_image
     from keras_tnt.inference.classifier import classify, load_classifier, prepare
-    from keras_tnt.training import RunFolder
+    from keras_tnt.training import RunDirectory
     from keras_tnt.visualization import (
         attention_maps,
         block_map,
-        draw_heads,
-        draw_inside,
-        draw_overlays,
-        most_attended,
+        most_attended_patch,
+        plot_attention_heads,
+        plot_attention_overlays,
+        plot_inner_attention,
     )
     from keras_tnt.visualization.figure import require_matplotlib
-    from keras_tnt.visualization.image_maps import some_blocks
+    from keras_tnt.visualization.image_maps import default_blocks
 
     require_matplotlib()
-    picture = load_image(options.picture)
+    original = load_image(options.image)
     _check_no_export(options.model)
     classifier = load_classifier(options.model)
-    image = prepare(classifier, picture).numpy()
+    image = prepare(classifier, original).numpy()
     maps = attention_maps(classifier.model, image[None])
     last = max(maps.outer)
-    blocks = options.blocks or some_blocks(maps.outer)
-    patch = options.patch or most_attended(maps, last)
-    for block in blocks:  # errors come before there is a folder
+    blocks = options.blocks or default_blocks(maps.outer)
+    patch = options.patch or most_attended_patch(maps, last)
+    for block in blocks:  # errors come before there is a directory
         block_map(maps, block)
     block_map(maps, 1, patch)
 
     (((best, score),),) = classify(classifier, image[None], top=1)
     title = f"{best} {score:.0%}"
-    folder = RunFolder.create_or_next(options.out, "attention").path
-    draw_overlays(maps, image, blocks, folder / "overlay.png", title)
-    draw_heads(maps, image, blocks, folder / "heads.png")
-    print(f"{folder / 'overlay.png'}  what blocks {_list(blocks)} attend to")
-    print(f"{folder / 'heads.png'}  the same for each head")
+    directory = RunDirectory.create_or_next(options.out, "attention").path
+    plot_attention_overlays(maps, image, blocks, directory / "overlay.png", title)
+    plot_attention_heads(maps, image, blocks, directory / "heads.png")
+    print(f"{directory / 'overlay.png'}  what blocks {_list(blocks)} attend to")
+    print(f"{directory / 'heads.png'}  the same for each head")
     inner = [block for block in blocks if block in maps.inner]
     if inner:
-        draw_inside(maps, image, inner, patch, folder / "patch.png")
-        print(f"{folder / 'patch.png'}  inside patch {_list(patch)}")
+        plot_inner_attention(maps, image, inner, patch, directory / "patch.png")
+        print(f"{directory / 'patch.png'}  inside patch {_list(patch)}")
     else:
         print(f"There is no inner transformer in blocks {_list(blocks)}.")
 
@@ -86,7 +86,7 @@ def _check_no_export(source):
     if path.exists() and find_format(path)[0] not in (None, "keras"):
         raise ValueError(
             f"{source!r} is an exported model, which gives its answers alone and not "
-            "its attention. Give the folder of the run or the .keras file that it was "
+            "its attention. Give the directory of the run or the .keras file that it was "
             "exported from."
         )
 

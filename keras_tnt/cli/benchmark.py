@@ -12,7 +12,7 @@ def add_command(commands):
     benchmark.add_argument(
         "--model",
         default="TNTSmall",
-        help="a model's name, such as TNTBase, for random weights, the folder of a "
+        help="a model's name, such as TNTBase, for random weights, the directory of a "
         "run, or a .keras file; TNTSmall by default",
     )
     benchmark.add_argument(
@@ -35,7 +35,7 @@ def add_command(commands):
     )
     benchmark.add_argument("--repetitions", type=int, default=7)
     benchmark.add_argument(
-        "--out", type=Path, help="a new folder; by default benchmark, benchmark-2, …"
+        "--out", type=Path, help="a new directory; by default benchmark, benchmark-2, …"
     )
     benchmark.add_argument("--json", action="store_true", help="print JSON")
     benchmark.set_defaults(run=run)
@@ -43,8 +43,8 @@ def add_command(commands):
 
 def run(options):
     """Runs the command."""
-    from keras_tnt.cli.benchmark_run import benchmark, describe_machine, draw_speed
-    from keras_tnt.training import RunFolder
+    from keras_tnt.cli.benchmark_run import benchmark, describe_machine, plot_speed
+    from keras_tnt.training import RunDirectory
     from keras_tnt.visualization.figure import require_matplotlib
 
     require_matplotlib()
@@ -68,13 +68,13 @@ def run(options):
         "machine": describe_machine(),
         "measurements": [measured._asdict() for measured in measurements],
     }
-    folder = RunFolder.create_or_next(options.out, "benchmark").path
-    (folder / "benchmark.json").write_text(json.dumps(record, indent=1) + "\n")
-    draw_speed(measurements, folder / "benchmark.png")
+    directory = RunDirectory.create_or_next(options.out, "benchmark").path
+    (directory / "benchmark.json").write_text(json.dumps(record, indent=1) + "\n")
+    plot_speed(measurements, directory / "benchmark.png")
     if options.json:
         print(json.dumps(record))
     else:
-        print(f"{folder} has all figures and a picture of them.")
+        print(f"{directory} has all figures and an image of them.")
 
 
 def _model(options):
@@ -100,7 +100,7 @@ def _model(options):
     model = load_classifier(options.model).model
     if not isinstance(model, keras.Model):
         raise ValueError(
-            f"{options.model!r} is an export. Expected a model's name, the folder of a "
+            f"{options.model!r} is an export. Expected a model's name, the directory of a "
             "run or a .keras file."
         )
     return model

@@ -24,10 +24,10 @@ class Measurement(NamedTuple):
 
     Attributes:
         kind: ``"inference"`` or ``"training"``.
-        batch_size: pictures in a batch.
+        batch_size: images in a batch.
         first_call: seconds of the first call, with tracing and compilation.
         seconds: seconds of a batch, one figure a repetition.
-        images_per_second: pictures a second, by the median.
+        images_per_second: images a second, by the median.
         peak_mib: largest memory so far: of the first GPU if there is one, else of the
             process; it never falls from one measurement to the next.
     """
@@ -49,7 +49,7 @@ def benchmark(model, batch_sizes=(1, 8, 16, 32), training=True, repetitions=7):
 
     Args:
         model: a `keras.Model` from images to classes, of static image size.
-        batch_sizes: pictures in a batch.
+        batch_sizes: images in a batch.
         training: whether to measure training steps too.
         repetitions: measurements of each; each takes half a second or one call.
 
@@ -112,8 +112,8 @@ def describe_machine():
     }
 
 
-def draw_speed(measurements, path):
-    """Draws pictures a second against the batch size.
+def plot_speed(measurements, path):
+    """Draws images a second against the batch size.
 
     Args:
         measurements: a list of `Measurement`.
@@ -123,8 +123,8 @@ def draw_speed(measurements, path):
         ImportError: if matplotlib is not installed.
 
     Example:
-        >>> from keras_tnt.cli.benchmark_run import Measurement, draw_speed
-        >>> draw_speed([Measurement("inference", 1, 2.0, [0.1], 10.0, 900)], "s.png")
+        >>> from keras_tnt.cli.benchmark_run import Measurement, plot_speed
+        >>> plot_speed([Measurement("inference", 1, 2.0, [0.1], 10.0, 900)], "s.png")
     """
     figure, axes = new_figure(1, 1, (5, 3.5))
     axis = axes[0][0]

@@ -4,9 +4,9 @@ import dataclasses
 import time
 from pathlib import Path
 
-NEXT = """\
+NEXT_STEPS = """\
 Try next:
-  keras-tnt predict {run}/pictures --model {run}
+  keras-tnt predict {run}/images --model {run}
   keras-tnt predict PHOTO.jpg        (TNT-S with the published ImageNet weights)
   saved_model_cli show --all --dir {saved_model}"""
 
@@ -14,10 +14,10 @@ Try next:
 def add_command(commands):
     """Adds the command's arguments to the command line."""
     demo = commands.add_parser(
-        "demo", help="train, evaluate and export a small TNT on embedded pictures"
+        "demo", help="train, evaluate and export a small TNT on embedded images"
     )
-    demo.add_argument("--out", type=Path, help="a new folder; by default runs/demo")
-    demo.add_argument("--epochs", type=int, help="passes over the training pictures")
+    demo.add_argument("--out", type=Path, help="a new directory; by default runs/demo")
+    demo.add_argument("--epochs", type=int, help="passes over the training images")
     demo.add_argument("--seed", type=int, help="of everything random")
     demo.set_defaults(run=run)
 
@@ -25,20 +25,20 @@ def add_command(commands):
 def run(options):
     """Runs the command."""
     from keras_tnt.cli.demo_run import run_demo
-    from keras_tnt.training import RunFolder, fashion_mnist_demo
+    from keras_tnt.training import RunDirectory, fashion_mnist_demo
 
     given = {"epochs": options.epochs, "seed": options.seed}
     changes = {name: value for name, value in given.items() if value is not None}
     recipe = dataclasses.replace(fashion_mnist_demo(), **changes)
-    run = RunFolder.create_or_next(options.out, "runs/demo")
+    run = RunDirectory.create_or_next(options.out, "runs/demo")
     start = time.monotonic()
     result = run_demo(run, recipe)
     print(
-        f"\nTest accuracy {result.accuracy:.2%} on {result.test_pictures} pictures, "
+        f"\nTest accuracy {result.accuracy:.2%} on {result.test_images} images, "
         f"after {time.monotonic() - start:.0f} s.\n"
         "The SavedModel gives the same in a process without Keras (largest difference "
         f"{result.export_difference:.1g}).\n"
     )
     for path, what in run.contents():
         print(f"  {path!s:40} {what}")
-    print("\n" + NEXT.format(run=run.path, saved_model=run.saved_model / "1"))
+    print("\n" + NEXT_STEPS.format(run=run.path, saved_model=run.saved_model / "1"))

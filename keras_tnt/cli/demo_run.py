@@ -1,4 +1,4 @@
-"""The main job, end to end: pictures, a trained TNT, a SavedModel that runs alone."""
+"""The main job, end to end: images, a trained TNT, a SavedModel that runs alone."""
 
 from typing import NamedTuple
 
@@ -8,11 +8,11 @@ import tensorflow as tf
 from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
 from keras_tnt.export import check_saved_model, export_saved_model
 from keras_tnt.training import train
-from keras_tnt.visualization.plot_results import draw_attention, draw_predictions
+from keras_tnt.visualization.plot_results import plot_attention, plot_predictions
 
 
 class Split(NamedTuple):
-    """Pictures, uint8 ``(number, height, width, channels)``, and their classes."""
+    """Images, uint8 ``(number, height, width, channels)``, and their classes."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -22,23 +22,23 @@ class DemoResult(NamedTuple):
     """What a demo has measured.
 
     Attributes:
-        accuracy: share of the test pictures whose class was predicted.
-        test_pictures: number of the test pictures.
+        accuracy: share of the test images whose class was predicted.
+        test_images: number of the test images.
         export_difference: largest difference between a probability of the reloaded
             SavedModel and the model's own.
     """
 
     accuracy: float
-    test_pictures: int
+    test_images: int
     export_difference: float
 
 
 def run_demo(run, recipe):
-    """Trains, evaluates and exports a small TNT on the embedded pictures.
+    """Trains, evaluates and exports a small TNT on the embedded images.
 
     Args:
-        run: a new `keras_tnt.training.RunFolder`, which gets all files.
-        recipe: a `keras_tnt.training.Recipe` on the embedded pictures, such as
+        run: a new `keras_tnt.training.RunDirectory`, which gets all files.
+        recipe: a `keras_tnt.training.Recipe` on the embedded images, such as
             `keras_tnt.training.fashion_mnist_demo`.
 
     Returns:
@@ -51,10 +51,10 @@ def run_demo(run, recipe):
     Example:
         ```python
         from keras_tnt.cli.demo_run import run_demo
-        from keras_tnt.training import RunFolder, fashion_mnist_demo
+        from keras_tnt.training import RunDirectory, fashion_mnist_demo
 
-        result = run_demo(RunFolder.create_next("my_run"), fashion_mnist_demo())
-        print(f"{result.accuracy:.1%} of {result.test_pictures} pictures")
+        result = run_demo(RunDirectory.create_next("my_run"), fashion_mnist_demo())
+        print(f"{result.accuracy:.1%} of {result.test_images} images")
         ```
     """
     model, _ = train(recipe, run.path)
@@ -80,7 +80,7 @@ def _read(split):
 
 def _draw(run, model, test, probabilities, class_names):
     shown = slice(0, 40)
-    draw_predictions(
+    plot_predictions(
         test.images[shown],
         test.labels[shown],
         probabilities[shown],
@@ -88,10 +88,10 @@ def _draw(run, model, test, probabilities, class_names):
         run.predictions,
     )
     first_of_class = [int(np.argmax(test.labels == label)) for label in range(10)]
-    run.pictures.mkdir()
+    run.images.mkdir()
     for image, name in zip(test.images[first_of_class], class_names, strict=True):
         file_name = name.lower().replace(" ", "_").replace("/", "_")
-        picture = run.pictures / f"{file_name}.png"
-        picture.write_bytes(tf.io.encode_png(image).numpy())
+        path = run.images / f"{file_name}.png"
+        path.write_bytes(tf.io.encode_png(image).numpy())
     some = first_of_class[:5]
-    draw_attention(model, test.images[some], class_names[:5], run.attention)
+    plot_attention(model, test.images[some], class_names[:5], run.attention)

@@ -8,20 +8,22 @@ from pathlib import Path
 def add_command(commands):
     """Adds the command's arguments to the command line."""
     evaluate = commands.add_parser(
-        "evaluate", help="count how many pictures of a data set a model names right"
+        "evaluate", help="count how many images of a data set a model names right"
     )
     evaluate.add_argument("--model", required=True, help="as predict takes it")
     evaluate.add_argument(
-        "--data", required=True, help="fashion_mnist_mini, a tfds set, or a folder"
+        "--data", required=True, help="fashion_mnist_mini, a tfds set, or a directory"
     )
     evaluate.add_argument("--split", help="a part of it, such as test or test[:10%%]")
-    evaluate.add_argument("--data-dir", help="folder of tensorflow_datasets' files")
-    evaluate.add_argument("--batch-size", type=int, default=64, help="pictures a step")
+    evaluate.add_argument("--data-dir", help="directory of tensorflow_datasets' files")
+    evaluate.add_argument("--batch-size", type=int, default=64, help="images a step")
     evaluate.add_argument(
-        "--skip-broken", action="store_true", help="leave out undecodable pictures"
+        "--skip-corrupt", action="store_true", help="leave out undecodable images"
     )
     evaluate.add_argument(
-        "--out", type=Path, help="a new folder; by default evaluation, evaluation-2, …"
+        "--out",
+        type=Path,
+        help="a new directory; by default evaluation, evaluation-2, …",
     )
     evaluate.add_argument("--json", action="store_true", help="print JSON")
     evaluate.set_defaults(run=run)
@@ -29,34 +31,36 @@ def add_command(commands):
 
 def run(options):
     """Runs the command."""
-    from keras_tnt.data import open_images
+    from keras_tnt.data import load_dataset
     from keras_tnt.evaluation.evaluator import evaluate_classifier, write_report
     from keras_tnt.inference.classifier import load_classifier
-    from keras_tnt.training import RunFolder
+    from keras_tnt.training import RunDirectory
     from keras_tnt.visualization.plot_results import require_matplotlib
 
     require_matplotlib()
-    source = open_images(options.data, options.split, options.data_dir)
+    source = load_dataset(options.data, options.split, options.data_dir)
     classifier = load_classifier(options.model)
     report = evaluate_classifier(
         classifier,
         source,
         options.batch_size,
-        options.skip_broken,
+        options.skip_corrupt,
         verbose=int(sys.stdout.isatty() and not options.json),
     )
-    folder = RunFolder.create_or_next(options.out, "evaluation").path
-    write_report(report, folder)
-    figures = {name: getattr(report, name) for name in ("pictures", "top_1", "top_5")}
+    directory = RunDirectory.create_or_next(options.out, "evaluation").path
+    write_report(report, directory)
+    figures = {name: getattr(report, name) for name in ("images", "top_1", "top_5")}
     figures["broken"] = len(source.broken)
     if options.json:
         print(json.dumps(figures))
         return
     print(
-        f"Top-1 {report.top_1:.2%}, top-5 {report.top_5:.2%} of {report.pictures} "
-        f"pictures; {len(source.broken)} could not be decoded."
+        f"Top-1 {report.top_1:.2%}, top-5 {report.top_5:.2%} of {report.images} "
+        f"images; {len(source.broken)} could not be decoded."
     )
     classes = zip(report.per_class, report.class_names, strict=True)
     worst = sorted((share, name) for share, name in classes if share == share)[:5]
     print("The hardest classes: " + ", ".join(f"{n} {s:.1%}" for s, n in worst) + ".")
-    print(f"{folder} has the report, the accuracy by class and the confusion matrix.")
+    print(
+        f"{directory} has the report, the accuracy by class and the confusion matrix."
+    )

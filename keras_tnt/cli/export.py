@@ -3,7 +3,7 @@
 import glob
 from pathlib import Path
 
-CALIBRATION_PICTURES = 300  # more do not change the measured ranges much
+CALIBRATION_IMAGES = 300  # more do not change the measured ranges much
 
 
 def add_command(commands):
@@ -17,7 +17,7 @@ def add_command(commands):
     export.add_argument(
         "--model",
         required=True,
-        help="the folder of a run, a .keras file, or tnt_small or tnt_base with "
+        help="the directory of a run, a .keras file, or tnt_small or tnt_base with "
         "ImageNet weights",
     )
     export.add_argument(
@@ -36,8 +36,8 @@ def add_command(commands):
         "--out",
         required=True,
         type=Path,
-        help="the file (onnx, litert) or folder (openvino, savedmodel; versions are "
-        "folders in the latter's)",
+        help="the file (onnx, litert) or directory (openvino, savedmodel; versions are "
+        "directories in the latter's)",
     )
     export.add_argument(
         "--labels",
@@ -49,9 +49,9 @@ def add_command(commands):
     )
     export.add_argument(
         "--calibration",
-        metavar="PICTURES",
-        help="for int8 a folder or glob of training pictures, or a data set as train "
-        f"takes it; up to {CALIBRATION_PICTURES} are taken",
+        metavar="IMAGES",
+        help="for int8 a directory or glob of training images, or a data set as train "
+        f"takes it; up to {CALIBRATION_IMAGES} are taken",
     )
     export.add_argument(
         "--overwrite", action="store_true", help="replace what is there"
@@ -70,7 +70,7 @@ def run(options):
     if not isinstance(classifier.model, keras.Model):
         raise ValueError(
             f"{options.model!r} is an export already. Expected the Keras model that it "
-            "was made from: the folder of a run or a .keras file."
+            "was made from: the directory of a run or a .keras file."
         )
     labels = classifier.class_names
     if options.labels:
@@ -93,24 +93,24 @@ def run(options):
 
 
 def _calibration(source, classifier):
-    """Pictures as the classifier takes them, evenly from all that there are."""
+    """Images as the classifier takes them, evenly from all that there are."""
     import tensorflow as tf
 
     from keras_tnt.data import image_dataset
     from keras_tnt.images import load_image
-    from keras_tnt.inference.classifier import find_pictures, prepare
+    from keras_tnt.inference.classifier import find_images, prepare
 
     if source is None:
         return None
     if Path(source).exists() or glob.has_magic(source):
-        paths = find_pictures([source])
-        paths = paths[:: -(-len(paths) // CALIBRATION_PICTURES)]
+        paths = find_images([source])
+        paths = paths[:: -(-len(paths) // CALIBRATION_IMAGES)]
         return tf.stack([prepare(classifier, load_image(p)) for p in paths]).numpy()
     _, height, width, channels = classifier.model.input_shape
     dataset = image_dataset(
         source,
-        f"train[:{CALIBRATION_PICTURES}]",
-        batch_size=CALIBRATION_PICTURES,
+        f"train[:{CALIBRATION_IMAGES}]",
+        batch_size=CALIBRATION_IMAGES,
         image_size=(height, width),
         channels=channels,
         crop_fraction=classifier.crop_fraction,

@@ -5,34 +5,34 @@ import json
 
 def add_command(commands):
     """Adds the command's arguments to the command line."""
-    predict = commands.add_parser("predict", help="name what pictures show")
+    predict = commands.add_parser("predict", help="name what images show")
     predict.add_argument(
-        "pictures", nargs="+", metavar="PICTURE", help="a file, a folder or a glob"
+        "images", nargs="+", metavar="IMAGE", help="a file, a directory or a glob"
     )
     predict.add_argument(
         "--model",
         default="tnt_small",
-        help="the folder of a run, a .keras file, an exported model of any format, or "
+        help="the directory of a run, a .keras file, an exported model of any format, or "
         "tnt_small (the default) or tnt_base with ImageNet weights",
     )
     predict.add_argument("--top", type=int, default=5, help="classes to name (5)")
-    predict.add_argument("--json", action="store_true", help="a JSON line a picture")
+    predict.add_argument("--json", action="store_true", help="a JSON line an image")
     predict.set_defaults(run=run)
 
 
 def run(options):
     """Runs the command."""
     from keras_tnt.inference.classifier import (
-        find_pictures,
+        find_images,
         load_classifier,
         predict_files,
     )
 
     if options.top < 1:
         raise ValueError(f"--top must be at least 1, got {options.top}.")
-    pictures = find_pictures(options.pictures)
+    images = find_images(options.images)
     classifier = load_classifier(options.model)
-    for path, classes in predict_files(classifier, pictures, options.top):
+    for path, classes in predict_files(classifier, images, options.top):
         if options.json:
             named = [{"class": name, "score": score} for name, score in classes]
             print(json.dumps({"path": path, "classes": named}))

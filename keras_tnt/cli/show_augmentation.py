@@ -8,19 +8,19 @@ ROWS, COLUMNS = 4, 6
 def add_command(commands):
     """Adds the command's arguments to the command line."""
     data = commands.add_parser(
-        "data", help="show what training does to the pictures of a data set"
+        "data", help="show what training does to the images of a data set"
     )
     data.add_argument(
         "--show",
         action="store_true",
         required=True,
-        help="draw a batch of augmented pictures and their labels",
+        help="draw a batch of augmented images and their labels",
     )
     data.add_argument(
         "--data",
         default="fashion_mnist_mini",
-        help="fashion_mnist_mini (the default), a tfds name, or a folder of class "
-        "folders",
+        help="fashion_mnist_mini (the default), a tfds name, or a directory of class "
+        "directories",
     )
     data.add_argument("--split", help="by default train, where there are splits")
     data.add_argument("--data-dir", help="where tfds keeps its data sets")
@@ -35,7 +35,7 @@ def add_command(commands):
     data.add_argument("--seed", type=int, default=0, help="of everything random (0)")
     data.add_argument("--step", type=int, default=0, help="of training (0)")
     data.add_argument(
-        "--out", type=Path, default="augmented.png", help="the picture to write"
+        "--out", type=Path, default="augmented.png", help="the image to write"
     )
     data.set_defaults(run=run)
 
@@ -43,11 +43,14 @@ def add_command(commands):
 def run(options):
     """Runs the command."""
     from keras_tnt import data
-    from keras_tnt.visualization.plot_results import draw_augmented, require_matplotlib
+    from keras_tnt.visualization.plot_results import (
+        plot_augmented_images,
+        require_matplotlib,
+    )
 
     require_matplotlib()
     augmentation = getattr(data, f"{options.augmentation.upper()}_AUGMENTATION")
-    source = _open(data.open_images, options)
+    source = _open(data.load_dataset, options)
     batch = min(ROWS * COLUMNS, len(source) // 2 * 2)
     batches = data.image_dataset(
         source,
@@ -60,14 +63,16 @@ def run(options):
         epochs=options.step // (len(source) // batch) + 1,
     )
     images, labels = next(iter(batches))
-    draw_augmented(images.numpy(), labels.numpy(), source.class_names, options.out)
-    print(f"{options.out}: {batch} of {len(source)} pictures, {source.name}")
+    plot_augmented_images(
+        images.numpy(), labels.numpy(), source.class_names, options.out
+    )
+    print(f"{options.out}: {batch} of {len(source)} images, {source.name}")
 
 
-def _open(open_images, options):
+def _open(load_dataset, options):
     if options.split is not None:
-        return open_images(options.data, options.split, options.data_dir)
+        return load_dataset(options.data, options.split, options.data_dir)
     try:
-        return open_images(options.data, "train", options.data_dir)
-    except ValueError:  # a folder without splits, or what the next line explains
-        return open_images(options.data, None, options.data_dir)
+        return load_dataset(options.data, "train", options.data_dir)
+    except ValueError:  # a directory without splits, or what the next line explains
+        return load_dataset(options.data, None, options.data_dir)

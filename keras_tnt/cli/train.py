@@ -11,7 +11,7 @@ from keras_tnt.data import Augmentation
 from keras_tnt.training.recipe import Recipe, field_types
 from keras_tnt.training.recipes import RECIPES
 
-GIVEN = "field:"
+RECIPE_FIELD_PREFIX = "field:"
 
 
 def add_command(commands):
@@ -32,7 +32,7 @@ def add_command(commands):
     train.add_argument(
         "--out",
         type=Path,
-        help="a folder; by default runs/RECIPE, or RUN-repeat for the recipe of a run",
+        help="a directory; by default runs/RECIPE, or RUN-repeat for the recipe of a run",
     )
     train.add_argument(
         "--strategy", default="auto", help="devices, by default all; see the guide"
@@ -45,20 +45,20 @@ def add_command(commands):
 def run(options):
     """Runs the command."""
     from keras_tnt import distribute
-    from keras_tnt.training import RunFolder, train
+    from keras_tnt.training import RunDirectory, train
 
     name = options.recipe
     recipe = override(read_recipe(name), options)
-    folder = options.out or _folder(name)
+    directory = options.out or _folder(name)
     strategy = distribute.strategy(options.strategy)
-    result = train(recipe, folder, strategy)
+    result = train(recipe, directory, strategy)
     if distribute.is_chief(strategy):
         last = result.history[-1]
         figures = ", ".join(
             f"{key} {value:.4g}" for key, value in last.items() if key != "epoch"
         )
         print(f"\nEpoch {last['epoch']}: {figures}\n")
-        for path, what in RunFolder(folder).contents():
+        for path, what in RunDirectory(directory).contents():
             print(f"  {path!s:40} {what}")
 
 
@@ -71,7 +71,7 @@ def _folder(name):
 
 def read_recipe(source):
     """The recipe of that name, or in that file."""
-    from keras_tnt.training import RunFolder
+    from keras_tnt.training import RunDirectory
 
     if source in RECIPES:
         return RECIPES[source]()
@@ -81,15 +81,15 @@ def read_recipe(source):
             f"There is no recipe {source!r}: expected {', '.join(RECIPES)}, or the "
             "recipe.json of a run."
         )
-    return RunFolder.read_recipe_file(path)[0]
+    return RunDirectory.read_recipe_file(path)[0]
 
 
 def override(recipe, options):
     """The recipe with the fields that are given on the command line."""
     given = {
-        name.removeprefix(GIVEN): value
+        name.removeprefix(RECIPE_FIELD_PREFIX): value
         for name, value in vars(options).items()
-        if name.startswith(GIVEN) and value is not None
+        if name.startswith(RECIPE_FIELD_PREFIX) and value is not None
     }
     record = dataclasses.asdict(recipe)
     for name, value in given.items():
@@ -113,7 +113,7 @@ def _add_fields(parser, record_type, title):
         )
         group.add_argument(
             f"--{name.replace('_', '-')}",
-            dest=GIVEN + name,
+            dest=RECIPE_FIELD_PREFIX + name,
             default=None,
             help=" ".join(helps[name].replace("%", "%%").replace("`", "").split()),
             **how,

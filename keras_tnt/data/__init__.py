@@ -7,7 +7,7 @@ from keras_tnt.data.augmentation.config import (
     Augmentation,
 )
 from keras_tnt.data.bundled import fashion_mnist_mini, fashion_mnist_mini_class_names
-from keras_tnt.data.datasets import open_images
+from keras_tnt.data.datasets import load_dataset
 from keras_tnt.data.pipeline import image_dataset
 from keras_tnt.data.source import ImageSource
 
@@ -20,5 +20,5 @@ __all__ = [
     "fashion_mnist_mini",
     "fashion_mnist_mini_class_names",
     "image_dataset",
-    "open_images",
+    "load_dataset",
 ]

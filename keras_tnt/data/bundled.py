@@ -13,10 +13,10 @@ FOLDER = Path(__file__).parent / "fashion_mnist_mini" / "1.0.0"
 
 
 def fashion_mnist_mini(split: str) -> tf.data.Dataset:
-    """Reads a split of the embedded data set: pictures of clothing and their classes.
+    """Reads a split of the embedded data set: images of clothing and their classes.
 
-    12,000 training and 2,000 test pictures of Fashion-MNIST, equally many of each of
-    the ten classes. Every pass over the dataset gives the same pictures in the same
+    12,000 training and 2,000 test images of Fashion-MNIST, equally many of each of
+    the ten classes. Every pass over the dataset gives the same images in the same
     order, in which the classes are mixed. Nothing is downloaded or written.
 
     Args:
@@ -39,8 +39,8 @@ def fashion_mnist_mini(split: str) -> tf.data.Dataset:
         >>> images.shape, labels.shape
         (TensorShape([64, 28, 28, 1]), TensorShape([64]))
     """
-    builder = embedded_builder()
-    # tfds would cache the records (not the pictures) and then log a complaint about
+    builder = bundled_builder()
+    # tfds would cache the records (not the images) and then log a complaint about
     # every reader that stops early; callers who repeat the data cache it themselves.
     read_config = import_tfds().ReadConfig(try_autocache=False)
     return builder.as_dataset(split, as_supervised=True, read_config=read_config)
@@ -50,7 +50,7 @@ def fashion_mnist_mini_class_names() -> tuple[str, ...]:
     """Names the ten classes of the embedded data set, in the order of the labels.
 
     Returns:
-        The names: `names[label]` is the class of a picture with that label.
+        The names: `names[label]` is the class of an image with that label.
 
     Raises:
         ImportError: If tensorflow_datasets is not installed.
@@ -60,11 +60,11 @@ def fashion_mnist_mini_class_names() -> tuple[str, ...]:
         >>> fashion_mnist_mini_class_names()[:3]
         ('T-shirt/top', 'Trouser', 'Pullover')
     """
-    return tuple(embedded_builder().info.features["label"].names)
+    return tuple(bundled_builder().info.features["label"].names)
 
 
-def embedded_builder() -> tfds.core.DatasetBuilder:
-    """Opens the data set in the package's own folder."""
+def bundled_builder() -> tfds.core.DatasetBuilder:
+    """Opens the data set in the package's own directory."""
     return import_tfds().builder_from_directory(FOLDER)
 
 

@@ -1,62 +1,62 @@
-"""Any data set by its name or folder."""
+"""Any data set by its name or directory."""
 
 import difflib
 import os
 
 import tensorflow as tf
 
-from keras_tnt.data.bundled import embedded_builder, import_tfds
-from keras_tnt.data.folders import open_folder
-from keras_tnt.data.records import open_prepared
+from keras_tnt.data.bundled import bundled_builder, import_tfds
+from keras_tnt.data.folders import load_folder
+from keras_tnt.data.records import load_prepared
 
-EMBEDDED = "fashion_mnist_mini"
+BUNDLED = "fashion_mnist_mini"
 
 
-def open_images(data, split=None, data_dir=None):
-    """Opens a data set of labelled pictures.
+def load_dataset(data, split=None, data_dir=None):
+    """Opens a data set of labelled images.
 
     Args:
         data: one of
 
             - `"fashion_mnist_mini"`, the embedded data set;
-            - the name of any tfds set of labelled pictures, as tfds takes it:
+            - the name of any tfds set of labelled images, as tfds takes it:
               `"imagenet2012"`, `"cifar10"`, `"oxford_flowers102:2.1.1"`. What is not
               prepared yet is downloaded and prepared first, as by `tfds.load`;
-            - a folder of class folders of pictures, or one with such folders as splits:
+            - a directory of class directories of images, or one with such directories as splits:
               `train`, `validation` or `val`, `test`;
-            - a folder that tfds has prepared, with its `dataset_info.json`.
+            - a directory that tfds has prepared, with its `dataset_info.json`.
         split: the split; for tfds also a slice such as `"train[:10%]"`. `None` is for
-            folders that have none.
+            directories that have none.
         data_dir: where tfds keeps its data sets; by default `~/tensorflow_datasets`.
 
     Returns:
         An `ImageSource`.
 
     Raises:
-        FileNotFoundError: if there is no such folder, or a data set cannot be prepared.
+        FileNotFoundError: if there is no such directory, or a data set cannot be prepared.
         ImportError: if tensorflow_datasets is needed and not installed.
-        ValueError: for an unknown name or split, or a folder without pictures.
+        ValueError: for an unknown name or split, or a directory without images.
 
     Example:
-        >>> from keras_tnt.data import open_images
-        >>> source = open_images("fashion_mnist_mini", "train[:10%]")
+        >>> from keras_tnt.data import load_dataset
+        >>> source = load_dataset("fashion_mnist_mini", "train[:10%]")
         >>> len(source), len(source.class_names)
         (1200, 10)
     """
     data = os.fspath(data)
-    if data == EMBEDDED:
-        return open_prepared(embedded_builder(), split)
-    folder = os.path.expanduser(data)
-    if tf.io.gfile.isdir(folder):
-        if tf.io.gfile.exists(os.path.join(folder, "dataset_info.json")):
-            return open_prepared(import_tfds().builder_from_directory(folder), split)
-        return open_folder(folder, split)
+    if data == BUNDLED:
+        return load_prepared(bundled_builder(), split)
+    directory = os.path.expanduser(data)
+    if tf.io.gfile.isdir(directory):
+        if tf.io.gfile.exists(os.path.join(directory, "dataset_info.json")):
+            return load_prepared(import_tfds().builder_from_directory(directory), split)
+        return load_folder(directory, split)
     if data.startswith(("/", ".", "~")) or "://" in data or data.endswith("/"):
         raise FileNotFoundError(
-            f"There is no folder {data!r}. Expected a folder of class folders, one "
+            f"There is no directory {data!r}. Expected a directory of class directories, one "
             "that tfds has prepared, or the name of a tfds data set."
         )
-    return open_prepared(_prepared_builder(data, data_dir), split)
+    return load_prepared(_prepared_builder(data, data_dir), split)
 
 
 def _prepared_builder(name, data_dir):
@@ -65,12 +65,12 @@ def _prepared_builder(name, data_dir):
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError:
-        names = [EMBEDDED, *tfds.list_builders(with_community_datasets=False)]
+        names = [BUNDLED, *tfds.list_builders(with_community_datasets=False)]
         similar = difflib.get_close_matches(name, names)
         raise ValueError(
-            f"There is neither a folder nor a tfds data set called {name!r}. "
+            f"There is neither a directory nor a tfds data set called {name!r}. "
             + (f"Did you mean {' or '.join(similar)}? " if similar else "")
-            + f"Folders are looked up in {os.getcwd()!r}."
+            + f"Directories are looked up in {os.getcwd()!r}."
         ) from None
     except (
         AssertionError,

@@ -1,4 +1,4 @@
-"""Loads pictures in order; broken ones are named in an error, or replaced."""
+"""Loads images in order; broken ones are named in an error, or replaced."""
 
 import logging
 
@@ -7,7 +7,7 @@ import tensorflow as tf
 logger = logging.getLogger(__name__)
 
 
-def load_in_order(samples, load, replace, total, parallel_calls):
+def map_with_fallback(samples, load, replace, total, parallel_calls):
     """Loads samples at some at a time, and replaces those that fail.
 
     The errors of an op cannot be caught in a graph, but a dataset can leave out what
@@ -65,18 +65,18 @@ def _zeros(spec):
 
 
 def stop_at(source, index):
-    """Ends the dataset with an error that names a broken picture."""
-    message = "cannot be read or decoded. Mend or remove it, or pass skip_broken=True."
+    """Ends the dataset with an error that names a broken image."""
+    message = "cannot be read or decoded. Mend or remove it, or pass skip_corrupt=True."
     return tf.debugging.Assert(False, [source.describe(index), message])
 
 
 def next_readable(source, index, load):
-    """Loads the first readable picture behind a broken one; notes those that are not.
+    """Loads the first readable image behind a broken one; notes those that are not.
 
     Args:
         source: an `ImageSource`.
-        index: of the broken picture, an int64 tensor.
-        load: takes the index of a picture; may fail.
+        index: of the broken image, an int64 tensor.
+        load: takes the index of an image; may fail.
 
     Returns:
         What `load` returned.
@@ -90,15 +90,15 @@ def next_readable(source, index, load):
     none = tf.data.Dataset.from_tensors((size, _zeros(others.element_spec[1])))
     found = others.ignore_errors().concatenate(none).take(1)
     distance, loaded = found.get_single_element()
-    message = f"None of the pictures of {source.name!r} can be read or decoded."
+    message = f"None of the images of {source.name!r} can be read or decoded."
     tf.debugging.Assert(distance < size, [message])
-    noted = note_broken(source, (index + tf.range(distance)) % len(source))
+    noted = note_corrupt(source, (index + tf.range(distance)) % len(source))
     with tf.control_dependencies([noted]):
         return tuple(tf.identity(tensor) for tensor in loaded)
 
 
-def note_broken(source, indices):
-    """Notes pictures in `ImageSource.broken`, and logs those that are new there."""
+def note_corrupt(source, indices):
+    """Notes images in `ImageSource.broken`, and logs those that are new there."""
 
     def note(indices, names):
         for index, name in zip(indices.tolist(), names.tolist(), strict=True):

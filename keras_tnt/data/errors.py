@@ -11,7 +11,7 @@ def readable_errors():
     """Turns what a dataset's assertion says inside a graph's error into a ValueError.
 
     Raises:
-        ValueError: for a picture that cannot be read and the like, naming it.
+        ValueError: for an image that cannot be read and the like, naming it.
 
     Example:
         >>> import tensorflow as tf

@@ -1,4 +1,4 @@
-"""Folders of class folders."""
+"""Directories of class directories."""
 
 import os
 
@@ -7,56 +7,56 @@ import tensorflow as tf
 from keras_tnt.data.source import ImageSource, lookup
 from keras_tnt.images import SUFFIXES
 
-# Folders that are taken for splits, and the names that each goes by.
+# Directories that are taken for splits, and the names that each goes by.
 SPLITS = {"train": "train", "val": "validation", "validation": "validation"}
 SPLITS |= {"test": "test"}
 
 
-def open_folder(folder, split=None):
-    """Opens a folder of class folders, or a split of one that has them in splits.
+def load_folder(directory, split=None):
+    """Opens a directory of class directories, or a split of one that has them in splits.
 
-    A folder whose subfolders are all called `train`, `validation`, `val` or `test` has
-    splits. The names of the classes are those of the folders (of `train`, where there
-    is one), in sorted order. Pictures may lie deeper in a class folder; files that end
-    like no picture, and hidden ones, are left out.
+    A directory whose subdirectories are all called `train`, `validation`, `val` or `test` has
+    splits. The names of the classes are those of the directories (of `train`, where there
+    is one), in sorted order. Images may lie deeper in a class directory; files that end
+    like no image, and hidden ones, are left out.
 
     Args:
-        folder: the folder; also on remote file systems that `tf.io.gfile` knows.
+        directory: the directory; also on remote file systems that `tf.io.gfile` knows.
         split: the split, if there are any. `"validation"` and `"val"` mean the same.
 
     Returns:
         An `ImageSource`.
 
     Raises:
-        ValueError: for an unknown split, a folder without class folders, a class
-            without pictures, or classes that `train` does not have.
+        ValueError: for an unknown split, a directory without class directories, a class
+            without images, or classes that `train` does not have.
     """
-    subfolders = _subfolders(folder)
-    splits = {SPLITS[name]: name for name in subfolders if name in SPLITS}
-    has_splits = bool(splits) and len(splits) == len(subfolders)
+    subdirectories = _subdirectories(directory)
+    splits = {SPLITS[name]: name for name in subdirectories if name in SPLITS}
+    has_splits = bool(splits) and len(splits) == len(subdirectories)
     wanted = SPLITS.get(split)
     if has_splits and wanted not in splits:
         raise ValueError(
-            f"Folder {folder!r} has the splits {sorted(splits)}; got split={split!r}."
+            f"Directory {directory!r} has the splits {sorted(splits)}; got split={split!r}."
         )
     if not has_splits and split is not None:
         raise ValueError(
-            f"Folder {folder!r} has no splits but holds class folders itself; got "
-            f"split={split!r}. Leave it out, or move the class folders to "
-            f"{os.path.join(folder, 'train')!r} and so on."
+            f"Directory {directory!r} has no splits but holds class directories itself; got "
+            f"split={split!r}. Leave it out, or move the class directories to "
+            f"{os.path.join(directory, 'train')!r} and so on."
         )
-    classes_from = folder
+    classes_from = directory
     if has_splits:
-        classes_from = os.path.join(folder, splits.get("train", splits[wanted]))
-        folder = os.path.join(folder, splits[wanted])
-    class_names = _subfolders(classes_from)
-    unknown = set(_subfolders(folder)) - set(class_names)
+        classes_from = os.path.join(directory, splits.get("train", splits[wanted]))
+        directory = os.path.join(directory, splits[wanted])
+    class_names = _subdirectories(classes_from)
+    unknown = set(_subdirectories(directory)) - set(class_names)
     if unknown:
         raise ValueError(
-            f"{folder!r} has folders of classes that {classes_from!r} does not have: "
+            f"{directory!r} has directories of classes that {classes_from!r} does not have: "
             f"{sorted(unknown)[:5]}. Rename or remove them."
         )
-    paths, labels = _find_pictures(folder, class_names, folder == classes_from)
+    paths, labels = _find_images(directory, class_names, directory == classes_from)
     fetch = lookup(paths, labels)
 
     def read(index):
@@ -64,44 +64,46 @@ def open_folder(folder, split=None):
         return tf.io.read_file(path), label
 
     return ImageSource(
-        folder, tuple(class_names), len(paths), read, lambda index: fetch(index)[0]
+        directory, tuple(class_names), len(paths), read, lambda index: fetch(index)[0]
     )
 
 
-def _subfolders(folder):
+def _subdirectories(directory):
     return sorted(
         name.rstrip("/")
-        for name in tf.io.gfile.listdir(folder)
-        if not name.startswith(".") and tf.io.gfile.isdir(os.path.join(folder, name))
+        for name in tf.io.gfile.listdir(directory)
+        if not name.startswith(".") and tf.io.gfile.isdir(os.path.join(directory, name))
     )
 
 
-def _find_pictures(folder, class_names, every_class):
-    """The pictures of a folder of class folders, and their labels."""
+def _find_images(directory, class_names, every_class):
+    """The images of a directory of class directories, and their labels."""
     paths, labels, empty = [], [], []
     for label, name in enumerate(class_names):
-        found = _pictures(os.path.join(folder, name))
+        found = _images(os.path.join(directory, name))
         if not found:
             empty.append(name)
         paths += found
         labels += [label] * len(found)
     if not paths or (every_class and empty):
         where = (
-            f"Class folders without: {empty[:5]}." if empty else "It has no folders."
+            f"Class directories without: {empty[:5]}."
+            if empty
+            else "It has no directories."
         )
         raise ValueError(
-            f"Expected in {folder!r} a folder for each class, with pictures that end "
+            f"Expected in {directory!r} a directory for each class, with images that end "
             f"in {', '.join(sorted(SUFFIXES))}. {where} Fill or remove them."
         )
     return paths, labels
 
 
-def _pictures(folder):
-    if not tf.io.gfile.isdir(folder):
+def _images(directory):
+    if not tf.io.gfile.isdir(directory):
         return []
     return sorted(
         os.path.join(parent, name)
-        for parent, _, names in tf.io.gfile.walk(folder)
+        for parent, _, names in tf.io.gfile.walk(directory)
         for name in names
         if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
     )

@@ -2,10 +2,14 @@
 
 import tensorflow as tf
 
-from keras_tnt.data.datasets import open_images
-from keras_tnt.data.error_handling import load_in_order, stop_at
-from keras_tnt.data.sampler import GROUP, Share
-from keras_tnt.data.samplers import Evaluation, Training
+from keras_tnt.data.datasets import load_dataset
+from keras_tnt.data.error_handling import map_with_fallback, stop_at
+from keras_tnt.data.sampler import (
+    IMAGES_PER_REPEAT_CYCLE,
+    EvaluationSampler,
+    Shard,
+    TrainingSampler,
+)
 from keras_tnt.data.source import ImageSource
 from keras_tnt.images import CROP_FRACTION
 
@@ -27,7 +31,7 @@ def image_dataset(
     replicas=1,
     crop_fraction=CROP_FRACTION,
     classes=None,
-    skip_broken=False,
+    skip_corrupt=False,
     cache=False,
     parallel_calls=None,
     prefetch=None,
@@ -35,20 +39,20 @@ def image_dataset(
 ):
     """Makes batches of a data set, for training or for evaluation.
 
-    For training, when there is an augmentation, every epoch shows the pictures in
+    For training, when there is an augmentation, every epoch shows the images in
     another order and has as many steps as there are full batches. All that is random is
     a function of the seed and of the number of the step, so the same step sees the same
     batch after any restart, on any number of workers and replicas.
 
-    For evaluation every picture comes once, in a fixed order. The last batch is filled
-    up with black pictures of weight 0.
+    For evaluation every image comes once, in a fixed order. The last batch is filled
+    up with black images of weight 0.
 
     Args:
-        data: what `open_images` takes, or the `ImageSource` that it returned.
-        split: as `open_images` takes it.
-        batch_size: number of pictures in a step, on all workers and replicas together.
+        data: what `load_dataset` takes, or the `ImageSource` that it returned.
+        split: as `load_dataset` takes it.
+        batch_size: number of images in a step, on all workers and replicas together.
         image_size: of the result, a number or a pair (height, width).
-        channels: 1 for gray, 3 for color; pictures of the other kind are converted.
+        channels: 1 for gray, 3 for color; images of the other kind are converted.
         augmentation: an `Augmentation` for training; `None` for evaluation.
         label_smoothing: probability that is given to all classes alike.
         seed: of everything random.
@@ -59,18 +63,18 @@ def image_dataset(
         replicas: number of replicas of a worker. Its dataset gives a batch for each of
             them in turn, so `replicas` batches a step, as
             `tf.distribute.Strategy.distribute_datasets_from_function` expects.
-        crop_fraction: share of the picture that the center crop takes, as in
+        crop_fraction: share of the image that the center crop takes, as in
             `keras_tnt.preprocess_input`; for evaluation, and for training without
             random crops.
         classes: number of classes that the model has, to be compared.
-        skip_broken: skip pictures that cannot be read or decoded, and note them in
+        skip_corrupt: skip images that cannot be read or decoded, and note them in
             `ImageSource.broken`, instead of stopping with an error. In training the
             next one takes their place, in evaluation they get weight 0.
         cache: read all files once, into memory, still encoded.
-        parallel_calls: number of pictures worked on at a time; by default TensorFlow
+        parallel_calls: number of images worked on at a time; by default TensorFlow
             finds it.
         prefetch: number of batches made in advance; by default TensorFlow finds it.
-        data_dir: as `open_images` takes it.
+        data_dir: as `load_dataset` takes it.
 
     Returns:
         A `tf.data.Dataset` of known cardinality and static shapes, with the elements
@@ -82,8 +86,8 @@ def image_dataset(
     Raises:
         ValueError: for a batch that is larger than the set or cannot be divided, or
             another number of classes.
-        tf.errors.InvalidArgumentError: when the dataset meets a picture that cannot be
-            read, or a wrong label; it names the picture.
+        tf.errors.InvalidArgumentError: when the dataset meets an image that cannot be
+            read, or a wrong label; it names the image.
 
     Example:
         >>> from keras_tnt.data import FLIP_AUGMENTATION, image_dataset
@@ -98,7 +102,7 @@ def image_dataset(
     """
     source = data
     if not isinstance(data, ImageSource):
-        source = open_images(data, split, data_dir)
+        source = load_dataset(data, split, data_dir)
     _check(source, batch_size, augmentation, classes)
     _check_numbers(label_smoothing, epochs, first_step)
     if cache:
@@ -106,15 +110,15 @@ def image_dataset(
     shape = _shape(image_size, channels)
     if augmentation is None:
         steps_per_epoch = -(-len(source) // batch_size)
-        share = Share(batch_size, steps_per_epoch, worker, workers, replicas)
-        plan = Evaluation(source, share, shape, crop_fraction)
+        shard = Shard(batch_size, steps_per_epoch, worker, workers, replicas)
+        plan = EvaluationSampler(source, shard, shape, crop_fraction)
     else:
         steps_per_epoch = len(source) // batch_size
-        share = Share(batch_size, steps_per_epoch, worker, workers, replicas)
-        plan = Training(source, share, shape, crop_fraction, augmentation, seed)
-        _check_pairs(share, augmentation)
+        shard = Shard(batch_size, steps_per_epoch, worker, workers, replicas)
+        plan = TrainingSampler(source, shard, shape, crop_fraction, augmentation, seed)
+        _check_pairs(shard, augmentation)
     steps = range(first_step, epochs * steps_per_epoch)
-    dataset = _batches(plan, steps, label_smoothing, skip_broken, parallel_calls)
+    dataset = _batches(plan, steps, label_smoothing, skip_corrupt, parallel_calls)
     options = tf.data.Options()
     options.deterministic = True
     policy = tf.data.experimental.AutoShardPolicy.OFF  # this is one worker's part
@@ -124,12 +128,12 @@ def image_dataset(
 
 # Without autograph, which nothing here needs, tracing takes a third of the time.
 @tf.autograph.experimental.do_not_convert
-def _batches(plan, steps, label_smoothing, skip_broken, parallel_calls):
+def _batches(plan, steps, label_smoothing, skip_corrupt, parallel_calls):
     """The batches of some steps, one after the other for each replica."""
-    loaded = _load(plan, steps, skip_broken, parallel_calls or tf.data.AUTOTUNE)
-    batches = loaded.batch(plan.share.of_replica, drop_remainder=True)
+    loaded = _load(plan, steps, skip_corrupt, parallel_calls or tf.data.AUTOTUNE)
+    batches = loaded.batch(plan.shard.of_replica, drop_remainder=True)
     finish = _finish(plan, label_smoothing)
-    replicas = plan.share.replicas
+    replicas = plan.shard.replicas
     finished = batches.enumerate(steps.start * replicas).map(
         lambda number, batch: finish(number // replicas, *batch)
     )
@@ -137,24 +141,26 @@ def _batches(plan, steps, label_smoothing, skip_broken, parallel_calls):
     return finished.apply(count)
 
 
-def _load(plan, steps, skip_broken, parallel_calls):
-    """The single pictures of some steps, in order."""
-    total = len(steps) * plan.share.of_worker
+def _load(plan, steps, skip_corrupt, parallel_calls):
+    """The single images of some steps, in order."""
+    total = len(steps) * plan.shard.of_worker
 
     def replace(number, nothing):
-        samples = plan.choose(steps.start + number // plan.share.of_worker)
-        sample = [values[number % plan.share.of_worker] for values in samples]
-        if skip_broken:
+        samples = plan.choose(steps.start + number // plan.shard.of_worker)
+        sample = [values[number % plan.shard.of_worker] for values in samples]
+        if skip_corrupt:
             return plan.replace(*sample)
         with tf.control_dependencies([stop_at(plan.source, sample[0])]):
             return tuple(tf.identity(tensor) for tensor in nothing)  # not reached
 
     chosen = tf.data.Dataset.range(steps.start, steps.stop).map(plan.choose)
-    return load_in_order(chosen.unbatch(), plan.load, replace, total, parallel_calls)
+    return map_with_fallback(
+        chosen.unbatch(), plan.load, replace, total, parallel_calls
+    )
 
 
 def _finish(plan, label_smoothing):
-    """Returns a function that makes labels one-hot and mixes the pictures."""
+    """Returns a function that makes labels one-hot and mixes the images."""
     classes = len(plan.source.class_names)
 
     def finish(step, indices, images, labels, *weights):
@@ -173,12 +179,12 @@ def _finish(plan, label_smoothing):
     return finish
 
 
-def _check_pairs(share, augmentation):
-    if augmentation.mixes and share.of_replica % 2:
+def _check_pairs(shard, augmentation):
+    if augmentation.mixes and shard.of_replica % 2:
         raise ValueError(
-            f"MixUp and CutMix mix pairs, but with batch_size={share.batch_size} each "
-            f"replica gets {share.of_replica} pictures. Take a multiple of "
-            f"{2 * share.workers * share.replicas}."
+            f"MixUp and CutMix mix pairs, but with batch_size={shard.batch_size} each "
+            f"replica gets {shard.of_replica} images. Take a multiple of "
+            f"{2 * shard.workers * shard.replicas}."
         )
 
 
@@ -214,10 +220,10 @@ def _check(source, batch_size, augmentation, classes):
     if batch_size > len(source):
         raise ValueError(
             f"A batch_size of {batch_size} leaves no step: {source.name!r} has "
-            f"{len(source)} pictures. Take a smaller batch or more pictures."
+            f"{len(source)} images. Take a smaller batch or more images."
         )
-    if augmentation.repeats > 1 and len(source) < GROUP:
+    if augmentation.repeats > 1 and len(source) < IMAGES_PER_REPEAT_CYCLE:
         raise ValueError(
-            f"Repeated augmentation needs at least {GROUP} pictures, but "
+            f"Repeated augmentation needs at least {IMAGES_PER_REPEAT_CYCLE} images, but "
             f"{source.name!r} has {len(source)}. Take repeats=1."
         )

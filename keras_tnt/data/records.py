@@ -1,7 +1,7 @@
 """Data sets that tensorflow_datasets has prepared, read record by record.
 
 A tfds data set is read in order. Here records are read by number, so that a step of
-training finds its pictures without reading those before: array_record files can do it,
+training finds its images without reading those before: array_record files can do it,
 and of TFRecord files the places of the records are found once.
 """
 
@@ -16,7 +16,7 @@ from keras_tnt.data.bundled import import_tfds
 from keras_tnt.data.source import ImageSource
 
 
-def open_prepared(builder, split):
+def load_prepared(builder, split):
     """Opens a split of a prepared tfds data set.
 
     Args:
@@ -28,7 +28,7 @@ def open_prepared(builder, split):
 
     Raises:
         ValueError: for an unknown or empty split, a set that is none of labelled 8-bit
-            pictures, or files that cannot be read by number.
+            images, or files that cannot be read by number.
     """
     name = builder.info.full_name
     if split is None or not (split_info := _split_info(builder, split)).num_examples:
@@ -66,7 +66,7 @@ def _split_info(builder, split):
 
 
 def _supervised_keys(info):
-    """The names of the picture and the label in an example."""
+    """The names of the image and the label in an example."""
     features = dict(info.features.items())
     kinds = (import_tfds().features.Image, import_tfds().features.ClassLabel)
 
@@ -77,14 +77,14 @@ def _supervised_keys(info):
     ]
     if not pairs:
         raise ValueError(
-            f"{info.full_name} is not a set of pictures with labels. Its features are "
+            f"{info.full_name} is not a set of images with labels. Its features are "
             f"{features}."
         )
     # There may be other labels beside the one that is to be learned.
     keys = info.supervised_keys if info.supervised_keys in pairs else pairs[0]
     if features[keys[0]].np_dtype != np.uint8:
         raise ValueError(
-            f"The pictures of {info.full_name} are not of 8 bits but "
+            f"The images of {info.full_name} are not of 8 bits but "
             f"{np.dtype(features[keys[0]].np_dtype).name}, which is not supported."
         )
     return keys

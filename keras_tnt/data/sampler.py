@@ -1,35 +1,45 @@
-"""Which picture comes when: a function of the seed and the step."""
+"""Deterministic sampling: which image comes when, from the seed and the step."""
 
 import dataclasses
 
 import tensorflow as tf
 
-# Four pictures, shown three times in twelve positions, in pairs (that is how MixUp and
+from keras_tnt.data.augmentation.config import Augmentation
+from keras_tnt.data.augmentation.mixup_cutmix import mix
+from keras_tnt.data.augmentation.transforms import (
+    SEEDS,
+    evaluation_image,
+    training_image,
+)
+from keras_tnt.data.error_handling import next_readable, note_corrupt
+from keras_tnt.data.source import ImageSource
+
+# Four images, shown three times in twelve positions, in pairs (that is how MixUp and
 # CutMix mix). No pair comes twice: these are the three rounds of a tournament of four.
-ROUNDS = (0, 1, 2, 3, 1, 2, 3, 0, 0, 2, 1, 3)
-GROUP = 4
+REPEAT_ORDER = (0, 1, 2, 3, 1, 2, 3, 0, 0, 2, 1, 3)
+IMAGES_PER_REPEAT_CYCLE = 4
 
 
-def picture_at(position, epoch, size, seed, repeats=1):
-    """Which picture is shown at a position of an epoch.
+def sample_index(position, epoch, size, seed, repeats=1):
+    """Which image is shown at a position of an epoch.
 
     Every epoch is an order of its own. With `repeats` an epoch shows a `repeats`-th of
-    the pictures, chosen anew each time, so many times; the times are close together.
+    the images, chosen anew each time, so many times; the times are close together.
 
     Args:
         position: int64 tensor, from 0.
         epoch: int64 scalar tensor, from 0.
-        size: number of pictures.
+        size: number of images.
         seed: of the order, an integer.
-        repeats: how often a picture is shown, 1 to 3.
+        repeats: how often an image is shown, 1 to 3.
 
     Returns:
-        The index of the picture, an int64 tensor.
+        The index of the image, an int64 tensor.
     """
     if repeats > 1:
-        length = GROUP * repeats
-        place = tf.gather(tf.constant(ROUNDS, tf.int64), position % length)
-        position = position // length * GROUP + place
+        length = IMAGES_PER_REPEAT_CYCLE * repeats
+        place = tf.gather(tf.constant(REPEAT_ORDER, tf.int64), position % length)
+        position = position // length * IMAGES_PER_REPEAT_CYCLE + place
     return tf.random.experimental.index_shuffle(
         position,
         seed=tf.stack([tf.constant(seed, tf.int64), epoch]),
@@ -38,11 +48,11 @@ def picture_at(position, epoch, size, seed, repeats=1):
 
 
 @dataclasses.dataclass(frozen=True)
-class Share:
+class Shard:
     """The part of every step that a worker has.
 
     Attributes:
-        batch_size: pictures of a step, on all workers and replicas together.
+        batch_size: images of a step, on all workers and replicas together.
         steps_per_epoch: number of steps.
         worker: the worker, from 0.
         workers: number of workers.
@@ -74,21 +84,120 @@ class Share:
 
     @property
     def of_worker(self):
-        """Pictures of a step on this worker."""
+        """Images of a step on this worker."""
         return self.batch_size // self.workers
 
     @property
     def of_replica(self):
-        """Pictures of a step on one replica."""
+        """Images of a step on one replica."""
         return self.of_worker // self.replicas
 
     def of(self, values):
-        """Returns this worker's part of what there is one of for each picture."""
+        """Returns this worker's part of what there is one of for each image."""
         start = self.worker * self.of_worker
         return values[start : start + self.of_worker]
 
     def positions(self, step):
-        """Returns the epoch of a step, and where in it this worker's pictures are."""
+        """Returns the epoch of a step, and where in it this worker's images are."""
         first = step % self.steps_per_epoch * self.batch_size
         positions = first + tf.range(self.batch_size, dtype=tf.int64)
         return step // self.steps_per_epoch, self.of(positions)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSampler:
+    """Images in random order, augmented.
+
+    Attributes:
+        source: where the images come from.
+        shard: this worker's part of every step.
+        shape: of the images.
+        crop_fraction: of images that are not cropped at random.
+        augmentation: what is done to them.
+        seed: of everything random.
+    """
+
+    source: ImageSource
+    shard: Shard
+    shape: tuple[int, int, int]
+    crop_fraction: float
+    augmentation: Augmentation
+    seed: int
+
+    def choose(self, step):
+        """Returns the indices of a step's images, and the seeds for each."""
+        epoch, position = self.shard.positions(step)
+        repeats = self.augmentation.repeats
+        indices = sample_index(position, epoch, len(self.source), self.seed, repeats)
+        # Seeds for the images of all workers, so that each gets the same ones
+        # however many workers there are.
+        shape = (self.shard.batch_size, SEEDS, 2)
+        seeds = tf.random.stateless_uniform(
+            shape, self._seed(2 * step), None, None, tf.int32
+        )
+        return indices, self.shard.of(seeds)
+
+    def load(self, index, seeds):
+        """Returns the index of an image, the image and its label."""
+        contents, label = self.source.fetch(index)
+        image = training_image(
+            contents, seeds, self.augmentation, self.shape, self.crop_fraction
+        )
+        return index, image, label
+
+    def replace(self, index, seeds):
+        """Returns the same of the next image that can be read."""
+        return next_readable(self.source, index, lambda other: self.load(other, seeds))
+
+    def finish(self, step, images, labels):
+        """Mixes a batch of images and one-hot labels."""
+        if not self.augmentation.mixes:
+            return images, labels
+        return mix(images, labels, self._seed(2 * step + 1), self.augmentation)
+
+    def _seed(self, number):
+        return tf.stack([tf.constant(self.seed, tf.int64), number])
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationSampler:
+    """Every image once, in order, and black ones of weight 0 to fill the last batch.
+
+    Attributes:
+        source: where the images come from.
+        shard: this worker's part of every step.
+        shape: of the images.
+        crop_fraction: share of an image that is evaluated.
+    """
+
+    source: ImageSource
+    shard: Shard
+    shape: tuple[int, int, int]
+    crop_fraction: float
+
+    def choose(self, step):
+        """Returns the indices of a step's images; the last ones may not exist."""
+        _, position = self.shard.positions(step)
+        return (position,)
+
+    def load(self, index):
+        """Returns the index of an image, the image, its label and its weight."""
+
+        def exists():
+            contents, label = self.source.fetch(index)
+            image = evaluation_image(contents, self.shape, self.crop_fraction)
+            return index, image, label, tf.constant(1.0)
+
+        return tf.cond(index < len(self.source), exists, lambda: self._nothing(index))
+
+    def replace(self, index):
+        """Returns the same for an image that cannot be read."""
+        with tf.control_dependencies([note_corrupt(self.source, index[tf.newaxis])]):
+            return self._nothing(tf.identity(index))
+
+    def finish(self, step, images, labels, weights):
+        """Returns a batch as it is."""
+        return images, labels, weights
+
+    def _nothing(self, index):
+        return index, tf.zeros(self.shape), tf.constant(0, tf.int64), tf.constant(0.0)

@@ -1,4 +1,4 @@
-"""Labelled pictures, still encoded, by index."""
+"""Labelled images, still encoded, by index."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class ImageSource:
-    r"""Labelled pictures that can be read in any order.
+    r"""Labelled images that can be read in any order.
 
-    `open_images` opens one; `image_dataset` makes batches of it.
+    `load_dataset` opens one; `image_dataset` makes batches of it.
 
     Attributes:
         name: what was opened, for messages.
         class_names: names of the classes, in the order of the labels.
-        size: number of pictures, also `len(source)`.
-        fetch: takes an index, an int64 scalar tensor, and returns the encoded picture,
+        size: number of images, also `len(source)`.
+        fetch: takes an index, an int64 scalar tensor, and returns the encoded image,
             a string scalar, and its label, an int64 scalar. TensorFlow ops, for
             `tf.data`.
         describe: takes such an index and returns a string scalar that names the
-            picture: its file, or its record.
-        broken: pictures that `image_dataset(..., skip_broken=True)` met and skipped, by
+            image: its file, or its record.
+        broken: images that `image_dataset(..., skip_corrupt=True)` met and skipped, by
             index: their names. Grows while its datasets are read.
 
     Example:
-        >>> from keras_tnt.data import open_images
-        >>> source = open_images("fashion_mnist_mini", "test")
+        >>> from keras_tnt.data import load_dataset
+        >>> source = load_dataset("fashion_mnist_mini", "test")
         >>> len(source), source.class_names[0], source.broken
         (2000, 'T-shirt/top', {})
         >>> contents, label = source.fetch(7)
@@ -51,7 +51,7 @@ class ImageSource:
         return self.size
 
     def in_memory(self):
-        """Reads all pictures, still encoded, and returns a source that holds them."""
+        """Reads all images, still encoded, and returns a source that holds them."""
         indices = tf.data.Dataset.range(self.size)
         fetched = indices.map(self.fetch, num_parallel_calls=tf.data.AUTOTUNE)
         contents, labels = next(fetched.batch(self.size).as_numpy_iterator())

@@ -1,4 +1,4 @@
-"""How well a model names pictures."""
+"""How well a model names images."""
 
 import math
 
@@ -13,34 +13,34 @@ def evaluate(
     source,
     batch_size=128,
     crop_fraction=0.9,
-    skip_broken=False,
+    skip_corrupt=False,
     strategy=None,
     callbacks=(),
     verbose=0,
 ):
-    """Evaluates a compiled model on every picture of a source, once.
+    """Evaluates a compiled model on every image of a source, once.
 
     Args:
         model: a `keras.Model` compiled with `weighted_metrics`, as
             `keras_tnt.training.compile_model` does.
-        source: what `keras_tnt.data.open_images` returns.
-        batch_size: pictures a step, on all devices together.
-        crop_fraction: central share of a picture that is evaluated.
-        skip_broken: whether to leave out pictures that cannot be decoded.
+        source: what `keras_tnt.data.load_dataset` returns.
+        batch_size: images a step, on all devices together.
+        crop_fraction: central share of an image that is evaluated.
+        skip_corrupt: whether to leave out images that cannot be decoded.
         strategy: the `tf.distribute.Strategy` of the model; the current one if
             ``None``.
         callbacks: Keras callbacks.
         verbose: 0 for silence, 1 for a progress bar, 2 for a line.
 
     Returns:
-        A dict of figures: `loss` and the metrics, means over the pictures.
+        A dict of figures: `loss` and the metrics, means over the images.
 
     Example:
         ```python
-        from keras_tnt.data import open_images
+        from keras_tnt.data import load_dataset
         from keras_tnt.training import evaluate
 
-        figures = evaluate(model, open_images("fashion_mnist_mini", "test"))
+        figures = evaluate(model, load_dataset("fashion_mnist_mini", "test"))
         print(figures["accuracy"])
         ```
     """
@@ -58,14 +58,14 @@ def evaluate(
             worker=worker,
             workers=workers,
             replicas=replicas,
-            skip_broken=skip_broken,
+            skip_corrupt=skip_corrupt,
         ),
     )
     figures = model.evaluate(
         dataset, steps=steps, callbacks=callbacks, verbose=verbose, return_dict=True
     )
     # Keras divides by the size of the batches, which may be padded; and each worker
-    # knows the broken pictures of its own share.
-    pictures = len(source) - distribute.total(strategy, len(source.broken))
-    figures["loss"] *= steps * batch_size / pictures
+    # knows the broken images of its own share.
+    images = len(source) - distribute.total(strategy, len(source.broken))
+    figures["loss"] *= steps * batch_size / images
     return figures

@@ -1,4 +1,4 @@
-"""How well a model names the pictures of a data set."""
+"""How well a model names the images of a data set."""
 
 import csv
 import json
@@ -12,8 +12,8 @@ import numpy as np
 from keras_tnt.data import image_dataset
 from keras_tnt.data.errors import readable_errors
 from keras_tnt.images import imagenet_classes
-from keras_tnt.utils.files import replacing
-from keras_tnt.visualization.plot_results import draw_confusion
+from keras_tnt.utils.files import atomic_write
+from keras_tnt.visualization.plot_results import plot_confusion
 
 
 class Report(NamedTuple):
@@ -21,9 +21,9 @@ class Report(NamedTuple):
 
     Attributes:
         class_names: the data set's names of the classes.
-        confusion: int64 array (classes, classes): pictures by their true class and the
+        confusion: int64 array (classes, classes): images by their true class and the
             class that the model took them for.
-        in_top_5: pictures whose class was among the best five.
+        in_top_5: images whose class was among the best five.
     """
 
     class_names: tuple
@@ -31,38 +31,38 @@ class Report(NamedTuple):
     in_top_5: int
 
     @property
-    def pictures(self):
-        """Number of pictures."""
+    def images(self):
+        """Number of images."""
         return int(self.confusion.sum())
 
     @property
     def top_1(self):
-        """Share of the pictures whose class was the best one."""
-        return float(np.trace(self.confusion) / self.pictures)
+        """Share of the images whose class was the best one."""
+        return float(np.trace(self.confusion) / self.images)
 
     @property
     def top_5(self):
-        """Share of the pictures whose class was among the best five."""
-        return self.in_top_5 / self.pictures
+        """Share of the images whose class was among the best five."""
+        return self.in_top_5 / self.images
 
     @property
     def per_class(self):
-        """Top-1 accuracy of each class, NaN for a class without pictures."""
+        """Top-1 accuracy of each class, NaN for a class without images."""
         totals = self.confusion.sum(axis=1)
         hits = np.diag(self.confusion)
         return np.divide(hits, totals, where=totals > 0, out=np.full(len(hits), np.nan))
 
 
 def evaluate_classifier(
-    classifier, source, batch_size=64, skip_broken=False, verbose=0
+    classifier, source, batch_size=64, skip_corrupt=False, verbose=0
 ):
-    """Evaluates a classifier on every picture of a data set.
+    """Evaluates a classifier on every image of a data set.
 
     Args:
         classifier: a `keras_tnt.inference.classifier.Classifier`.
-        source: what `keras_tnt.data.open_images` returns.
-        batch_size: pictures a step.
-        skip_broken: whether to leave out pictures that cannot be decoded.
+        source: what `keras_tnt.data.load_dataset` returns.
+        batch_size: images a step.
+        skip_corrupt: whether to leave out images that cannot be decoded.
         verbose: 1 for a progress bar, 0 for silence.
 
     Returns:
@@ -73,15 +73,15 @@ def evaluate_classifier(
 
     Example:
         >>> from keras_tnt import TNT
-        >>> from keras_tnt.data import open_images
+        >>> from keras_tnt.data import load_dataset
         >>> from keras_tnt.evaluation.evaluator import evaluate_classifier
         >>> from keras_tnt.inference.classifier import Classifier
-        >>> source = open_images("fashion_mnist_mini", "test[:2%]")
+        >>> source = load_dataset("fashion_mnist_mini", "test[:2%]")
         >>> model = TNT(16, 4, 1, 2, 2, patch_size=14, input_shape=(28, 28, 1),
         ...             classes=10)
         >>> classifier = Classifier(model, source.class_names, 1.0)
         >>> report = evaluate_classifier(classifier, source)
-        >>> report.pictures, report.top_1 <= report.top_5
+        >>> report.images, report.top_1 <= report.top_5
         (40, True)
     """
     model, model_names, crop_fraction = classifier
@@ -93,7 +93,7 @@ def evaluate_classifier(
         channels=channels,
         batch_size=batch_size,
         crop_fraction=crop_fraction,
-        skip_broken=skip_broken,
+        skip_corrupt=skip_corrupt,
     )
     confusion = np.zeros((len(columns), len(columns)), "int64")
     in_top_5 = 0
@@ -148,12 +148,12 @@ def match_classes(model_names, data_names):
     )
 
 
-def write_report(report, folder):
+def write_report(report, directory):
     """Writes a report: `report.json`, `per_class.csv` and `confusion.png`.
 
     Args:
         report: a `Report`.
-        folder: where to; made if needed.
+        directory: where to; made if needed.
 
     Example:
         >>> import numpy
@@ -161,17 +161,17 @@ def write_report(report, folder):
         >>> report = Report(("cat", "dog"), numpy.array([[3, 1], [0, 4]]), 8)
         >>> write_report(report, "evaluation")
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    figures = {name: getattr(report, name) for name in ("pictures", "top_1", "top_5")}
-    with replacing(folder / "report.json") as unfinished:
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    figures = {name: getattr(report, name) for name in ("images", "top_1", "top_5")}
+    with atomic_write(directory / "report.json") as unfinished:
         unfinished.write_text(json.dumps(figures, indent=2) + "\n")
-    lines = [["class", "pictures", "accuracy"]]
+    lines = [["class", "images", "accuracy"]]
     totals = report.confusion.sum(axis=1)
     lines += zip(report.class_names, totals, report.per_class, strict=True)
     with (
-        replacing(folder / "per_class.csv") as unfinished,
+        atomic_write(directory / "per_class.csv") as unfinished,
         unfinished.open("w", newline="") as file,
     ):
         csv.writer(file).writerows(lines)
-    draw_confusion(report.confusion, report.class_names, folder / "confusion.png")
+    plot_confusion(report.confusion, report.class_names, directory / "confusion.png")

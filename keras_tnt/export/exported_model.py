@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from keras_tnt.export.metadata import Metadata
-from keras_tnt.layers.layer_norm import portable_norms
+from keras_tnt.export.metadata import ExportMetadata
+from keras_tnt.layers.layer_norm import decomposed_layer_norm
 
 INPUT, OUTPUT = "images", "probabilities"
 
@@ -21,13 +21,13 @@ class ExportedModel(NamedTuple):
         output_shape: ``(None, classes)``.
         predict_on_batch: float32 images, as an array of that shape, to an array
             ``(batch, classes)``.
-        metadata: `Metadata`, or ``None`` if the file has none.
+        metadata: `ExportMetadata`, or ``None`` if the file has none.
     """
 
     input_shape: tuple
     output_shape: tuple
     predict_on_batch: Callable
-    metadata: Metadata | None
+    metadata: ExportMetadata | None
 
 
 def require(module):
@@ -45,7 +45,7 @@ def prediction_function(model):
     """Returns a `tf.function` from ``images`` to a dict with ``probabilities``."""
 
     def predict(images):
-        with portable_norms():
+        with decomposed_layer_norm():
             probabilities = model(images, training=False)
         return {OUTPUT: tf.cast(probabilities, tf.float32)}
 

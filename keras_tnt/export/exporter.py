@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_tnt.export.litert import write_litert
 from keras_tnt.export.load_exported import find_format, load_exported
-from keras_tnt.export.metadata import Metadata
+from keras_tnt.export.metadata import ExportMetadata
 from keras_tnt.export.onnx import write_onnx
 from keras_tnt.export.openvino import write_openvino
 from keras_tnt.export.precision import in_int8, precision_of, with_policy
@@ -19,8 +19,8 @@ from keras_tnt.export.validation import check_labels
 from keras_tnt.images import CROP_FRACTION
 
 FORMATS = ("savedmodel", "onnx", "litert", "openvino")
-# How much probabilities may differ from Keras's in float32: of any sample picture in
-# float32, of the pictures' mean in the others, where a close decision may turn.
+# How much probabilities may differ from Keras's in float32: of any sample image in
+# float32, of the images' mean in the others, where a close decision may turn.
 TOLERANCES = {"float32": 1e-4, "float16": 0.02, "int8": 0.1}
 
 
@@ -28,9 +28,9 @@ class Export(NamedTuple):
     """What was exported.
 
     Attributes:
-        path: the file or folder; of a SavedModel the version's folder.
+        path: the file or directory; of a SavedModel the version's directory.
         difference: largest difference of a probability from the Keras model's, in
-            float32, on the sample pictures; in lower precision the mean over them.
+            float32, on the sample images; in lower precision the mean over them.
     """
 
     path: Path
@@ -61,14 +61,14 @@ def export_model(
     Args:
         model: a TNT with softmax head and preprocessing inside; 1 or 3 channels. Under
             mixed precision it is exported in float32.
-        path: the file (``"onnx"``, ``"litert"``) or folder. In that of a
-            ``"savedmodel"``, a version is a folder; see `export_saved_model`.
+        path: the file (``"onnx"``, ``"litert"``) or directory. In that of a
+            ``"savedmodel"``, a version is a directory; see `export_saved_model`.
         file_format: ``"savedmodel"``, ``"onnx"``, ``"litert"`` or ``"openvino"``. The
             last three take the extra ``export``.
         precision: ``"float32"``, ``"float16"`` or ``"int8"``; what exactly is rounded
             depends on the format, see docs/export.md.
         labels: names of the classes; their indices by default.
-        crop_fraction: central share of a picture that is looked at.
+        crop_fraction: central share of an image that is looked at.
         calibration: images as the model takes them, ``(number, height, width,
             channels)``, from the training set; ``"int8"`` takes them in all formats but
             a SavedModel, to measure which values occur. Some of them are compared.
@@ -110,12 +110,12 @@ def export_model(
     if calibration is not None:
         calibration = np.asarray(calibration, "float32")
     samples = _noise(shape) if calibration is None else calibration[:32]
-    metadata = Metadata(labels, shape, crop_fraction, precision)
+    metadata = ExportMetadata(labels, shape, crop_fraction, precision)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = target.parent if target.parent.is_dir() else path.parent
-    with tempfile.TemporaryDirectory(dir=beside, prefix=".export-") as folder:
+    with tempfile.TemporaryDirectory(dir=beside, prefix=".export-") as directory:
         # The name is kept, for formats that note it.
-        written = Path(folder) / "written" / path.name
+        written = Path(directory) / "written" / path.name
         written.parent.mkdir()
         if file_format == "savedmodel":
             written = _write_saved_model(model, written, metadata, version)
@@ -128,7 +128,7 @@ def export_model(
             write(model, written, metadata, calibration)
         difference = _compare(model, written, samples, precision)
         target.parent.mkdir(exist_ok=True)
-        move_into_place(written, target, replaced=Path(folder) / "replaced")
+        move_into_place(written, target, replaced=Path(directory) / "replaced")
     return Export(target, difference)
 
 
@@ -154,7 +154,7 @@ def _check(model, file_format, precision, calibration, version):
     needed = precision == "int8" and file_format != "savedmodel"
     if needed and (calibration is None or len(calibration) == 0):
         raise ValueError(
-            f"precision int8 of {file_format} takes calibration pictures, some "
+            f"precision int8 of {file_format} takes calibration images, some "
             "hundred from the training set: pass calibration=images (--calibration "
             "FOLDER)."
         )
@@ -197,7 +197,7 @@ def _compare(model, path, images, precision):
 
 
 def _noise(shape, number=8):
-    """Pictures of coarse and fine noise, the same each time."""
+    """Images of coarse and fine noise, the same each time."""
     height, width, channels = shape
     rng = np.random.default_rng(0)
     coarse = rng.uniform(0, 255, (number, 5, 5, channels))

@@ -15,7 +15,7 @@ from keras_tnt.export.exported_model import (
     prediction_function,
     require,
 )
-from keras_tnt.export.metadata import Metadata
+from keras_tnt.export.metadata import ExportMetadata
 
 IDENTIFIER = b"TFL3"  # bytes 4 to 8 of a file
 SIGNATURE = "predict_images"
@@ -28,20 +28,20 @@ def write_litert(model, path, metadata, calibration=None):
     Args:
         model: a float32 classifier.
         path: the file.
-        metadata: `Metadata`; goes into the file, and its precision says: float32,
+        metadata: `ExportMetadata`; goes into the file, and its precision says: float32,
             weights stored in float16 (the runtime computes as it likes), or integers
             alone, between images and probabilities in float32.
         calibration: for int8, images as the model takes them.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as directory:
         function = prediction_function(model)
         archive = keras.export.ExportArchive()
         archive.track(model)
         archive.add_endpoint(SIGNATURE, function, function.input_signature)
-        archive.write_out(folder, verbose=False)
+        archive.write_out(directory, verbose=False)
         # Not from the function itself: that converts, but to a model that gives NaN.
         converter = tf.lite.TFLiteConverter.from_saved_model(
-            folder, signature_keys=[SIGNATURE]
+            directory, signature_keys=[SIGNATURE]
         )
         if metadata.precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -104,4 +104,4 @@ def _read_metadata(path):
     with zipfile.ZipFile(path) as file:
         if METADATA not in file.namelist():
             return None
-        return Metadata.from_json(file.read(METADATA))
+        return ExportMetadata.from_json(file.read(METADATA))

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_tnt.export import litert, openvino
 from keras_tnt.export.exported_model import INPUT, OUTPUT, ExportedModel
 from keras_tnt.export.litert import load_litert
-from keras_tnt.export.metadata import Metadata
+from keras_tnt.export.metadata import ExportMetadata
 from keras_tnt.export.onnx import load_onnx
 from keras_tnt.export.openvino import load_openvino
 
@@ -21,7 +21,7 @@ def find_format(path):
     """Tells the format of a model by its content, whatever its name.
 
     Args:
-        path: a file or folder.
+        path: a file or directory.
 
     Returns:
         A pair: ``"keras"``, ``"savedmodel"``, ``"onnx"``, ``"litert"`` or
@@ -32,9 +32,9 @@ def find_format(path):
         if (path / openvino.MODEL).is_file():
             return "openvino", path
         versions = [entry for entry in path.iterdir() if entry.name.isdecimal()]
-        for folder in (path, *sorted(versions, key=lambda v: int(v.name))[::-1]):
-            if (folder / SAVED_MODEL).is_file():
-                return "savedmodel", folder
+        for directory in (path, *sorted(versions, key=lambda v: int(v.name))[::-1]):
+            if (directory / SAVED_MODEL).is_file():
+                return "savedmodel", directory
         return None, path
     with path.open("rb") as file:
         head = file.read(512)
@@ -61,7 +61,7 @@ def load_exported(path, file_format):
 
     Raises:
         ImportError: if the format's runtime is not installed.
-        ValueError: if the file is damaged or no classifier of pictures.
+        ValueError: if the file is damaged or no classifier of images.
     """
     load = {
         "savedmodel": load_saved_model,
@@ -76,7 +76,7 @@ def load_saved_model(path):
     """Loads the signature ``predict_images`` of a SavedModel.
 
     Args:
-        path: the version's folder.
+        path: the version's directory.
 
     Returns:
         An `ExportedModel`.
@@ -111,4 +111,4 @@ def _saved_model_metadata(path):
         return None
     text = record.read_text(encoding="utf-8")
     names = labels.read_text(encoding="utf-8").splitlines()
-    return Metadata.from_json(json.dumps({**json.loads(text), "labels": names}))
+    return ExportMetadata.from_json(json.dumps({**json.loads(text), "labels": names}))

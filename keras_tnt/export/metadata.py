@@ -6,13 +6,13 @@ import math
 
 
 @dataclasses.dataclass(frozen=True)
-class Metadata:
+class ExportMetadata:
     """What it takes to feed a model and to read its answers.
 
     Attributes:
         labels: names of the classes, in the order of the probabilities.
         image_shape: ``(height, width, channels)`` of the input.
-        crop_fraction: central share of a picture that is looked at.
+        crop_fraction: central share of an image that is looked at.
         precision: ``"float32"``, ``"float16"``, ``"bfloat16"`` or ``"int8"``.
     """
 
@@ -29,7 +29,7 @@ class Metadata:
             "precision": self.precision,
             "input": {"height": height, "width": width, "channels": channels},
             "preprocessing": {
-                "resize": "bicubic, antialias, until the picture covers the box",
+                "resize": "bicubic, antialias, until the image covers the box",
                 "box": [
                     math.floor(side / self.crop_fraction) for side in (height, width)
                 ],
@@ -57,4 +57,4 @@ class Metadata:
                 precision=record.get("precision", "float32"),
             )
         except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"Metadata are damaged: {error!r}.") from error
+            raise ValueError(f"ExportMetadata are damaged: {error!r}.") from error

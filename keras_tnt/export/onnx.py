@@ -12,7 +12,7 @@ from keras_tnt.export.exported_model import (
     prediction_function,
     require,
 )
-from keras_tnt.export.metadata import Metadata
+from keras_tnt.export.metadata import ExportMetadata
 
 OPSET = 18
 METADATA = "keras_tnt"
@@ -25,7 +25,7 @@ def write_onnx(model, path, metadata, calibration=None):
     Args:
         model: a float32 classifier.
         path: the file.
-        metadata: `Metadata`; goes into the file, and its precision says which weights
+        metadata: `ExportMetadata`; goes into the file, and its precision says which weights
             and arithmetic: all in float32, all but norms and head in float16, or
             products with weights in int8 by onnxruntime's static quantization.
         calibration: for int8, images as the model takes them.
@@ -55,7 +55,7 @@ def load_onnx(path):
         An `ExportedModel`.
 
     Raises:
-        ValueError: if the file is damaged or no classifier of pictures.
+        ValueError: if the file is damaged or no classifier of images.
     """
     onnxruntime = require("onnxruntime")
     options = onnxruntime.SessionOptions()
@@ -82,7 +82,7 @@ def load_onnx(path):
         input_shape=shape(image),
         output_shape=shape(answer),
         predict_on_batch=predict,
-        metadata=Metadata.from_json(metadata) if metadata else None,
+        metadata=ExportMetadata.from_json(metadata) if metadata else None,
     )
 
 
@@ -112,8 +112,8 @@ def _in_int8(graph, calibration):
         def get_next(self):
             return next(self._batches, None)
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "model.onnx"
         # It asks for a pass of its own before, which would not change the result.
         logging.disable(logging.WARNING)
         try:

@@ -1,4 +1,4 @@
-"""OpenVINO's intermediate representation, a folder with an XML file and weights."""
+"""OpenVINO's intermediate representation, a directory with an XML file and weights."""
 
 import contextlib
 import sys
@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 
 from keras_tnt.export.exported_model import ExportedModel, prediction_function, require
-from keras_tnt.export.metadata import Metadata
+from keras_tnt.export.metadata import ExportMetadata
 
 MODEL = "model.xml"  # beside it model.bin
 METADATA = "keras_tnt"
 
 
 def write_openvino(model, path, metadata, calibration=None):
-    """Writes a model as a folder for OpenVINO, with a dynamic batch.
+    """Writes a model as a directory for OpenVINO, with a dynamic batch.
 
     Args:
         model: a float32 classifier.
-        path: the folder, which is made.
-        metadata: `Metadata`; goes into the XML file, and its precision says: float32,
+        path: the directory, which is made.
+        metadata: `ExportMetadata`; goes into the XML file, and its precision says: float32,
             weights stored in float16 (the runtime computes as it likes), or int8 by
             NNCF's quantization for transformers.
         calibration: for int8, images as the model takes them.
@@ -46,13 +46,13 @@ def load_openvino(path):
     """Loads a model of OpenVINO, to run on the CPU.
 
     Args:
-        path: the XML file, or a folder with one.
+        path: the XML file, or a directory with one.
 
     Returns:
         An `ExportedModel`.
 
     Raises:
-        ValueError: if the file is damaged or no classifier of pictures.
+        ValueError: if the file is damaged or no classifier of images.
     """
     openvino = _require("openvino")
     path = Path(path)
@@ -62,7 +62,7 @@ def load_openvino(path):
         model = openvino.Core().read_model(path)
         metadata = None
         if model.has_rt_info(METADATA):
-            metadata = Metadata.from_json(model.get_rt_info(METADATA).value)
+            metadata = ExportMetadata.from_json(model.get_rt_info(METADATA).value)
         # OpenVINO computes in bfloat16 by default where the CPU can.
         exact = metadata is None or metadata.precision == "float32"
         settings = {"INFERENCE_PRECISION_HINT": "f32"} if exact else {}

@@ -1,10 +1,10 @@
-"""Files and folders of exports."""
+"""Files and directories of exports."""
 
 import os
 
 
 def move_into_place(written, target, replaced):
-    """Moves a file or folder; what was there before goes away only if that worked.
+    """Moves a file or directory; what was there before goes away only if that worked.
 
     Args:
         written: what to move.
@@ -22,6 +22,6 @@ def move_into_place(written, target, replaced):
 
 
 def next_version(path):
-    """The number after the last version in a model's folder; 1 in an empty one."""
+    """The number after the last version in a model's directory; 1 in an empty one."""
     versions = [int(entry.name) for entry in path.glob("*") if entry.name.isdecimal()]
     return max(versions, default=0) + 1

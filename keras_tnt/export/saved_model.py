@@ -39,10 +39,10 @@ def export_saved_model(
     The SavedModel needs neither Keras nor this package. Its signatures have a dynamic
     batch; all numbers that come out are float32, whatever the model's precision:
 
-    - ``serving_default``: ``image_bytes``, encoded pictures (string, ``(batch,)``), to
+    - ``serving_default``: ``image_bytes``, encoded images (string, ``(batch,)``), to
       ``classes`` (string), ``class_ids`` (int64) and ``scores``, each
       ``(batch, top_k)``, best first, and ``ok`` (bool, ``(batch,)``). Decoding,
-      resizing and center crop are inside. A picture that cannot be read, or has more
+      resizing and center crop are inside. An image that cannot be read, or has more
       than `keras_tnt.images.MAX_PIXELS`, has ``ok`` false, empty classes, ids -1 and
       scores NaN; the others in its batch are answered as ever.
     - ``predict_images``: ``images``, pixels as the model takes them (float32,
@@ -55,24 +55,24 @@ def export_saved_model(
       ``(batch, h, w, dim)``. Only for a model that has the layers of a TNT itself and
       ends in a Dense layer, not if the TNT is nested in another model.
 
-    Beside it in the version's folder are ``assets/labels.txt``, ``metadata.json``, and
+    Beside it in the version's directory are ``assets/labels.txt``, ``metadata.json``, and
     for the server warm-up requests and ``batching_params.pbtxt``; see docs/serving.md.
 
     Args:
         model: a classifier, such as a TNT, with preprocessing inside; 1 or 3 channels.
             It ends in a Dense layer. A model that does not, such as a nested one, has
             to end in a softmax, whose logarithm are the logits, or in logits.
-        path: the folder of the model; the version becomes a folder in it.
+        path: the directory of the model; the version becomes a directory in it.
         labels: names of the classes; their indices by default.
         version: a positive number; the next free one by default.
         top_k: classes in an answer; all of them if there are fewer.
-        crop_fraction: central share of a picture that is looked at.
+        crop_fraction: central share of an image that is looked at.
         batch_sizes: sizes of the batches that the server makes of requests, rising.
         license: SPDX identifier of the weights' license, for the metadata.
         overwrite: whether an existing version may be replaced.
 
     Returns:
-        The `pathlib.Path` of the version's folder.
+        The `pathlib.Path` of the version's directory.
 
     Raises:
         ValueError: if labels, version, ``top_k``, ``batch_sizes`` or model do not fit.
@@ -112,16 +112,16 @@ def export_saved_model(
         **_description_of_inputs(model, crop_fraction),
     }
     path.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path, prefix=".export-") as folder:
-        written = Path(folder) / "saved_model"
-        names = Path(folder) / "labels.txt"
+    with tempfile.TemporaryDirectory(dir=path, prefix=".export-") as directory:
+        written = Path(directory) / "saved_model"
+        names = Path(directory) / "labels.txt"
         names.write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
         module.labels = tf.saved_model.Asset(str(names))
         tf.saved_model.save(module, str(written), signatures=module.functions)
         write_warm_up(written, path.name, module.functions, batch_sizes)
         write_batching_parameters(written, batch_sizes)
         write_metadata(written, model, record)
-        move_into_place(written, target, replaced=Path(folder) / "replaced")
+        move_into_place(written, target, replaced=Path(directory) / "replaced")
     return target
 
 
@@ -129,7 +129,7 @@ def check_saved_model(path, images, expected, tolerance=1e-5):
     """Runs a SavedModel on the CPU in a process that cannot import Keras, and compares.
 
     Args:
-        path: the version's folder.
+        path: the version's directory.
         images: pixels for ``predict_images``, float32 ``(batch, height, width,
             channels)``.
         expected: the live model's probabilities, ``(batch, classes)``.
@@ -152,8 +152,11 @@ def check_saved_model(path, images, expected, tolerance=1e-5):
         >>> check_saved_model(version, images, expected) < 1e-5
         True
     """
-    with tempfile.TemporaryDirectory() as folder:
-        inputs, outputs = Path(folder) / "inputs.npy", Path(folder) / "outputs.npy"
+    with tempfile.TemporaryDirectory() as directory:
+        inputs, outputs = (
+            Path(directory) / "inputs.npy",
+            Path(directory) / "outputs.npy",
+        )
         np.save(inputs, images)
         process = subprocess.run(
             [sys.executable, RELOAD, path, inputs, outputs],
@@ -186,12 +189,12 @@ def _checked_batch_sizes(sizes):
 
 
 def _description_of_inputs(model, crop_fraction):
-    """What happens to a picture before the model, for the metadata."""
+    """What happens to an image before the model, for the metadata."""
     _, height, width, channels = model.input_shape
     return {
         "input": {"height": height, "width": width, "channels": channels},
         "preprocessing": {
-            "resize": "bicubic, antialias, until the picture covers the box",
+            "resize": "bicubic, antialias, until the image covers the box",
             "box": [int(side / crop_fraction) for side in (height, width)],
             "crop": "center",
             "crop_fraction": crop_fraction,

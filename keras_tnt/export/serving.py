@@ -10,28 +10,28 @@ import tensorflow as tf
 import keras_tnt  # for its version, at run time: it imports this module
 
 
-def write_warm_up(folder, name, signatures, batch_sizes):
+def write_warm_up(directory, name, signatures, batch_sizes):
     """Writes requests that TensorFlow Serving runs before it takes others.
 
     ``serving_default`` is run at every batch size, the other signatures once: their
     graphs are built, and the kernels are those of the first.
 
     Args:
-        folder: folder of the SavedModel.
+        directory: directory of the SavedModel.
         name: name of the model.
         signatures: `tf.function` of each signature, of one input.
         batch_sizes: the sizes of batches that the server makes.
     """
-    target = folder / "assets.extra" / "tf_serving_warmup_requests"
+    target = directory / "assets.extra" / "tf_serving_warmup_requests"
     target.parent.mkdir()
-    picture = tf.io.encode_jpeg(tf.zeros((256, 256, 3), tf.uint8)).numpy()
+    image = tf.io.encode_jpeg(tf.zeros((256, 256, 3), tf.uint8)).numpy()
     with tf.io.TFRecordWriter(str(target)) as writer:
         for signature, function in signatures.items():
             (spec,) = function.input_signature
             is_default = signature == "serving_default"
             for batch in batch_sizes if is_default else batch_sizes[:1]:
                 if spec.dtype == tf.string:
-                    value = tf.make_tensor_proto([picture] * batch)
+                    value = tf.make_tensor_proto([image] * batch)
                 else:  # one number stands for all
                     shape = (batch, *spec.shape[1:])
                     value = tf.make_tensor_proto(0, spec.dtype, shape)
@@ -58,7 +58,7 @@ def _field(number, value):
     return bytes([*encoded, length]) + value
 
 
-def write_batching_parameters(folder, batch_sizes):
+def write_batching_parameters(directory, batch_sizes):
     """Writes what ``--enable_per_model_batching_parameters`` reads."""
     lines = [
         f"max_batch_size {{ value: {batch_sizes[-1]} }}",
@@ -66,10 +66,10 @@ def write_batching_parameters(folder, batch_sizes):
         "max_enqueued_batches { value: 100 }",
         *[f"allowed_batch_sizes: {size}" for size in batch_sizes],
     ]
-    (folder / "batching_params.pbtxt").write_text("\n".join(lines) + "\n")
+    (directory / "batching_params.pbtxt").write_text("\n".join(lines) + "\n")
 
 
-def write_metadata(folder, model, record):
+def write_metadata(directory, model, record):
     """Writes what an operator wants to know of a model, with the record's entries."""
     metadata = {
         "variant": model.name,
@@ -84,7 +84,7 @@ def write_metadata(folder, model, record):
         },
     }
     text = json.dumps(metadata, indent=2, ensure_ascii=False)
-    (folder / "metadata.json").write_text(text + "\n", encoding="utf-8")
+    (directory / "metadata.json").write_text(text + "\n", encoding="utf-8")
 
 
 def weights_checksum(model):

@@ -8,17 +8,17 @@ import tensorflow as tf
 
 from keras_tnt.images import decode_image, preprocess_input
 
-SMALLEST = np.finfo("float32").tiny  # positive, so that it has a logarithm
+SMALLEST_PROBABILITY = np.finfo("float32").tiny  # positive, so that it has a logarithm
 
 
 class Signatures(tf.Module):
     """What goes into a SavedModel: a classifier's signatures and variables.
 
     Args:
-        model: a classifier of pictures, which is left as it is.
+        model: a classifier of images, which is left as it is.
         labels: names of the classes.
         top_k: classes in an answer.
-        crop_fraction: central share of a picture that is looked at.
+        crop_fraction: central share of an image that is looked at.
 
     Attributes:
         functions: the signatures, by name.
@@ -106,7 +106,7 @@ def _answers_of_any(model):
         outputs = tf.cast(model(images, training=False), tf.float32)
         if activation is keras.activations.linear:
             return {"logits": outputs, "probabilities": tf.nn.softmax(outputs)}
-        logits = tf.math.log(tf.maximum(outputs, SMALLEST))
+        logits = tf.math.log(tf.maximum(outputs, SMALLEST_PROBABILITY))
         return {"logits": logits, "probabilities": outputs}
 
     return answer, _tensorflow_variables(model)
@@ -164,7 +164,7 @@ def _classify(answer, input_shape, labels, top_k, crop_fraction):
 
 
 def _read_all(read, image_bytes, shape):
-    """Pictures as a batch, black where one cannot be read, and which ones can.
+    """Images as a batch, black where one cannot be read, and which ones can.
 
     `tf.data` alone goes on behind an op that fails: it leaves the element out.
     """

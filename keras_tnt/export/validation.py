@@ -4,7 +4,7 @@ from keras_tnt.layers import PixelEmbedding, PyramidStem
 
 
 def check_labels(model, labels):
-    """Makes sure that a model is a classifier of pictures, and has its labels.
+    """Makes sure that a model is a classifier of images, and has its labels.
 
     Args:
         model: a `keras.Model`.
@@ -19,7 +19,7 @@ def check_labels(model, labels):
     shapes = [tensor.shape for tensor in (*model.inputs, *model.outputs)]
     if [len(shape) for shape in shapes] != [4, 2] or shapes[0][-1] not in (1, 3):
         raise ValueError(
-            "Expected a classifier of gray or color pictures, got a model from "
+            "Expected a classifier of gray or color images, got a model from "
             f"{model.input_shape} to {model.output_shape}."
         )
     if any(

@@ -1,4 +1,4 @@
-"""Telling a picture's format and decoding it."""
+"""Telling an image's format and decoding it."""
 
 import functools
 from pathlib import Path
@@ -25,9 +25,9 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"}
 
 
 def decode_image(contents):
-    """Decode a JPEG, PNG, GIF, BMP or WebP picture to RGB.
+    """Decode a JPEG, PNG, GIF, BMP or WebP image to RGB.
 
-    Gray, palette, CMYK and 16-bit pictures become 8-bit RGB, the latter by their high
+    Gray, palette, CMYK and 16-bit images become 8-bit RGB, the latter by their high
     bytes. Alpha is dropped, not blended, as by Pillow's `convert("RGB")`; transparent
     pixels of a GIF are black. Of an animation this is the first frame. The EXIF
     orientation is not applied (nor do the common ImageNet loaders apply it). JPEGs are
@@ -38,14 +38,14 @@ def decode_image(contents):
     JPEG's scans are checked in the headers, before memory is taken.
 
     Args:
-        contents: an encoded picture, `bytes` or a scalar string tensor.
+        contents: an encoded image, `bytes` or a scalar string tensor.
 
     Returns:
         A uint8 tensor (height, width, 3).
 
     Raises:
-        ValueError: if `contents` is not one encoded picture but, say, a path.
-        tf.errors.InvalidArgumentError: when the op runs, if the bytes are no picture
+        ValueError: if `contents` is not one encoded image but, say, a path.
+        tf.errors.InvalidArgumentError: when the op runs, if the bytes are no image
             of these formats, a damaged one, or one too large.
 
     Example:
@@ -57,9 +57,9 @@ def decode_image(contents):
     """
     if not (isinstance(contents, bytes) or _is_scalar_string(contents)):
         raise ValueError(
-            "`contents` must be one encoded picture, bytes or a scalar string tensor, "
+            "`contents` must be one encoded image, bytes or a scalar string tensor, "
             f"but is of type {type(contents).__name__}. Paths go to `load_image`; "
-            "batches of encoded pictures through `tf.map_fn`."
+            "batches of encoded images through `tf.map_fn`."
         )
     contents = tf.convert_to_tensor(contents, tf.string)
     head = padded_head(contents, 12)
@@ -74,7 +74,7 @@ def decode_image(contents):
 
 
 def load_image(path):
-    """Read and decode a picture file; see `decode_image` for the formats.
+    """Read and decode an image file; see `decode_image` for the formats.
 
     Args:
         path: the file, a string or path object.
@@ -102,7 +102,7 @@ def load_image(path):
     except tf.errors.OpError as error:
         raise ValueError(
             f"{str(path)!r} cannot be decoded: it {_describe(contents)}. "
-            f"Expected a picture in one of the formats {', '.join(SIGNATURES)}."
+            f"Expected an image in one of the formats {', '.join(SIGNATURES)}."
         ) from error
 
 

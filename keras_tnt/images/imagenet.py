@@ -29,15 +29,15 @@ def imagenet_classes():
 
 
 def decode_predictions(probabilities, top=5):
-    """Name the best ImageNet classes of every picture.
+    """Name the best ImageNet classes of every image.
 
     Args:
         probabilities: what a model with the 1,000 ImageNet classes predicts, an array
             or tensor (batch, 1000).
-        top: how many classes to return for a picture.
+        top: how many classes to return for an image.
 
     Returns:
-        For every picture a list of `top` tuples (WordNet id, name, score), best first.
+        For every image a list of `top` tuples (WordNet id, name, score), best first.
 
     Raises:
         ValueError: for another shape, or `top` outside 1-1000.
@@ -53,7 +53,7 @@ def decode_predictions(probabilities, top=5):
         raise ValueError(
             "Expected predictions of the 1,000 ImageNet classes, shape (batch, 1000); "
             f"got shape {scores.shape}. For a model with other classes take the labels "
-            "it was trained with; one picture needs a batch axis."
+            "it was trained with; one image needs a batch axis."
         )
     if not 1 <= top <= 1000:
         raise ValueError(f"`top` must be from 1 to 1000; got {top!r}.")

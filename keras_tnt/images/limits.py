@@ -1,14 +1,14 @@
-"""What a picture may cost, read from its header before memory is taken for it."""
+"""What an image may cost, read from its header before memory is taken for it."""
 
 import tensorflow as tf
 
-MAX_PIXELS = 2**26  # 67 million, 8192 x 8192: every camera's picture, no bomb's
+MAX_PIXELS = 2**26  # 67 million, 8192 x 8192: every camera's image, no bomb's
 # A progressive JPEG has about ten; each is a pass over all pixels in a few bytes.
 MAX_JPEG_SCANS = 100
 
 
 def check_size(width, height):
-    """Returns the op that fails for a picture without pixels, or with too many."""
+    """Returns the op that fails for an image without pixels, or with too many."""
     fits = (width > 0) & (height > 0) & (width * height <= MAX_PIXELS)
     return tf.debugging.Assert(
         fits,

@@ -1,4 +1,4 @@
-"""Pictures in, names out: the evaluation transform and ImageNet's classes.
+"""Images in, names out: the evaluation transform and ImageNet's classes.
 
 The transform is TensorFlow ops, so it also runs inside `tf.data` and in an exported
 signature.
@@ -9,32 +9,32 @@ import operator
 
 import tensorflow as tf
 
-# The published models are evaluated on the central 90 % of the resized picture.
+# The published models are evaluated on the central 90 % of the resized image.
 CROP_FRACTION = 0.9
 
 
 def preprocess_input(images, size=224, crop_fraction=CROP_FRACTION):
-    """Resize and crop pictures as in the published evaluation.
+    """Resize and crop images as in the published evaluation.
 
-    The picture is resized, bicubic with antialias, until it just covers a box of
+    The image is resized, bicubic with antialias, until it just covers a box of
     `floor(size / crop_fraction)` (248 for 224), and its center is cut out. This equals
-    torchvision's `Resize(248)` and `CenterCrop(224)` on a Pillow picture: a horizontal
+    torchvision's `Resize(248)` and `CenterCrop(224)` on a Pillow image: a horizontal
     and a vertical pass, which both end in whole gray levels. Values stay 0-255: the
     model scales.
 
     Args:
-        images: one picture (height, width, channels), a batch of them
-            (batch, height, width, channels), or a list of pictures of any sizes;
+        images: one image (height, width, channels), a batch of them
+            (batch, height, width, channels), or a list of images of any sizes;
             arrays or tensors, values 0-255, uint8 or any other number type.
         size: height and width of the result, or a pair (height, width).
         crop_fraction: side of the result as a share of the box; 1 for no margin.
 
     Returns:
-        A float32 tensor (height, width, channels) for one picture, else
+        A float32 tensor (height, width, channels) for one image, else
         (batch, height, width, channels); whole numbers from 0 to 255.
 
     Raises:
-        ValueError: for another rank, no pictures, values that are no numbers or (where
+        ValueError: for another rank, no images, values that are no numbers or (where
             values are known, outside `tf.function` and `tf.data`) not within 0-255,
             a size below 1, or a crop fraction outside 0-1.
 
@@ -50,15 +50,15 @@ def preprocess_input(images, size=224, crop_fraction=CROP_FRACTION):
         )
     box = [math.floor(side / crop_fraction) for side in size]
     if isinstance(images, list | tuple):
-        pictures = [_checked(image, ranks=(3,)) for image in images]
-        channels = {picture.shape[-1] for picture in pictures}
+        checked = [_checked(image, ranks=(3,)) for image in images]
+        channels = {image.shape[-1] for image in checked}
         if len(channels) != 1:
             raise ValueError(
-                "Expected one or more pictures with the same number of channels; got "
-                f"{len(pictures)} pictures with {sorted(channels, key=str)} channels."
+                "Expected one or more images with the same number of channels; got "
+                f"{len(checked)} images with {sorted(channels, key=str)} channels."
             )
         return tf.stack(
-            [_resize_and_crop(p[tf.newaxis], size, box)[0] for p in pictures]
+            [_resize_and_crop(p[tf.newaxis], size, box)[0] for p in checked]
         )
     images = _checked(images, ranks=(3, 4))
     if images.shape.rank == 3:
@@ -81,25 +81,25 @@ def _height_and_width(size):
 
 
 def _checked(images, ranks):
-    """The pictures as a tensor, if they are pictures."""
+    """The images as a tensor, if they are images."""
     images = tf.convert_to_tensor(images)
     dtype, shape = images.dtype, images.shape
     if not (dtype.is_integer or dtype.is_floating):
         raise ValueError(
-            f"Pictures must be numbers, uint8 or float, 0-255; got {dtype.name}. "
+            f"Images must be numbers, uint8 or float, 0-255; got {dtype.name}. "
             "`load_image` reads files, `decode_image` decodes their contents."
         )
     if shape.rank not in ranks or 0 in shape[-3:]:
         raise ValueError(
-            "Expected a picture (height, width, channels), a batch (batch, height, "
-            "width, channels) or a list of pictures, none of them empty; got shape "
-            f"{shape}. A gray picture needs a channel axis: `image[..., None]`."
+            "Expected an image (height, width, channels), a batch (batch, height, "
+            "width, channels) or a list of images, none of them empty; got shape "
+            f"{shape}. A gray image needs a channel axis: `image[..., None]`."
         )
     if dtype != tf.uint8 and tf.executing_eagerly():
         values = tf.cast(images, tf.float32)
         if not tf.reduce_all((values >= 0) & (values <= 255)):  # catches NaN too
             raise ValueError(
-                f"Pictures must have values from 0 to 255; this {dtype.name} one has "
+                f"Images must have values from 0 to 255; this {dtype.name} one has "
                 f"{tf.reduce_min(values):g} to {tf.reduce_max(values):g}."
             )
     return images
@@ -127,7 +127,7 @@ def _resize_and_crop(images, size, box):
         )
         return tf.clip_by_value(tf.floor(images + 0.5), 0.0, 255.0)
 
-    # Only the pixels of the crop are computed, so a very long picture costs no memory.
+    # Only the pixels of the crop are computed, so a very long image costs no memory.
     across, down = tf.constant([0.0, 1.0]), tf.constant([1.0, 0.0])
     # The op reads bytes as they are: floats would take four times the memory.
     images = resample(

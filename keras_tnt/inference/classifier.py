@@ -1,4 +1,4 @@
-"""Classifying picture files with a run, a model in a file, or published weights."""
+"""Classifying image files with a run, a model in a file, or published weights."""
 
 import glob
 import tempfile
@@ -20,7 +20,7 @@ from keras_tnt.images import (
     preprocess_input,
 )
 from keras_tnt.models import TNTBase, TNTSmall
-from keras_tnt.training.run_directory import RunFolder
+from keras_tnt.training.run_directory import RunDirectory
 
 PUBLISHED = {"tnt_small": TNTSmall, "tnt_base": TNTBase}
 BATCH_SIZE = 32
@@ -35,7 +35,7 @@ class Classifier(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """The best classes of one picture, as pairs (name, score), best first."""
+    """The best classes of one image, as pairs (name, score), best first."""
 
     path: str
     classes: list
@@ -45,8 +45,8 @@ def load_classifier(source):
     """Loads what a user calls a model, whatever its name: the content decides.
 
     Args:
-        source: the folder of a run, a Keras file, an exported model (the folder of a
-            SavedModel, with versions or of one, an ONNX or LiteRT file, the folder or
+        source: the directory of a run, a Keras file, an exported model (the directory of a
+            SavedModel, with versions or of one, an ONNX or LiteRT file, the directory or
             XML file of OpenVINO), or ``tnt_small`` or ``tnt_base`` for the published
             ImageNet weights.
 
@@ -55,8 +55,8 @@ def load_classifier(source):
         without, and with other than 1,000 classes, are their indices.
 
     Raises:
-        FileNotFoundError: if there is no such file or folder.
-        ValueError: if it is damaged or no classifier of pictures.
+        FileNotFoundError: if there is no such file or directory.
+        ValueError: if it is damaged or no classifier of images.
         ImportError: if the runtime of an exported model is not installed.
 
     Example:
@@ -73,17 +73,17 @@ def load_classifier(source):
     path = Path(source)
     if not path.exists():
         raise FileNotFoundError(
-            f"There is no model {source!r}. Expected the folder of a run, a .keras "
+            f"There is no model {source!r}. Expected the directory of a run, a .keras "
             f"file, an exported model, or one of {', '.join(PUBLISHED)}."
         )
-    run = RunFolder(path)
+    run = RunDirectory(path)
     if run.recipe.is_file():
         recipe, class_names = run.read_recipe()
         return Classifier(_load_keras(run.model), class_names, recipe.crop_fraction)
     file_format, path = find_format(path)
     if file_format is None:
         raise ValueError(
-            f"{source!r} is no model: expected the folder of a run (with recipe.json), "
+            f"{source!r} is no model: expected the directory of a run (with recipe.json), "
             "a .keras file, a SavedModel, or an ONNX, LiteRT or OpenVINO file. A file "
             "of weights alone has to be loaded into a model first, with "
             "keras_tnt.load_weights, and saved with model.save."
@@ -103,11 +103,11 @@ def _without_metadata(model):
     return Classifier(model, names, CROP_FRACTION)
 
 
-def find_pictures(patterns):
-    """Lists the pictures that a user names.
+def find_images(patterns):
+    """Lists the images that a user names.
 
     Args:
-        patterns: files, folders (all pictures in them, not deeper) and globs.
+        patterns: files, directories (all images in them, not deeper) and globs.
 
     Returns:
         A list of paths, in the order of the patterns, sorted within each.
@@ -117,33 +117,33 @@ def find_pictures(patterns):
 
     Example:
         >>> from pathlib import Path
-        >>> from keras_tnt.inference.classifier import find_pictures
+        >>> from keras_tnt.inference.classifier import find_images
         >>> for name in ("b.png", "a.jpg", "notes.txt"):
         ...     Path(name).touch()
-        >>> [path.name for path in find_pictures(["."])]
+        >>> [path.name for path in find_images(["."])]
         ['a.jpg', 'b.png']
     """
     found = []
     for pattern in patterns:
         path = Path(pattern)
         if path.is_dir():
-            pictures = [p for p in path.iterdir() if p.suffix.lower() in SUFFIXES]
+            matches = [p for p in path.iterdir() if p.suffix.lower() in SUFFIXES]
         elif path.exists():
-            pictures = [path]
+            matches = [path]
         else:
-            pictures = [Path(p) for p in glob.glob(pattern, recursive=True)]
-        if not pictures:
+            matches = [Path(p) for p in glob.glob(pattern, recursive=True)]
+        if not matches:
             raise FileNotFoundError(
-                f"There is no picture {pattern!r}: expected a file, a folder with "
-                f"pictures ({', '.join(sorted(SUFFIXES))}), or a pattern such as "
-                "'pictures/*.jpg'."
+                f"There is no image {pattern!r}: expected a file, a directory with "
+                f"images ({', '.join(sorted(SUFFIXES))}), or a pattern such as "
+                "'images/*.jpg'."
             )
-        found += sorted(pictures)
+        found += sorted(matches)
     return found
 
 
 def predict_files(classifier, paths, top=5):
-    """Classifies picture files.
+    """Classifies image files.
 
     Args:
         classifier: a `Classifier`.
@@ -163,8 +163,8 @@ def predict_files(classifier, paths, top=5):
         >>> from keras_tnt.inference.classifier import Classifier, predict_files
         >>> model = keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3, classes=2,
         ...                       input_shape=(64, 64, 3))
-        >>> picture = tf.io.encode_png(tf.zeros((80, 90, 3), tf.uint8))
-        >>> _ = Path("night.png").write_bytes(picture.numpy())
+        >>> image = tf.io.encode_png(tf.zeros((80, 90, 3), tf.uint8))
+        >>> _ = Path("night.png").write_bytes(image.numpy())
         >>> pets = Classifier(model, ["cat", "dog"], crop_fraction=0.9)
         >>> for path, classes in predict_files(pets, ["night.png"]):
         ...     print(path, sorted(name for name, score in classes))
@@ -178,16 +178,16 @@ def predict_files(classifier, paths, top=5):
 
 
 def classify(classifier, images, top=5):
-    """Names the best classes of pictures.
+    """Names the best classes of images.
 
     Args:
         classifier: a `Classifier`.
-        images: a batch as `prepare` makes its pictures, ``(batch, height, width,
+        images: a batch as `prepare` makes its images, ``(batch, height, width,
             channels)``.
         top: how many classes to name; all if there are fewer.
 
     Returns:
-        For each picture a list of pairs (name, score), best first.
+        For each image a list of pairs (name, score), best first.
 
     Example:
         >>> import keras_tnt, numpy
@@ -208,11 +208,11 @@ def classify(classifier, images, top=5):
 
 
 def prepare(classifier, image):
-    """Makes a picture into what a classifier takes.
+    """Makes an image into what a classifier takes.
 
     Args:
         classifier: a `Classifier`.
-        image: a picture in color, uint8 ``(height, width, 3)``, of any size.
+        image: an image in color, uint8 ``(height, width, 3)``, of any size.
 
     Returns:
         A float32 tensor ``(height, width, channels)`` of the model's size.
@@ -233,17 +233,17 @@ def prepare(classifier, image):
 
 
 def _load_keras(path):
-    """Loads a Keras file that holds a classifier of gray or color pictures."""
+    """Loads a Keras file that holds a classifier of gray or color images."""
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            named = Path(folder) / "model.keras"  # Keras goes by the name alone
+        with tempfile.TemporaryDirectory() as directory:
+            named = Path(directory) / "model.keras"  # Keras goes by the name alone
             named.symlink_to(path.resolve())
             model = keras.saving.load_model(named, compile=False)
     except (BadZipFile, KeyError, OSError, TypeError, ValueError) as error:
         raise ValueError(f"{str(path)!r} holds no whole model: {error}") from error
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ValueError(
-            f"{str(path)!r} holds no classifier of pictures but a model of "
+            f"{str(path)!r} holds no classifier of images but a model of "
             f"{len(model.inputs)} inputs and {len(model.outputs)} outputs."
         )
     _check_shapes(path, model.input_shape, model.output_shape)
@@ -255,7 +255,7 @@ def _check_shapes(path, input_shape, output_shape):
     static = None not in (*input_shape[1:], *output_shape[1:])
     if shapes != [4, 2] or not static or input_shape[-1] not in (1, 3):
         raise ValueError(
-            f"{str(path)!r} holds no classifier of pictures but a model from "
+            f"{str(path)!r} holds no classifier of images but a model from "
             f"{tuple(input_shape)} to {tuple(output_shape)}."
         )
 

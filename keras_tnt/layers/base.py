@@ -7,7 +7,7 @@ from keras_tnt.layers.initializers import convolution_initializer, normal_initia
 from keras_tnt.layers.layer_norm import LayerNorm
 
 
-class CompositeLayer(keras.layers.Layer):
+class TNTLayer(keras.layers.Layer):
     """A layer made of stock Keras layers, which share its dtype policy.
 
     Its configuration keeps what Keras forgets of the sublayers: the policy of each that

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_tnt.layers import fused_ops
-from keras_tnt.layers.base import CompositeLayer
+from keras_tnt.layers.base import TNTLayer
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
@@ -30,7 +30,7 @@ def gelu(x):
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class FeedForward(CompositeLayer):
+class FeedForward(TNTLayer):
     """Dense, exact GELU, Dense, applied to each token (paper, section 2.1).
 
     Shapes: ``(batch, …, dim)`` to the same, one or more axes of tokens in between; all
@@ -81,7 +81,7 @@ class FeedForward(CompositeLayer):
         """Applies the perceptron; see the class for shapes."""
         _, *tokens, dim = inputs.shape
         rows = self.intermediate_dense(ops.reshape(inputs, (-1, dim)))
-        rows = fused_ops.gelu(rows) if fused_ops.pays(training) else gelu(rows)
+        rows = fused_ops.gelu(rows) if fused_ops.use_fused_ops(training) else gelu(rows)
         rows = self.intermediate_dropout(rows, training=training)
         rows = self.output_dense(rows)
         rows = self.output_dropout(rows, training=training)

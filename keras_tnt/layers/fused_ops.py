@@ -17,7 +17,7 @@ import tensorflow as tf
 compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
 
 
-def on_cpus():
+def runs_on_cpu_only():
     """Whether TensorFlow computes here, and without accelerators."""
     return (
         keras.backend.backend() == "tensorflow"
@@ -26,7 +26,7 @@ def on_cpus():
     )
 
 
-def pays(training):
+def use_fused_ops(training):
     """Whether islands are the fast way: training on TensorFlow, without accelerators.
 
     With GPUs or TPUs, Keras compiles the whole step by default.
@@ -37,7 +37,7 @@ def pays(training):
     Returns:
         A bool.
     """
-    return bool(training) and on_cpus()
+    return bool(training) and runs_on_cpu_only()
 
 
 @tf.custom_gradient

@@ -47,11 +47,11 @@ class LayerNorm(keras.layers.LayerNormalization):
     def call(self, inputs, training=None):
         """Normalizes; see the class for shapes."""
         if _PORTABLE.get():
-            return self._textbook(inputs)
+            return self._decomposed(inputs)
         if not self._fusible(inputs):
             return super().call(inputs)
         gamma, beta = tf.cast(self.gamma, "float32"), tf.cast(self.beta, "float32")
-        if fused_ops.pays(training):
+        if fused_ops.use_fused_ops(training):
             rows = tf.reshape(inputs, (-1, inputs.shape[-1]))
             rows = fused_ops.layer_norm(rows, gamma, beta, self.epsilon)
             outputs = tf.reshape(rows, tf.shape(inputs))
@@ -79,7 +79,7 @@ class LayerNorm(keras.layers.LayerNormalization):
         ).y
         return tf.reshape(normalized, shape)
 
-    def _textbook(self, inputs):
+    def _decomposed(self, inputs):
         """What other runtimes' converters recognize."""
         x = ops.cast(inputs, "float32")
         centered = x - ops.mean(x, self.axis, keepdims=True)
@@ -95,14 +95,14 @@ class LayerNorm(keras.layers.LayerNormalization):
 
     def _fusible(self, inputs):
         return (
-            fused_ops.on_cpus()
+            fused_ops.runs_on_cpu_only()
             and self.axis in (-1, [-1], [len(inputs.shape) - 1])
             and inputs.dtype != "float64"
         )
 
 
 @contextlib.contextmanager
-def portable_norms():
+def decomposed_layer_norm():
     """Has layer norms traced as in textbooks, for runtimes other than TensorFlow.
 
     Their converters fuse that formula, not the one for TensorFlow's optimizer.
@@ -110,8 +110,8 @@ def portable_norms():
     Example:
         >>> import keras
         >>> from keras_tnt.layers import LayerNorm
-        >>> from keras_tnt.layers.layer_norm import portable_norms
-        >>> with portable_norms():
+        >>> from keras_tnt.layers.layer_norm import decomposed_layer_norm
+        >>> with decomposed_layer_norm():
         ...     LayerNorm()(keras.ops.ones((2, 48))).shape
         TensorShape([2, 48])
     """

@@ -3,12 +3,12 @@
 import keras
 from keras import ops
 
-from keras_tnt.layers.base import CompositeLayer
+from keras_tnt.layers.base import TNTLayer
 from keras_tnt.layers.initializers import normal_initializer
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class PatchEmbedding(CompositeLayer):
+class PatchEmbedding(TNTLayer):
     """Projects the pixels of each patch to a token, adds class token and positions.
 
     ``LN(Dense(LN(flatten(pixels))))`` for each patch; the class token is put in

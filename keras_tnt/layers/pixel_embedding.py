@@ -3,14 +3,14 @@
 import keras
 from keras import ops
 
-from keras_tnt.layers.base import CompositeLayer, pad_image
+from keras_tnt.layers.base import TNTLayer, pad_image
 from keras_tnt.layers.initializers import normal_initializer
 
 KERNEL_SIZE = 7
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class PixelEmbedding(CompositeLayer):
+class PixelEmbedding(TNTLayer):
     """Cuts an image into patches and embeds the pixels inside each (section 2.2).
 
     Every patch goes through one 7x7 convolution by itself, zero-padded by 3 on all

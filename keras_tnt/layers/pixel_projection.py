@@ -2,27 +2,27 @@
 
 from keras import ops
 
-from keras_tnt.layers.base import CompositeLayer
+from keras_tnt.layers.base import TNTLayer
 
 
-class FoldingLayer(CompositeLayer):
+class PixelProjectionLayer(TNTLayer):
     """A layer that tells the patch tokens about the pixels (section 2.2, equation 5).
 
     ``LN(Dense(LN(flatten(pixels))))`` for each patch, the Dense without bias.
     """
 
-    def _create_fold(self):
+    def _create_pixel_projection(self):
         self.fold_input_norm = self._norm("fold_input_norm")
         self.fold_output_norm = self._norm("fold_output_norm")
 
-    def _build_fold(self, features, outer_dim):
+    def _build_pixel_projection(self, features, outer_dim):
         """Creates the weights for so many numbers a patch."""
         self.fold_input_norm.build((None, features))
         self.fold_dense = self._dense(outer_dim, "fold_dense", use_bias=False)
         self.fold_dense.build((None, features))
         self.fold_output_norm.build((None, outer_dim))
 
-    def _fold(self, pixels, training):
+    def _project_pixels(self, pixels, training):
         """Takes pixels ``(…, pixels, inner_dim)`` to rows, one for each patch."""
         *_, per_patch, inner_dim = pixels.shape
         rows = ops.reshape(pixels, (-1, per_patch * inner_dim))

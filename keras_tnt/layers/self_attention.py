@@ -3,11 +3,11 @@
 import keras
 from keras import ops
 
-from keras_tnt.layers.base import CompositeLayer
+from keras_tnt.layers.base import TNTLayer
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class SelfAttention(CompositeLayer):
+class SelfAttention(TNTLayer):
     """Multi-head self-attention (paper, section 2.1, equation 2).
 
     ``softmax(q kᵀ / sqrt(head_dim)) v`` for each head, the heads concatenated and

@@ -3,11 +3,11 @@
 import keras
 from keras import ops
 
-from keras_tnt.layers.base import CompositeLayer
+from keras_tnt.layers.base import TNTLayer
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class SqueezeExcitation(CompositeLayer):
+class SqueezeExcitation(TNTLayer):
     """Reweights channels by what the mean token says (paper, Table 3, "TNT-S + SE").
 
     ``h + a · h`` with ``a = tanh(W₂ relu(W₁ LN(mean of h over tokens)))``.

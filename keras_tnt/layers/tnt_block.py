@@ -3,13 +3,13 @@
 import keras
 from keras import ops
 
-from keras_tnt.layers.pixel_projection import FoldingLayer
+from keras_tnt.layers.pixel_projection import PixelProjectionLayer
 from keras_tnt.layers.rematerialization import rematerialize
 from keras_tnt.layers.transformer_block import TransformerBlock
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class TNTBlock(FoldingLayer):
+class TNTBlock(PixelProjectionLayer):
     """Transformer in Transformer block (paper, section 2.2, equations 3 to 6).
 
     With pixels ``Y`` and patch tokens ``Z``, whose first is the class token:
@@ -88,7 +88,7 @@ class TNTBlock(FoldingLayer):
             "dtype": self.dtype_policy,
         }
         self.inner = TransformerBlock(inner_num_heads, name="inner", **common)
-        self._create_fold()
+        self._create_pixel_projection()
         self.outer = TransformerBlock(
             outer_num_heads, se_ratio=se_ratio, name="outer", **common
         )
@@ -103,7 +103,7 @@ class TNTBlock(FoldingLayer):
                 f"{num_patches} patches, got {tokens} tokens."
             )
         self.inner.build((None, per_patch, inner_dim))
-        self._build_fold(per_patch * inner_dim, outer_dim)
+        self._build_pixel_projection(per_patch * inner_dim, outer_dim)
         self.outer.build((batch, tokens, outer_dim))
 
     def call(self, pixels, patches, training=None, return_attention_scores=False):
@@ -126,7 +126,7 @@ class TNTBlock(FoldingLayer):
         pixels, inner_scores = self.inner(
             pixels, training=training, return_attention_scores=True
         )
-        folded = self._fold(pixels, training)
+        folded = self._project_pixels(pixels, training)
         folded = ops.reshape(folded, (-1, num_patches, patches.shape[-1]))
         # The class token, which comes first, gets nothing.
         patches = patches + ops.pad(folded, ((0, 0), (1, 0), (0, 0)))

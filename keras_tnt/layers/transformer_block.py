@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_tnt.layers.base import CompositeLayer
+from keras_tnt.layers.base import TNTLayer
 from keras_tnt.layers.feed_forward import FeedForward
 from keras_tnt.layers.rematerialization import rematerialize
 from keras_tnt.layers.self_attention import SelfAttention
@@ -10,7 +10,7 @@ from keras_tnt.layers.squeeze_excitation import SqueezeExcitation
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class TransformerBlock(CompositeLayer):
+class TransformerBlock(TNTLayer):
     """Pre-norm transformer block (paper, section 2.1).
 
     ``x ← x + DropPath(MSA(LN(x)))``, then ``x ← x + DropPath(MLP(LN(x)))``. Drop
@@ -30,7 +30,7 @@ class TransformerBlock(CompositeLayer):
         drop_path_rate: probability of leaving out a branch, 0 to 1.
         remat: whether training recomputes the block in the backward pass instead of
             keeping its intermediate results in memory.
-        joint_norm: whether the norms are over all tokens of a sequence together, as
+        norm_over_tokens: whether the norms are over all tokens of a sequence together, as
             inside the patches of PyramidTNT, instead of over each token.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
@@ -56,7 +56,7 @@ class TransformerBlock(CompositeLayer):
         dropout_rate=0.0,
         drop_path_rate=0.0,
         remat=False,
-        joint_norm=False,
+        norm_over_tokens=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -67,9 +67,9 @@ class TransformerBlock(CompositeLayer):
         self.dropout_rate = dropout_rate
         self.drop_path_rate = drop_path_rate
         self.remat = remat
-        self.joint_norm = joint_norm
+        self.norm_over_tokens = norm_over_tokens
         common = {"dtype": self.dtype_policy}
-        axis = (-2, -1) if joint_norm else -1
+        axis = (-2, -1) if norm_over_tokens else -1
         self.attention_norm = self._norm("attention_norm", axis)
         self.attention = SelfAttention(
             num_heads, qkv_bias, dropout_rate, name="attention", **common
@@ -131,5 +131,5 @@ class TransformerBlock(CompositeLayer):
             "dropout_rate": self.dropout_rate,
             "drop_path_rate": self.drop_path_rate,
             "remat": self.remat,
-            "joint_norm": self.joint_norm,
+            "norm_over_tokens": self.norm_over_tokens,
         }

@@ -69,7 +69,7 @@ def rescale(images):
     )(images)
 
 
-def classify(features, classes, activation):
+def classification_head(features, classes, activation):
     """Returns class probabilities (or logits) of vectors, in float32."""
     return keras.layers.Dense(
         classes,
@@ -80,7 +80,7 @@ def classify(features, classes, activation):
     )(features)
 
 
-def finish(images, outputs, name, weights):
+def build_model(images, outputs, name, weights):
     """Returns the model from what ``images`` were made of, with its weights loaded."""
     sources = keras.utils.get_source_inputs(images)
     model = keras.Model(

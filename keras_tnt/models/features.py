@@ -3,8 +3,8 @@
 import keras
 
 from keras_tnt.structure import (
+    extend_from_input,
     find_tnt,
-    from_model_input,
     model_to,
     patch_grid,
     stages,
@@ -65,7 +65,7 @@ def feature_extractor(model, blocks=None, class_token=False, final_norm=False):
         )
     else:
         outputs = _pyramid_features(tnt, layers, final_norm)
-    return from_model_input(model, model_to(outputs, "features"))
+    return extend_from_input(model, model_to(outputs, "features"))
 
 
 def _chosen(tnt, blocks):

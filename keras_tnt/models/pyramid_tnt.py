@@ -20,11 +20,11 @@ from keras_tnt.layers import (
     PyramidStem,
 )
 from keras_tnt.models.builder import (
+    build_model,
     check_channels_last,
     check_pooling,
     check_widths,
-    classify,
-    finish,
+    classification_head,
     image_input,
     rescale,
 )
@@ -108,7 +108,7 @@ def PyramidTNT(  # noqa: N802 (keras.applications' convention: a builder reads l
             out for each patch by itself, outer ones for each image.
         remat: whether training keeps only the blocks' inputs in memory and computes
             each block a second time for its gradient (rematerialization).
-        include_top: whether to classify; else the model gives features.
+        include_top: whether to classification_head; else the model gives features.
         weights: ``None`` (random), a path to weights, or ``"hf://owner/name"``; what
             `keras_tnt.load_weights` takes.
         input_tensor: a Keras tensor to use as the images, ``(batch, height, width,
@@ -188,8 +188,8 @@ def PyramidTNT(  # noqa: N802 (keras.applications' convention: a builder reads l
     elif pooling == "max":
         outputs = keras.layers.GlobalMaxPooling2D(name="max_pool")(outputs)
     if include_top:
-        outputs = classify(outputs, classes, classifier_activation)
-    return finish(images, outputs, name, weights)
+        outputs = classification_head(outputs, classes, classifier_activation)
+    return build_model(images, outputs, name, weights)
 
 
 def _check_size(stem, image_shape):
@@ -229,7 +229,7 @@ def PyramidTNTTiny(  # noqa: N802
     that you fetched there.
 
     Args:
-        include_top: whether to classify; else the model gives features.
+        include_top: whether to classification_head; else the model gives features.
         weights: ``None``, a path, or ``"hf://owner/name"``; see
             `keras_tnt.load_weights` for other image sizes and classes.
         input_tensor: a Keras tensor to use as the images.
@@ -290,7 +290,7 @@ def PyramidTNTSmall(  # noqa: N802
     that you fetched there.
 
     Args:
-        include_top: whether to classify; else the model gives features.
+        include_top: whether to classification_head; else the model gives features.
         weights: ``None``, a path, or ``"hf://owner/name"``; see
             `keras_tnt.load_weights` for other image sizes and classes.
         input_tensor: a Keras tensor to use as the images.
@@ -351,7 +351,7 @@ def PyramidTNTMedium(  # noqa: N802
     that you fetched there.
 
     Args:
-        include_top: whether to classify; else the model gives features.
+        include_top: whether to classification_head; else the model gives features.
         weights: ``None``, a path, or ``"hf://owner/name"``; see
             `keras_tnt.load_weights` for other image sizes and classes.
         input_tensor: a Keras tensor to use as the images.
@@ -412,7 +412,7 @@ def PyramidTNTBase(  # noqa: N802
     that you fetched there.
 
     Args:
-        include_top: whether to classify; else the model gives features.
+        include_top: whether to classification_head; else the model gives features.
         weights: ``None``, a path, or ``"hf://owner/name"``; see
             `keras_tnt.load_weights` for other image sizes and classes.
         input_tensor: a Keras tensor to use as the images.

@@ -17,11 +17,11 @@ from keras_tnt.layers import (
     TransformerBlock,
 )
 from keras_tnt.models.builder import (
+    build_model,
     check_channels_last,
     check_pooling,
     check_widths,
-    classify,
-    finish,
+    classification_head,
     image_input,
     rescale,
 )
@@ -104,7 +104,7 @@ def TNT(  # noqa: N802 (keras.applications' convention: a builder reads like a c
         remat: whether training keeps only the blocks' inputs in memory and computes
             each block a second time for its gradient (rematerialization): the same
             results from less than half the memory, in about a quarter more time.
-        include_top: whether to classify; else the model gives features.
+        include_top: whether to classification_head; else the model gives features.
         weights: ``None`` (random), a path to weights, or ``"hf://owner/name"``; what
             `keras_tnt.load_weights` takes.
         input_tensor: a Keras tensor to use as the images, ``(batch, height, width,
@@ -179,10 +179,10 @@ def TNT(  # noqa: N802 (keras.applications' convention: a builder reads like a c
     if include_top:
         dropout = keras.layers.Dropout(dropout_rate, name="head_dropout")
         features = dropout(_class_token(tokens))
-        outputs = classify(features, classes, classifier_activation)
+        outputs = classification_head(features, classes, classifier_activation)
     else:
         outputs = _pool(tokens, pooling, height, width)
-    return finish(images, outputs, name, weights)
+    return build_model(images, outputs, name, weights)
 
 
 def _inner_blocks(inner_blocks, depth):
@@ -233,7 +233,7 @@ def TNTTiny(  # noqa: N802
     so. The paper reports 73.9 % top-1 on ImageNet.
 
     Args:
-        include_top: whether to classify; else the model gives features.
+        include_top: whether to classification_head; else the model gives features.
         weights: ``"imagenet"``, ``None``, a path, or ``"hf://owner/name"``; see
             `keras_tnt.load_weights` for other image sizes and classes.
         input_tensor: a Keras tensor to use as the images.
@@ -289,7 +289,7 @@ def TNTSmall(  # noqa: N802
     The published weights reach 81.5 % top-1 on ImageNet.
 
     Args:
-        include_top: whether to classify; else the model gives features.
+        include_top: whether to classification_head; else the model gives features.
         weights: ``"imagenet"``, ``None``, a path, or ``"hf://owner/name"``; see
             `keras_tnt.load_weights` for other image sizes and classes.
         input_tensor: a Keras tensor to use as the images.
@@ -345,7 +345,7 @@ def TNTBase(  # noqa: N802
     The published weights reach 82.9 % top-1 on ImageNet.
 
     Args:
-        include_top: whether to classify; else the model gives features.
+        include_top: whether to classification_head; else the model gives features.
         weights: ``"imagenet"``, ``None``, a path, or ``"hf://owner/name"``; see
             `keras_tnt.load_weights` for other image sizes and classes.
         input_tensor: a Keras tensor to use as the images.

@@ -1,14 +1,14 @@
 """The structure of a model: whether it is a TNT, and where its parts are."""
 
 from keras_tnt.structure.architecture import blocks, find_tnt, patch_grid, stages
-from keras_tnt.structure.graph import call_again, from_model_input, model_to
+from keras_tnt.structure.graph import extend_from_input, model_to, rebuild_graph
 
 __all__ = [
     "blocks",
-    "call_again",
+    "extend_from_input",
     "find_tnt",
-    "from_model_input",
     "model_to",
     "patch_grid",
+    "rebuild_graph",
     "stages",
 ]

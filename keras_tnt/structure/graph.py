@@ -7,7 +7,7 @@ import keras
 from keras_tnt.structure.architecture import path_to_tnt
 
 
-def from_model_input(model, part):
+def extend_from_input(model, part):
     """Puts what a model does before its TNT in front of a part of that TNT.
 
     Args:
@@ -25,13 +25,13 @@ def from_model_input(model, part):
 
     Example:
         >>> import keras, keras_tnt
-        >>> from keras_tnt.structure import find_tnt, from_model_input
+        >>> from keras_tnt.structure import find_tnt, extend_from_input
         >>> tnt = keras_tnt.TNT(48, 12, depth=2, outer_num_heads=3, include_top=False,
         ...                     input_shape=(32, 64, 3), pooling="token")
         >>> resizing = keras.layers.Resizing(32, 64)
         >>> model = keras.Sequential([keras.Input((80, 80, 3)), resizing, tnt])
         >>> tokens = keras.Model(tnt.input, tnt.get_layer("block_1").output[1])
-        >>> from_model_input(model, tokens).input_shape
+        >>> extend_from_input(model, tokens).input_shape
         (None, 80, 80, 3)
     """
     path = path_to_tnt(model)
@@ -55,7 +55,7 @@ def _from_outer_input(outer, inner, part):
             outputs.append(part(*args))
         return layer(*args, **kwargs)
 
-    call_again(outer, call)
+    rebuild_graph(outer, call)
     if len(outputs) != 1:
         raise ValueError(
             f"Model {outer.name!r} uses its layer {inner.name!r} on {len(outputs)} "
@@ -65,7 +65,7 @@ def _from_outer_input(outer, inner, part):
     return model_to(outputs[0], part.name)
 
 
-def call_again(model, call):
+def rebuild_graph(model, call):
     """Calls the layers of a functional model again, as its graph has them.
 
     Keras tells publicly in no other way what a layer is called on. The layers are the

@@ -1,30 +1,30 @@
 """Training: recipes, the run, the optimizer, where to train, evaluation."""
 
 from keras_tnt.evaluation.compiled import evaluate
-from keras_tnt.training.callbacks import StoppedBySignal
-from keras_tnt.training.ema import WeightAverage
+from keras_tnt.training.callbacks import TrainingInterrupted
+from keras_tnt.training.ema import ExponentialMovingAverage
 from keras_tnt.training.optimizer import AdamW
 from keras_tnt.training.recipe import Recipe
 from keras_tnt.training.recipes import (
     fashion_mnist_demo,
-    finetune_384,
-    imagenet_300ep,
-    pyramid,
+    pyramid_tnt_small_imagenet,
+    tnt_small_finetune_384,
+    tnt_small_imagenet,
 )
-from keras_tnt.training.run_directory import RunFolder
+from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.training.trainer import TrainingResult, train
 
 __all__ = [
     "AdamW",
+    "ExponentialMovingAverage",
     "Recipe",
-    "RunFolder",
-    "StoppedBySignal",
+    "RunDirectory",
+    "TrainingInterrupted",
     "TrainingResult",
-    "WeightAverage",
     "evaluate",
     "fashion_mnist_demo",
-    "finetune_384",
-    "imagenet_300ep",
-    "pyramid",
+    "pyramid_tnt_small_imagenet",
+    "tnt_small_finetune_384",
+    "tnt_small_imagenet",
     "train",
 ]

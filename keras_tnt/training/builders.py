@@ -7,12 +7,12 @@ import keras
 import tensorflow as tf
 
 from keras_tnt import models
-from keras_tnt.data import open_images
+from keras_tnt.data import load_dataset
 from keras_tnt.training.optimizer import AdamW, warmup_cosine
 
 
 class Sources(NamedTuple):
-    """The opened pictures to train and to evaluate on."""
+    """The opened images to train and to evaluate on."""
 
     train: object
     validation: object
@@ -21,7 +21,7 @@ class Sources(NamedTuple):
     def open(cls, recipe):
         """Opens the data of a recipe."""
         train, validation = (
-            open_images(recipe.data, split, recipe.data_dir)
+            load_dataset(recipe.data, split, recipe.data_dir)
             for split in (recipe.train_split, recipe.validation_split)
         )
         if recipe.cache:
@@ -134,7 +134,7 @@ def count_steps(recipe, source, strategy):
         )
     if batch_size > len(source):
         raise ValueError(
-            f"A batch of {batch_size} is more than the {len(source)} pictures of "
+            f"A batch of {batch_size} is more than the {len(source)} images of "
             f"{recipe.train_split!r}. Lower batch_size."
         )
     if replicas > 1:

@@ -10,10 +10,10 @@ import keras
 from keras_tnt.training.state import first_not_finite
 
 # Steps after which several workers ask each other whether to stop.
-ASK_EVERY = 10
+STEPS_BETWEEN_POLLS = 10
 
 
-class StoppedBySignal(Exception):  # noqa: N818 (nothing went wrong)
+class TrainingInterrupted(Exception):  # noqa: N818 (nothing went wrong)
     """A training was told to stop.
 
     Attributes:
@@ -21,8 +21,8 @@ class StoppedBySignal(Exception):  # noqa: N818 (nothing went wrong)
 
     Example:
         >>> import signal
-        >>> from keras_tnt.training import StoppedBySignal
-        >>> print(StoppedBySignal(signal.SIGTERM))
+        >>> from keras_tnt.training import TrainingInterrupted
+        >>> print(TrainingInterrupted(signal.SIGTERM))
         stopped by SIGTERM
     """
 
@@ -31,7 +31,7 @@ class StoppedBySignal(Exception):  # noqa: N818 (nothing went wrong)
         self.signal = number
 
 
-class StopOnSignal(keras.callbacks.Callback):
+class InterruptOnSignal(keras.callbacks.Callback):
     """Ends a training between two steps when SIGTERM or SIGINT has come.
 
     Args:
@@ -71,14 +71,14 @@ class StopOnSignal(keras.callbacks.Callback):
         stop = bool(self.number)
         if self.any_worker:
             self._calls += 1
-            stop = self._calls % ASK_EVERY == 0 and self.any_worker(stop)
+            stop = self._calls % STEPS_BETWEEN_POLLS == 0 and self.any_worker(stop)
         if stop:
-            raise StoppedBySignal(self.number or signal.SIGTERM)
+            raise TrainingInterrupted(self.number or signal.SIGTERM)
 
     def on_test_batch_end(self, batch, logs=None):
         """Ends the training during an evaluation."""
         if self.number and not self.any_worker:
-            raise StoppedBySignal(self.number)
+            raise TrainingInterrupted(self.number)
 
 
 class SaveCheckpoints(keras.callbacks.Callback):
@@ -156,7 +156,7 @@ class Evaluation(keras.callbacks.Callback):
 
     Args:
         evaluate: function that evaluates the model and returns a dict of figures.
-        average: a `keras_tnt.training.ema.WeightAverage`, or ``None``.
+        average: a `keras_tnt.training.ema.ExponentialMovingAverage`, or ``None``.
     """
 
     def __init__(self, evaluate, average=None):
@@ -180,7 +180,7 @@ class Progress(keras.callbacks.Callback):
     Args:
         epochs: epochs of the training.
         steps_per_epoch: steps of a whole epoch.
-        batch_size: pictures a step.
+        batch_size: images a step.
         step: steps done before.
         verbose: 0 for nothing, 1 for a bar, 2 for a line an epoch.
     """
@@ -221,9 +221,9 @@ class Progress(keras.callbacks.Callback):
         if self._bar is None:
             target = self.steps_per_epoch - self._before
             self._bar = keras.utils.Progbar(
-                target, verbose=self.verbose, stateful_metrics=[*logs, *SPEED]
+                target, verbose=self.verbose, stateful_metrics=[*logs, *SPEED_METRICS]
             )
-        self._speed = {name: logs[name] for name in SPEED if name in logs}
+        self._speed = {name: logs[name] for name in SPEED_METRICS if name in logs}
         self._bar.update(batch + 1, list(logs.items()), finalize=False)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -236,7 +236,7 @@ class Progress(keras.callbacks.Callback):
         self._before = 0
 
 
-SPEED = ("images_per_second", "minutes_left")
+SPEED_METRICS = ("images_per_second", "minutes_left")
 
 
 class WriteHistory(keras.callbacks.Callback):

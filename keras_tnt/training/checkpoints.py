@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from keras_tnt.utils.files import replacing
+from keras_tnt.utils.files import atomic_write
 
 
 class Checkpoint(NamedTuple):
@@ -24,14 +24,14 @@ class Checkpoint(NamedTuple):
 
 
 class Checkpoints:
-    """The newest checkpoints of a run, as safetensors files in a folder.
+    """The newest checkpoints of a run, as safetensors files in a directory.
 
     A checkpoint is written to a temporary name, flushed to the disk and moved into
     place, and carries a checksum of its tensors: one that was cut short or damaged is
     noticed, and the one before is used.
 
     Args:
-        folder: where they are; made when needed.
+        directory: where they are; made when needed.
         keep: number of checkpoints to keep.
 
     Example:
@@ -46,13 +46,13 @@ class Checkpoints:
         {'epoch': 1}
     """
 
-    def __init__(self, folder, keep=3):
-        self.folder = Path(folder)
+    def __init__(self, directory, keep=3):
+        self.directory = Path(directory)
         self.keep = keep
 
     def paths(self):
         """Lists the checkpoints, oldest first."""
-        return sorted(self.folder.glob("step-*.safetensors"))
+        return sorted(self.directory.glob("step-*.safetensors"))
 
     def save(self, step, tensors, state):
         """Writes a checkpoint and removes the ones that are too many.
@@ -71,11 +71,11 @@ class Checkpoints:
         """
         from safetensors.numpy import save
 
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"step-{step:08}.safetensors"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        path = self.directory / f"step-{step:08}.safetensors"
         metadata = {"state": json.dumps(state), "sha256": _digest(tensors)}
         try:
-            with replacing(path) as unfinished, unfinished.open("wb") as file:
+            with atomic_write(path) as unfinished, unfinished.open("wb") as file:
                 file.write(save(tensors, metadata))
                 file.flush()
                 os.fsync(file.fileno())
@@ -87,7 +87,7 @@ class Checkpoints:
                 "command again: it goes on from there",
                 str(path),
             ) from error
-        left_by_killed_runs = self.folder.glob(".step-*.tmp.*")
+        left_by_killed_runs = self.directory.glob(".step-*.tmp.*")
         for old in [*self.paths()[: -self.keep], *left_by_killed_runs]:
             old.unlink(missing_ok=True)
         return path
@@ -109,7 +109,7 @@ class Checkpoints:
                 print(f"{error} It is skipped.")
         if paths:
             raise ValueError(
-                f"All checkpoints in {self.folder} are damaged. Remove the folder to "
+                f"All checkpoints in {self.directory} are damaged. Remove the directory to "
                 "begin the run anew."
             )
         return None

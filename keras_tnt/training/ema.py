@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 
-class WeightAverage(keras.callbacks.Callback):
+class ExponentialMovingAverage(keras.callbacks.Callback):
     """Keeps an exponential moving average of the weights while `model.fit` trains.
 
     After step t the average a moves towards the weights w:
@@ -25,7 +25,7 @@ class WeightAverage(keras.callbacks.Callback):
 
     Example:
         ```python
-        average = WeightAverage(0.9999)
+        average = ExponentialMovingAverage(0.9999)
         model.fit(train, epochs=10, callbacks=[average])
         with average.swapped_in():
             model.evaluate(validation)

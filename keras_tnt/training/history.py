@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from keras_tnt.utils.files import replacing
+from keras_tnt.utils.files import atomic_write
 
 
 class History:
@@ -38,7 +38,7 @@ class History:
         rows = [old for old in self.rows() if old["epoch"] < row["epoch"]] + [row]
         names = list(dict.fromkeys(name for row in rows for name in row))
         with (
-            replacing(self.path) as unfinished,
+            atomic_write(self.path) as unfinished,
             unfinished.open("w", newline="") as file,
         ):
             writer = csv.DictWriter(file, names)

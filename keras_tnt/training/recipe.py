@@ -25,22 +25,22 @@ class Recipe:
         weights: weights to start from: `null` for random ones, `imagenet`, a path, or
             `hf://owner/name`. The head stays random if it has other classes.
         frozen_backbone: whether to train the head only (a linear probe).
-        data: what `keras_tnt.data.open_images` takes: `fashion_mnist_mini`, a name of
-            tensorflow_datasets, or a folder of class folders.
-        data_dir: folder of tensorflow_datasets' files; its own default if `null`.
-        train_split: pictures to train on, such as `train` or `train[:90%]`.
-        validation_split: pictures to evaluate on after the epochs.
+        data: what `keras_tnt.data.load_dataset` takes: `fashion_mnist_mini`, a name of
+            tensorflow_datasets, or a directory of class directories.
+        data_dir: directory of tensorflow_datasets' files; its own default if `null`.
+        train_split: images to train on, such as `train` or `train[:90%]`.
+        validation_split: images to evaluate on after the epochs.
         image_size: side of the model's square input in pixels, or `[height, width]`.
         channels: 3 for color, 1 for gray.
-        crop_fraction: central share of a picture that is evaluated.
-        augmentation: how training pictures are changed, a
+        crop_fraction: central share of an image that is evaluated.
+        augmentation: how training images are changed, a
             `keras_tnt.data.Augmentation`.
         label_smoothing: probability given to all classes alike, 0 to 1.
-        skip_broken: whether to leave out pictures that cannot be decoded.
-        cache: whether to keep the encoded pictures in memory.
+        skip_corrupt: whether to leave out images that cannot be decoded.
+        cache: whether to keep the encoded images in memory.
         epochs: passes over the training set.
-        batch_size: pictures a step, on all devices together.
-        learning_rate: at the end of the warm-up, for `reference_batch_size` pictures a
+        batch_size: images a step, on all devices together.
+        learning_rate: at the end of the warm-up, for `reference_batch_size` images a
             step.
         reference_batch_size: if given, the learning rates are multiplied by
             `batch_size / reference_batch_size`; else they are taken as they are.
@@ -88,7 +88,7 @@ class Recipe:
     crop_fraction: float = 0.9
     augmentation: Augmentation = NO_AUGMENTATION
     label_smoothing: float = 0.1
-    skip_broken: bool = False
+    skip_corrupt: bool = False
     cache: bool = False
     epochs: int
     batch_size: int
@@ -119,12 +119,12 @@ class Recipe:
                 f"epochs must be more than the {self.warmup_epochs} of the warm-up, "
                 f"got {self.epochs}."
             )
-        for name in COUNTS:
+        for name in POSITIVE_INTEGERS:
             if getattr(self, name) < 1:
                 raise ValueError(
                     f"{name} must be at least 1, got {getattr(self, name)}."
                 )
-        for name in SHARES:
+        for name in FRACTIONS:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(
                     f"{name} must be from 0 to 1, got {getattr(self, name)}."
@@ -165,14 +165,14 @@ class Recipe:
         return cls(**record)
 
 
-COUNTS = (
+POSITIVE_INTEGERS = (
     "batch_size",
     "accumulation_steps",
     "steps_per_execution",
     "checkpoint_every",
     "keep_checkpoints",
 )
-SHARES = ("label_smoothing", "crop_fraction", "layer_decay", "ema_decay")
+FRACTIONS = ("label_smoothing", "crop_fraction", "layer_decay", "ema_decay")
 
 
 def field_types(record_type):

@@ -1,7 +1,7 @@
 """The recipes that come with the package, each with its source.
 
-Any field can be replaced: `dataclasses.replace(imagenet_300ep(), epochs=100)`, or
-`keras-tnt train --recipe imagenet_300ep --epochs 100`.
+Any field can be replaced: `dataclasses.replace(tnt_small_imagenet(), epochs=100)`, or
+`keras-tnt train --recipe tnt_small_imagenet --epochs 100`.
 """
 
 import dataclasses
@@ -14,25 +14,25 @@ from keras_tnt.data import (
 from keras_tnt.training.recipe import Recipe
 
 
-def imagenet_300ep():
+def tnt_small_imagenet():
     """TNT-S on ImageNet from scratch: 81.5 % top-1 in the paper.
 
     Source: the paper, section 3.1 and Table 1 (DeiT's recipe), and the command of the
-    official code: 300 epochs on 8 GPUs with 128 pictures each, AdamW, cosine from 1e-3
+    official code: 300 epochs on 8 GPUs with 128 images each, AdamW, cosine from 1e-3
     to 1e-5 after 5 epochs of warm-up from 1e-6, weight decay 0.05, label smoothing
     0.1, stochastic depth 0.1, exponential moving average 0.99996, RandAugment
     rand-m9-mstd0.5-inc1, MixUp 0.8, CutMix 1.0, random erasing 0.25, repeated
     augmentation.
 
-    Command: `keras-tnt train --recipe imagenet_300ep`. It was not run here: there is
+    Command: `keras-tnt train --recipe tnt_small_imagenet`. It was not run here: there is
     neither ImageNet nor a GPU.
 
     Returns:
         A `Recipe`.
 
     Example:
-        >>> from keras_tnt.training import imagenet_300ep
-        >>> imagenet_300ep().learning_rate
+        >>> from keras_tnt.training import tnt_small_imagenet
+        >>> tnt_small_imagenet().learning_rate
         0.001
     """
     return Recipe(
@@ -51,46 +51,46 @@ def imagenet_300ep():
     )
 
 
-def pyramid():
+def pyramid_tnt_small_imagenet():
     """PyramidTNT-S on ImageNet from scratch: 82.0 % top-1 in its paper.
 
     Source: PyramidTNT (arXiv 2201.00978), section 3.1: TNT's recipe with 20 epochs of
     warm-up, at 256x256.
 
-    Command: `keras-tnt train --recipe pyramid`. It was not run here: there is neither
+    Command: `keras-tnt train --recipe pyramid_tnt_small_imagenet`. It was not run here: there is neither
     ImageNet nor a GPU.
 
     Returns:
         A `Recipe`.
 
     Example:
-        >>> from keras_tnt.training import pyramid
-        >>> pyramid().warmup_epochs
+        >>> from keras_tnt.training import pyramid_tnt_small_imagenet
+        >>> pyramid_tnt_small_imagenet().warmup_epochs
         20
     """
     return dataclasses.replace(
-        imagenet_300ep(), model="PyramidTNTSmall", image_size=256, warmup_epochs=20
+        tnt_small_imagenet(), model="PyramidTNTSmall", image_size=256, warmup_epochs=20
     )
 
 
-def finetune_384():
-    """The published TNT-S on other pictures, at 384x384.
+def tnt_small_finetune_384():
+    """The published TNT-S on other images, at 384x384.
 
     Source: the paper, section 3.3, fine-tunes at 384 and refers to DeiT for the rest,
     whose command has 30 epochs, AdamW, weight decay 1e-8 and a constant learning rate
-    of 5e-6 at 512 pictures a step. That is for the classes of ImageNet; for a fresh
+    of 5e-6 at 512 images a step. That is for the classes of ImageNet; for a fresh
     head this recipe takes 5e-5 with a short warm-up and a cosine, a choice of this
     package that was not tuned.
 
-    Command: `keras-tnt train --recipe finetune_384 --data FOLDER`. It was not run here
+    Command: `keras-tnt train --recipe tnt_small_finetune_384 --data FOLDER`. It was not run here
     as it stands; `examples/finetune.py` runs the same code on a small scale.
 
     Returns:
         A `Recipe`.
 
     Example:
-        >>> from keras_tnt.training import finetune_384
-        >>> finetune_384().image_size
+        >>> from keras_tnt.training import tnt_small_finetune_384
+        >>> tnt_small_finetune_384().image_size
         384
     """
     return Recipe(
@@ -114,7 +114,7 @@ def finetune_384():
 
 
 def fashion_mnist_demo():
-    """A small TNT on the embedded 12,000 pictures of Fashion-MNIST.
+    """A small TNT on the embedded 12,000 images of Fashion-MNIST.
 
     Made for this package: a few minutes on two CPU cores. The shape follows TNT-Ti,
     with 16 patches of 7x7 and 16 pixels in each; optimizer and schedule follow the
@@ -159,5 +159,10 @@ def fashion_mnist_demo():
 
 RECIPES = {
     recipe.__name__: recipe
-    for recipe in (imagenet_300ep, finetune_384, fashion_mnist_demo, pyramid)
+    for recipe in (
+        tnt_small_imagenet,
+        tnt_small_finetune_384,
+        fashion_mnist_demo,
+        pyramid_tnt_small_imagenet,
+    )
 }

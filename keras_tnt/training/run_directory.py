@@ -1,4 +1,4 @@
-"""The folder that a training run leaves behind."""
+"""The directory that a training run leaves behind."""
 
 import dataclasses
 import json
@@ -12,20 +12,20 @@ import tensorflow as tf
 
 import keras_tnt
 from keras_tnt.training.recipe import Recipe
-from keras_tnt.utils.files import replacing
+from keras_tnt.utils.files import atomic_write
 
 
 @dataclasses.dataclass(frozen=True)
-class RunFolder:
+class RunDirectory:
     """Names the files of a run.
 
     Attributes:
-        path: the folder.
+        path: the directory.
 
     Example:
         >>> from keras_tnt.training import fashion_mnist_demo
-        >>> from keras_tnt.training.run_directory import RunFolder
-        >>> run = RunFolder.create_next("my_run")
+        >>> from keras_tnt.training.run_directory import RunDirectory
+        >>> run = RunDirectory.create_next("my_run")
         >>> run.begin(fashion_mnist_demo(), ["shirt", "shoe"])
         >>> recipe, class_names = run.read_recipe()
         >>> class_names
@@ -46,7 +46,7 @@ class RunFolder:
     curves = property(lambda self: self.path / "curves.png")
     predictions = property(lambda self: self.path / "predictions.png")
     attention = property(lambda self: self.path / "attention.png")
-    pictures = property(lambda self: self.path / "pictures")
+    images = property(lambda self: self.path / "images")
 
     def contents(self):
         """Returns pairs: each file that the run has, and what is in it."""
@@ -54,25 +54,25 @@ class RunFolder:
             (self.model, "the trained model"),
             (self.saved_model / "1", "the same for TensorFlow Serving"),
             (self.history, "loss and accuracy by epoch"),
-            (self.curves, "the history as a picture"),
+            (self.curves, "the history as an image"),
             (self.recipe, "what it was trained with"),
             (self.checkpoints, "the last checkpoints, to go on from"),
             (self.tensorboard, "the history for TensorBoard"),
-            (self.predictions, "pictures with true and predicted names"),
+            (self.predictions, "images with true and predicted names"),
             (self.attention, "what the class token and the pixels attend to"),
-            (self.pictures, "some pictures of the test set"),
+            (self.images, "some images of the test set"),
         ]
         return [(path, what) for path, what in known if path.exists()]
 
     @classmethod
     def create(cls, path):
-        """Makes a new folder.
+        """Makes a new directory.
 
         Args:
-            path: the folder, which must not exist or be empty.
+            path: the directory, which must not exist or be empty.
 
         Returns:
-            A `RunFolder`.
+            A `RunDirectory`.
 
         Raises:
             FileExistsError: if there is something at ``path``.
@@ -80,7 +80,7 @@ class RunFolder:
         path = Path(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise FileExistsError(
-                f"{path} exists and is not an empty folder. Choose another folder with "
+                f"{path} exists and is not an empty directory. Choose another directory with "
                 "--out, or remove it first."
             )
         path.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ class RunFolder:
 
     @classmethod
     def create_next(cls, path):
-        """Makes a new folder of that name, or with the next free number after it."""
+        """Makes a new directory of that name, or with the next free number after it."""
         path = Path(path)
         candidate, number = path, 1
         while candidate.exists():
@@ -98,18 +98,18 @@ class RunFolder:
 
     @classmethod
     def create_or_next(cls, path, default):
-        """Makes the folder that was asked for, or the next one of a default name."""
+        """Makes the directory that was asked for, or the next one of a default name."""
         return cls.create(path) if path else cls.create_next(default)
 
     def begin(self, recipe, class_names):
-        """Begins a run in a new or empty folder, or finds the same run in it.
+        """Begins a run in a new or empty directory, or finds the same run in it.
 
         Args:
             recipe: a `keras_tnt.training.Recipe`.
             class_names: names of the classes, in the order of the labels.
 
         Raises:
-            FileExistsError: if there is something else in the folder.
+            FileExistsError: if there is something else in the directory.
         """
         if not self.recipe.is_file():
             self.create(self.path)
@@ -123,7 +123,7 @@ class RunFolder:
         if different:
             raise FileExistsError(
                 f"{self.path} holds a run of another recipe; it differs in "
-                f"{', '.join(different)}. Choose another folder with --out, or go on "
+                f"{', '.join(different)}. Choose another directory with --out, or go on "
                 f"with that run: --recipe {self.recipe} --out {self.path}."
             )
 
@@ -141,7 +141,7 @@ class RunFolder:
                 "tensorflow": tf.__version__,
             },
         }
-        with replacing(self.recipe) as unfinished:
+        with atomic_write(self.recipe) as unfinished:
             unfinished.write_text(json.dumps(record, indent=2) + "\n")
 
     def read_recipe(self):
@@ -151,12 +151,12 @@ class RunFolder:
             A pair: the `Recipe` and the names of the classes.
 
         Raises:
-            FileNotFoundError: if this is no folder of a run.
+            FileNotFoundError: if this is no directory of a run.
             ValueError: if the file is damaged.
         """
         if not self.recipe.is_file():
             raise FileNotFoundError(
-                f"{self.path} is no folder of a run: it has no {self.recipe.name}."
+                f"{self.path} is no directory of a run: it has no {self.recipe.name}."
             )
         return self.read_recipe_file(self.recipe)
 
@@ -171,7 +171,7 @@ class RunFolder:
 
 
 def _revision():
-    """The git revision of the current folder, if it is in a repository."""
+    """The git revision of the current directory, if it is in a repository."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)

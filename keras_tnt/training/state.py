@@ -11,7 +11,7 @@ class TrainingState:
 
     Args:
         model: a compiled `keras.Model`, its optimizer built.
-        average: a `keras_tnt.training.ema.WeightAverage`, or ``None``.
+        average: a `keras_tnt.training.ema.ExponentialMovingAverage`, or ``None``.
 
     Example:
         >>> import keras

@@ -21,19 +21,22 @@ from keras_tnt.training.builders import (
 )
 from keras_tnt.training.callbacks import (
     Evaluation,
+    InterruptOnSignal,
     Progress,
     SaveCheckpoints,
-    StopOnSignal,
-    StoppedBySignal,
+    TrainingInterrupted,
     WriteHistory,
 )
 from keras_tnt.training.checkpoints import Checkpoints
-from keras_tnt.training.ema import WeightAverage
+from keras_tnt.training.ema import ExponentialMovingAverage
 from keras_tnt.training.history import History
-from keras_tnt.training.run_directory import RunFolder
+from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.training.state import TrainingState
-from keras_tnt.utils.files import replacing
-from keras_tnt.visualization.plot_results import draw_curves, require_matplotlib
+from keras_tnt.utils.files import atomic_write
+from keras_tnt.visualization.plot_results import (
+    plot_training_curves,
+    require_matplotlib,
+)
 
 
 class TrainingResult(NamedTuple):
@@ -48,16 +51,16 @@ class TrainingResult(NamedTuple):
     history: list
 
 
-def train(recipe, folder, strategy=None, verbose=None):
+def train(recipe, directory, strategy=None, verbose=None):
     """Trains a model as a recipe says, or goes on with a training that was ended.
 
-    The run folder gets the recipe, checkpoints, the history, TensorBoard's logs (if
+    The run directory gets the recipe, checkpoints, the history, TensorBoard's logs (if
     that is installed) and, at the end, the model. The same call again goes on after the
-    newest whole checkpoint and sees the pictures that it would have seen.
+    newest whole checkpoint and sees the images that it would have seen.
 
     Args:
         recipe: a `keras_tnt.training.Recipe`.
-        folder: the run folder: a new one, or one with a run of the same recipe.
+        directory: the run directory: a new one, or one with a run of the same recipe.
         strategy: a `tf.distribute.Strategy`; by default the one for the surroundings,
             see `keras_tnt.distribute.strategy`.
         verbose: 0 for silence, 1 for a progress bar, 2 for a line an epoch; by default
@@ -69,11 +72,11 @@ def train(recipe, folder, strategy=None, verbose=None):
     Raises:
         ValueError: for a recipe that cannot work here, before the first step.
         FileNotFoundError: if there is no such data.
-        FileExistsError: if the folder holds another run.
+        FileExistsError: if the directory holds another run.
         FloatingPointError: when the loss is no longer finite; the weights of the last
             checkpoint are in the run's model file then.
         OSError: if a file cannot be written; the last checkpoint is kept.
-        StoppedBySignal: after SIGTERM or SIGINT, with the state saved.
+        TrainingInterrupted: after SIGTERM or SIGINT, with the state saved.
 
     Example:
         ```python
@@ -85,7 +88,7 @@ def train(recipe, folder, strategy=None, verbose=None):
         print(result.history[-1]["val_accuracy"])
         ```
     """
-    run = RunFolder(folder)
+    run = RunDirectory(directory)
     strategy = strategy or distribute.strategy()
     if verbose is None:
         verbose = 1 if sys.stdout.isatty() else 2
@@ -111,14 +114,14 @@ class _Training:
     """
 
     def __init__(self, recipe, run, strategy, sources, model, verbose):
-        self.recipe, self.folder, self.strategy = recipe, run, strategy
+        self.recipe, self.directory, self.strategy = recipe, run, strategy
         self.sources, self.model = sources, model
         self.steps_per_epoch = count_steps(recipe, sources.train, strategy)
         self.writes = distribute.is_chief(strategy)
         self.verbose = verbose if self.writes else 0
         self.average = None
         if recipe.ema_decay:
-            self.average = WeightAverage(recipe.ema_decay)
+            self.average = ExponentialMovingAverage(recipe.ema_decay)
             self.average.set_model(model)
         self.state = TrainingState(model, self.average)
         self.checkpoints = Checkpoints(run.checkpoints, recipe.keep_checkpoints)
@@ -127,7 +130,7 @@ class _Training:
     def run(self):
         """Trains from where the run stands to its end."""
         step, logs = self._restore()
-        self.stop = StopOnSignal(self._any_worker())
+        self.stop = InterruptOnSignal(self._any_worker())
         save = SaveCheckpoints(
             self.checkpoints,
             self.state,
@@ -140,9 +143,9 @@ class _Training:
         with self.stop.listening():
             try:
                 self._fit(step, logs, save)
-            except StoppedBySignal as stopped:
+            except TrainingInterrupted as stopped:
                 save.save()
-                raise StoppedBySignal(
+                raise TrainingInterrupted(
                     stopped.signal,
                     f"{stopped} after step {save.step}, which is saved. The same "
                     "command goes on from there.",
@@ -160,7 +163,7 @@ class _Training:
             self.strategy,
             step,
             "the step of the newest checkpoint",
-            "All workers must see the same folder of the run.",
+            "All workers must see the same directory of the run.",
         )
         if newest is None:
             return 0, {}
@@ -192,7 +195,7 @@ class _Training:
         if self.writes:
             callbacks.append(history)
         if self.writes and importlib.util.find_spec("tensorboard"):
-            callbacks.append(keras.callbacks.TensorBoard(self.folder.tensorboard))
+            callbacks.append(keras.callbacks.TensorBoard(self.directory.tensorboard))
         epoch, done = divmod(step, self.steps_per_epoch)
         if step and not done and len(self.history.rows()) < epoch:
             # The run ended before the evaluation after an epoch.
@@ -225,7 +228,7 @@ class _Training:
                 workers=workers,
                 replicas=replicas,
                 crop_fraction=recipe.crop_fraction,
-                skip_broken=recipe.skip_broken,
+                skip_corrupt=recipe.skip_corrupt,
             ),
         )
         self.model.fit(
@@ -247,7 +250,7 @@ class _Training:
             self.sources.validation,
             batch_size=recipe.batch_size,
             crop_fraction=recipe.crop_fraction,
-            skip_broken=recipe.skip_broken,
+            skip_corrupt=recipe.skip_corrupt,
             strategy=self.strategy,
             callbacks=[self.stop],
             verbose=int(self.verbose == 1),
@@ -261,9 +264,9 @@ class _Training:
             self.state.restore(newest.tensors)
             self._save_model()
             step = newest.state["step"]
-            kept = f"The weights of step {step} are in {self.folder.model}."
+            kept = f"The weights of step {step} are in {self.directory.model}."
         raise FloatingPointError(
-            f"The training diverged: {error}. {kept} Train anew, into another folder, "
+            f"The training diverged: {error}. {kept} Train anew, into another directory, "
             "with a lower learning_rate, a longer warm-up or a clip_norm."
         ) from error
 
@@ -273,15 +276,15 @@ class _Training:
         self._save_model()
         broken = len(self.sources.train.broken) + len(self.sources.validation.broken)
         if broken:
-            self._say(f"{broken} pictures could not be decoded and were left out.")
+            self._say(f"{broken} images could not be decoded and were left out.")
         rows = self.history.rows()
         if self.writes and rows:
-            draw_curves(self.folder.history, self.folder.curves)
+            plot_training_curves(self.directory.history, self.directory.curves)
         return TrainingResult(self.model, rows)
 
     def _save_model(self):
         if self.writes:
-            with replacing(self.folder.model) as unfinished:
+            with atomic_write(self.directory.model) as unfinished:
                 self.model.save(unfinished)
 
     def _any_worker(self):

@@ -6,25 +6,25 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def replacing(path):
+def atomic_write(path):
     """Gives another name beside a file to write to; what is there takes its place.
 
     If writing fails, the file is as it was before, and what was written is removed. A
     process that is killed meanwhile leaves ``.NAME.PID.tmp.SUFFIX`` behind.
 
     Args:
-        path: the file; its folder must exist.
+        path: the file; its directory must exist.
 
     Yields:
-        A `pathlib.Path` in the same folder, with the same suffix.
+        A `pathlib.Path` in the same directory, with the same suffix.
 
     Raises:
         OSError: if it cannot be moved into place.
 
     Example:
         >>> from pathlib import Path
-        >>> from keras_tnt.utils.files import replacing
-        >>> with replacing("labels.txt") as unfinished:
+        >>> from keras_tnt.utils.files import atomic_write
+        >>> with atomic_write("labels.txt") as unfinished:
         ...     characters = unfinished.write_text("shirt")
         >>> Path("labels.txt").read_text()
         'shirt'

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_tnt.visualization.block_outputs import as_float32, walk
+from keras_tnt.visualization.block_outputs import as_float32, iterate_blocks
 
 
 class AttentionMaps(NamedTuple):
@@ -53,7 +53,7 @@ def attention_maps(model, images):
         ((2, 3, 9, 9), (2, 8, 4, 16, 16), (2, 4))
     """
     maps = AttentionMaps({}, {}, {}, {})
-    for block, step in enumerate(walk(model, images), start=1):
+    for block, step in enumerate(iterate_blocks(model, images), start=1):
         maps.outer[block] = _rows(step.outer)
         if step.inner is not None:
             maps.inner[block] = _rows(step.inner)

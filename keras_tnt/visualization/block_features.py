@@ -1,11 +1,11 @@
-"""What patches and pixels have become, block by block, and pictures' colors for it."""
+"""What patches and pixels have become, block by block, and images' colors for it."""
 
 import math
 from typing import NamedTuple
 
 import numpy as np
 
-from keras_tnt.visualization.block_outputs import as_float32, walk
+from keras_tnt.visualization.block_outputs import as_float32, iterate_blocks
 
 
 class BlockFeatures(NamedTuple):
@@ -45,7 +45,7 @@ def block_features(model, images):
         ((1, 2, 4, 48), (1, 8, 16, 12))
     """
     features = BlockFeatures({}, {})
-    for block, step in enumerate(walk(model, images), start=1):
+    for block, step in enumerate(iterate_blocks(model, images), start=1):
         patches = as_float32(step.patches)
         patches = patches[:, patches.shape[1] - math.prod(step.grid) :]
         shape = (len(patches), *step.grid, -1)

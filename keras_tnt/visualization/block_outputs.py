@@ -6,10 +6,10 @@ import keras
 from keras import ops
 
 from keras_tnt.layers import PyramidTNTBlock, TNTBlock
-from keras_tnt.structure import blocks, find_tnt, from_model_input, patch_grid, stages
+from keras_tnt.structure import blocks, extend_from_input, find_tnt, patch_grid, stages
 
 
-class Step(NamedTuple):
+class BlockOutput(NamedTuple):
     """What one block gives, as tensors of the model's compute dtype.
 
     Attributes:
@@ -31,7 +31,7 @@ class Step(NamedTuple):
     sr_ratio: int
 
 
-def walk(model, images):
+def iterate_blocks(model, images):
     """Runs a model block by block, beside its own graph.
 
     Args:
@@ -39,7 +39,7 @@ def walk(model, images):
         images: a batch as ``model`` takes it.
 
     Returns:
-        An iterator over a `Step` for each block, first to last.
+        An iterator over a `BlockOutput` for each block, first to last.
 
     Raises:
         ValueError: if ``model`` has no TNT, or its input cannot be followed to it.
@@ -50,7 +50,7 @@ def walk(model, images):
     else:
         names = ("pixel_embedding", "patch_embedding")
         first, steps = [tnt.get_layer(name).output for name in names], _walk_tnt
-    embed = from_model_input(model, keras.Model(tnt.input, first))
+    embed = extend_from_input(model, keras.Model(tnt.input, first))
     return steps(tnt, *embed(images, training=False))
 
 
@@ -61,12 +61,12 @@ def _walk_tnt(model, pixels, patches):
             pixels, patches, inner, outer = block(
                 pixels, patches, training=False, return_attention_scores=True
             )
-            yield Step(pixels, patches, inner, outer, grid, 1)
+            yield BlockOutput(pixels, patches, inner, outer, grid, 1)
         else:
             patches, outer = block(
                 patches, training=False, return_attention_scores=True
             )
-            yield Step(None, patches, None, outer, grid, 1)
+            yield BlockOutput(None, patches, None, outer, grid, 1)
 
 
 def _walk_pyramid(model, pixels, patches):
@@ -84,7 +84,7 @@ def _walk_pyramid(model, pixels, patches):
                 patches, outer = block(
                     patches, stage.position_bias, return_attention_scores=True
                 )
-            yield Step(
+            yield BlockOutput(
                 None if inner is None else _flatten_grid(pixels),
                 _flatten_grid(patches),
                 inner,

@@ -1,6 +1,6 @@
-"""Figures: how all pictures with axes are begun, filled with images, and saved."""
+"""Figures: how all images with axes are begun, filled with images, and saved."""
 
-from keras_tnt.utils.files import replacing
+from keras_tnt.utils.files import atomic_write
 
 
 def require_matplotlib():
@@ -18,7 +18,7 @@ def require_matplotlib():
         import matplotlib.figure
     except ImportError as error:
         raise ImportError(
-            "Pictures are drawn with matplotlib, which could not be imported. Install "
+            "Images are drawn with matplotlib, which could not be imported. Install "
             'it: pip install "keras-tnt[demo]"'
         ) from error
     return matplotlib
@@ -54,7 +54,7 @@ def new_figure(rows, columns, size, each=False):
 
 
 def show_image(axis, image):
-    """Shows a gray or a color picture.
+    """Shows a gray or a color image.
 
     Args:
         axis: one of a figure's axes.
@@ -103,5 +103,5 @@ def save_figure(figure, path):
         >>> figure, _ = new_figure(1, 1, (2, 2))
         >>> save_figure(figure, "empty.png")
     """
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         figure.savefig(unfinished, format="png", dpi=120)

@@ -81,13 +81,13 @@ def _on_patches(weights, maps, block):
     return np.pad(weights, ((0, 0), (0, margins[0]), (0, margins[1])))
 
 
-def some_blocks(maps):
+def default_blocks(maps):
     """Returns the first, the middle and the last block of attention or features."""
     last = max(maps)
     return sorted({1, (1 + last) // 2, last})
 
 
-def most_attended(maps, block):
+def most_attended_patch(maps, block):
     """Finds the patch of the first image that a block attends to most.
 
     Args:
@@ -102,15 +102,15 @@ def most_attended(maps, block):
 
     Example:
         >>> import numpy
-        >>> from keras_tnt.visualization import AttentionMaps, most_attended
+        >>> from keras_tnt.visualization import AttentionMaps, most_attended_patch
         >>> outer = numpy.full((1, 1, 7, 7), 0.1)
         >>> outer[..., 6] = 0.4
-        >>> most_attended(AttentionMaps({1: outer}, {}, {1: (2, 3)}, {1: 1}), 1)
+        >>> most_attended_patch(AttentionMaps({1: outer}, {}, {1: (2, 3)}, {1: 1}), 1)
         (1, 2)
     """
     weights = block_map(maps, block)[0]
     best = divmod(int(weights.argmax()), weights.shape[1])
-    return same_place(best, maps.grids[block], maps.grids[1])
+    return map_patch(best, maps.grids[block], maps.grids[1])
 
 
 def inside_patch(maps, block, patch):
@@ -185,7 +185,7 @@ def resize_maps(maps, size):
     return keras.ops.convert_to_numpy(resized)[..., 0]
 
 
-def same_place(patch, grid, other):
+def map_patch(patch, grid, other):
     """Returns the patch of another grid over the same image that has its place."""
     return tuple(
         place * there // here

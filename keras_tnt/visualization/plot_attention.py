@@ -1,4 +1,4 @@
-"""Pictures of attention: over an image, head by head, and inside one patch."""
+"""Images of attention: over an image, head by head, and inside one patch."""
 
 import math
 
@@ -16,15 +16,19 @@ from keras_tnt.visualization.image_maps import (
     class_token_map,
     has_class_token,
     inside_patch,
+    map_patch,
     on_pixel_grid,
-    same_place,
 )
 
-INSIDE = ("pixels by pixels", "what each pixel attends to", "attended to by all")
-HEAT = {"cmap": "inferno", "vmin": 0, "vmax": 1}
+INNER_ATTENTION_TITLES = (
+    "pixels by pixels",
+    "what each pixel attends to",
+    "attended to by all",
+)
+HEATMAP_STYLE = {"cmap": "inferno", "vmin": 0, "vmax": 1}
 
 
-def draw_overlays(maps, image, blocks, path, title="picture"):
+def plot_attention_overlays(maps, image, blocks, path, title="image"):
     """Draws what blocks attend to over the image, and of a TNT the rollout.
 
     Args:
@@ -39,12 +43,12 @@ def draw_overlays(maps, image, blocks, path, title="picture"):
 
     Example:
         >>> import keras_tnt, numpy
-        >>> from keras_tnt.visualization import draw_overlays
+        >>> from keras_tnt.visualization import plot_attention_overlays
         >>> model = keras_tnt.TNT(48, 12, depth=2, outer_num_heads=3, classes=7,
         ...                       input_shape=(32, 64, 3))
         >>> images = numpy.zeros((1, 32, 64, 3), "uint8")
         >>> maps = keras_tnt.attention_maps(model, images)
-        >>> draw_overlays(maps, images[0], [1, 2], "overlay.png")
+        >>> plot_attention_overlays(maps, images[0], [1, 2], "overlay.png")
     """
     size = image.shape[:2]
     titles = [f"block {block}" for block in blocks]
@@ -63,7 +67,7 @@ def draw_overlays(maps, image, blocks, path, title="picture"):
     save_figure(figure, path)
 
 
-def draw_heads(maps, image, blocks, path):
+def plot_attention_heads(maps, image, blocks, path):
     """Draws what each head of blocks attends to: a row a block, a column a head.
 
     Args:
@@ -77,12 +81,12 @@ def draw_heads(maps, image, blocks, path):
 
     Example:
         >>> import keras_tnt, numpy
-        >>> from keras_tnt.visualization import draw_heads
+        >>> from keras_tnt.visualization import plot_attention_heads
         >>> model = keras_tnt.TNT(48, 12, depth=2, outer_num_heads=3, classes=7,
         ...                       input_shape=(32, 64, 3))
         >>> images = numpy.zeros((1, 32, 64, 3), "uint8")
         >>> maps = keras_tnt.attention_maps(model, images)
-        >>> draw_heads(maps, images[0], [1, 2], "heads.png")
+        >>> plot_attention_heads(maps, images[0], [1, 2], "heads.png")
     """
     size = image.shape[:2]
     columns = max(outer.shape[1] for outer in maps.outer.values())
@@ -96,13 +100,13 @@ def draw_heads(maps, image, blocks, path):
                 axis.set_axis_off()
                 continue
             alone = maps._replace(outer={block: outer[:, head : head + 1]})
-            axis.imshow(block_map(alone, block)[0], **HEAT)
+            axis.imshow(block_map(alone, block)[0], **HEATMAP_STYLE)
             axis.set_title(f"head {head + 1}", fontsize=8)
     without_ticks(axes)
     save_figure(figure, path)
 
 
-def draw_inside(maps, image, blocks, patch, path):
+def plot_inner_attention(maps, image, blocks, patch, path):
     """Draws one patch, and what its pixels attend to in the inner transformers.
 
     A row for each block, mean of the heads: the pixels that attend (rows) against
@@ -124,16 +128,16 @@ def draw_inside(maps, image, blocks, patch, path):
 
     Example:
         >>> import keras_tnt, numpy
-        >>> from keras_tnt.visualization import draw_inside
+        >>> from keras_tnt.visualization import plot_inner_attention
         >>> model = keras_tnt.TNT(48, 12, depth=2, outer_num_heads=3, classes=7,
         ...                       input_shape=(32, 64, 3))
         >>> images = numpy.zeros((1, 32, 64, 3), "uint8")
         >>> maps = keras_tnt.attention_maps(model, images)
-        >>> draw_inside(maps, images[0], [1, 2], (0, 3), "patch.png")
+        >>> plot_inner_attention(maps, images[0], [1, 2], (0, 3), "patch.png")
     """
     grid = maps.grids[1]
     inside = [
-        inside_patch(maps, block, same_place(patch, grid, maps.grids[block]))[0]
+        inside_patch(maps, block, map_patch(patch, grid, maps.grids[block]))[0]
         for block in blocks
     ]
     figure, axes = new_figure(1 + len(blocks), 3, (2.4, 2.5), each=True)
@@ -149,7 +153,7 @@ def draw_inside(maps, image, blocks, patch, path):
             row[1].axvline(line * side - 0.5, color="white", linewidth=1)
         row[2].imshow(on_pixel_grid(weights.mean(axis=0)), cmap="viridis")
         row[0].set_ylabel(f"block {block}")
-        for axis, name in zip(row, INSIDE, strict=True):
+        for axis, name in zip(row, INNER_ATTENTION_TITLES, strict=True):
             axis.set_title(name, fontsize=8)
     without_ticks(axes)
     save_figure(figure, path)
@@ -168,7 +172,7 @@ def _show_place(axes, maps, image, patch):
         across = [left, left + width, left + width, left, left]
         down = [top, top, top + height, top + height, top]
         axis.plot(np.subtract(across, 0.5), np.subtract(down, 0.5), color="cyan")
-    names = ("picture", f"block {max(maps.outer)}", f"patch {patch[0]},{patch[1]}")
+    names = ("image", f"block {max(maps.outer)}", f"patch {patch[0]},{patch[1]}")
     for axis, name in zip(axes, names, strict=True):
         axis.set_title(name, fontsize=8)
 
@@ -176,7 +180,7 @@ def _show_place(axes, maps, image, patch):
 def show_overlay(axis, image, overlay):
     """Shows a map 0-1 of the image's size over the image."""
     show_image(axis, image)
-    axis.imshow(overlay, alpha=0.6, **HEAT)
+    axis.imshow(overlay, alpha=0.6, **HEATMAP_STYLE)
 
 
 def _axes_size(size, side):

@@ -1,4 +1,4 @@
-"""Pictures of features by block, and of what an answer hangs on."""
+"""Images of features by block, and of what an answer hangs on."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from keras_tnt.visualization.image_maps import resize_maps
 from keras_tnt.visualization.plot_attention import show_overlay
 
 
-def draw_features(features, images, blocks, path):
+def plot_features(features, images, blocks, path):
     """Draws patches and pixels after some blocks, like features in like colors.
 
     A row for each image: the image, then for each block its patches, and its pixels
@@ -30,12 +30,12 @@ def draw_features(features, images, blocks, path):
 
     Example:
         >>> import keras_tnt, numpy
-        >>> from keras_tnt.visualization import block_features, draw_features
+        >>> from keras_tnt.visualization import block_features, plot_features
         >>> model = keras_tnt.TNT(48, 12, depth=2, outer_num_heads=3, classes=7,
         ...                       input_shape=(32, 64, 3))
         >>> images = numpy.zeros((1, 32, 64, 3), "uint8")
         >>> features = block_features(model, images)
-        >>> draw_features(features, images, [1, 2], "features.png")
+        >>> plot_features(features, images, [1, 2], "features.png")
     """
     columns = []
     for block in blocks:
@@ -54,13 +54,13 @@ def draw_features(features, images, blocks, path):
         show_image(row[0], image)
     for column, (name, colors) in zip(axes.T[1:], columns, strict=True):
         column[0].set_title(name, fontsize=8)
-        for axis, picture in zip(column, colors, strict=True):
-            axis.imshow(picture)
+        for axis, color_map in zip(column, colors, strict=True):
+            axis.imshow(color_map)
     without_ticks(axes)
     save_figure(figure, path)
 
 
-def draw_layouts(layers, labels, names, path, seed=0):
+def plot_tsne(layers, labels, names, path, seed=0):
     """Draws samples as t-SNE lays them out, once for each of several layers.
 
     Args:
@@ -76,9 +76,9 @@ def draw_layouts(layers, labels, names, path, seed=0):
 
     Example:
         >>> import numpy
-        >>> from keras_tnt.visualization import draw_layouts
+        >>> from keras_tnt.visualization import plot_tsne
         >>> features = numpy.random.default_rng(0).normal(size=(20, 8))
-        >>> draw_layouts({"noise": features}, [0, 1] * 10, ["a", "b"], "layout.png")
+        >>> plot_tsne({"noise": features}, [0, 1] * 10, ["a", "b"], "layout.png")
     """
     labels = np.asarray(labels)
     figure, axes = new_figure(1, len(layers), (3.2, 3.4), each=True)
@@ -97,7 +97,7 @@ def draw_layouts(layers, labels, names, path, seed=0):
     save_figure(figure, path)
 
 
-def draw_reasons(images, titles, cams, shares, path):
+def plot_saliency(images, titles, cams, shares, path):
     """Draws which patches, and which pixels of the image, speak for a class.
 
     Args:
@@ -110,9 +110,9 @@ def draw_reasons(images, titles, cams, shares, path):
 
     Example:
         >>> import numpy
-        >>> from keras_tnt.visualization import draw_reasons
+        >>> from keras_tnt.visualization import plot_saliency
         >>> images = numpy.zeros((1, 32, 64, 3), "uint8")
-        >>> draw_reasons(images, ["night"], numpy.ones((1, 2, 4)), images, "why.png")
+        >>> plot_saliency(images, ["night"], numpy.ones((1, 2, 4)), images, "why.png")
     """
     figure, axes = new_figure(3, len(images), (1.6, 1.75), each=True)
     overlays = resize_maps(cams, images.shape[1:3])
@@ -127,7 +127,7 @@ def draw_reasons(images, titles, cams, shares, path):
         limit = max(np.percentile(np.abs(share), 99), 1e-12)
         column[2].imshow(share, cmap="seismic", vmin=-limit, vmax=limit)
     for axis, name in zip(
-        axes[:, 0], ("picture", "Grad-CAM", "integrated gradients"), strict=True
+        axes[:, 0], ("image", "Grad-CAM", "integrated gradients"), strict=True
     ):
         axis.set_ylabel(name, fontsize=8)
     without_ticks(axes)

@@ -1,4 +1,4 @@
-"""Pictures of a run: curves, predictions, attention."""
+"""Images of a run: curves, predictions, attention."""
 
 import csv
 
@@ -14,16 +14,16 @@ from keras_tnt.visualization.figure import (
 )
 
 __all__ = [
-    "draw_attention",
-    "draw_augmented",
-    "draw_confusion",
-    "draw_curves",
-    "draw_predictions",
+    "plot_attention",
+    "plot_augmented_images",
+    "plot_confusion",
+    "plot_predictions",
+    "plot_training_curves",
     "require_matplotlib",
 ]
 
 
-def draw_curves(history_path, path):
+def plot_training_curves(history_path, path):
     """Draws loss and accuracy over the epochs.
 
     Args:
@@ -31,11 +31,11 @@ def draw_curves(history_path, path):
         path: the PNG file to write.
 
     Example:
-        >>> from keras_tnt.visualization.plot_results import draw_curves
+        >>> from keras_tnt.visualization.plot_results import plot_training_curves
         >>> with open("history.csv", "w") as file:
         ...     print("epoch,loss,accuracy,val_loss,val_accuracy", file=file)
         ...     print("1,1.1,0.6,1.2,0.5", file=file)
-        >>> draw_curves("history.csv", "curves.png")
+        >>> plot_training_curves("history.csv", "curves.png")
     """
     with open(history_path, newline="") as file:
         rows = list(csv.DictReader(file))
@@ -55,8 +55,8 @@ def draw_curves(history_path, path):
     save_figure(figure, path)
 
 
-def draw_predictions(images, labels, probabilities, class_names, path):
-    """Draws pictures with their true and predicted names, mistakes in red.
+def plot_predictions(images, labels, probabilities, class_names, path):
+    """Draws images with their true and predicted names, mistakes in red.
 
     Args:
         images: uint8 array ``(batch, height, width, channels)``.
@@ -67,10 +67,10 @@ def draw_predictions(images, labels, probabilities, class_names, path):
 
     Example:
         >>> import numpy
-        >>> from keras_tnt.visualization.plot_results import draw_predictions
+        >>> from keras_tnt.visualization.plot_results import plot_predictions
         >>> images = numpy.zeros((2, 28, 28, 1), "uint8")
         >>> probabilities = numpy.array([[0.9, 0.1], [0.6, 0.4]])
-        >>> draw_predictions(
+        >>> plot_predictions(
         ...     images, [0, 1], probabilities, ["night", "day"], "predictions.png"
         ... )
     """
@@ -95,17 +95,17 @@ def draw_predictions(images, labels, probabilities, class_names, path):
     save_figure(figure, path)
 
 
-def draw_attention(model, images, titles, path):
+def plot_attention(model, images, titles, path):
     """Draws what the class token attends to, and what pixels inside one patch do.
 
-    A row for each picture: the picture; the attention of the class token in the last
+    A row for each image: the image; the attention of the class token in the last
     block over it; the same without it; and, for the most attended patch, the patch and
     how much each of its pixels is attended by the others in the last inner transformer.
 
     Args:
         model: a TNT with an inner transformer in at least one block.
         images: uint8 array ``(batch, height, width, channels)``.
-        titles: a title for each picture.
+        titles: a title for each image.
         path: the PNG file to write.
 
     Raises:
@@ -113,11 +113,11 @@ def draw_attention(model, images, titles, path):
 
     Example:
         >>> import keras_tnt, numpy
-        >>> from keras_tnt.visualization.plot_results import draw_attention
+        >>> from keras_tnt.visualization.plot_results import plot_attention
         >>> model = keras_tnt.TNT(48, 12, depth=2, outer_num_heads=3, classes=7,
         ...                       input_shape=(32, 64, 3))
         >>> images = numpy.zeros((1, 32, 64, 3), "uint8")
-        >>> draw_attention(model, images, ["night"], "attention.png")
+        >>> plot_attention(model, images, ["night"], "attention.png")
     """
     maps = attention_maps(model, images)
     if not maps.inner:
@@ -132,7 +132,7 @@ def draw_attention(model, images, titles, path):
     height, width = images.shape[1] // grid[0], images.shape[2] // grid[1]
 
     figure, axes = new_figure(len(images), 5, (2, 2.1), each=True)
-    columns = ("picture", "class token", "by patch", "top patch", "inside it")
+    columns = ("image", "class token", "by patch", "top patch", "inside it")
     for axis, name in zip(axes[0], columns, strict=True):
         axis.annotate(name, (0.5, 1.25), xycoords="axes fraction", ha="center")
     for row, image, title, weights, pixels in zip(
@@ -152,7 +152,7 @@ def draw_attention(model, images, titles, path):
     save_figure(figure, path)
 
 
-def draw_augmented(images, labels, class_names, path):
+def plot_augmented_images(images, labels, class_names, path):
     """Draws a batch that a model trains on, with the shares of its classes.
 
     Args:
@@ -163,10 +163,10 @@ def draw_augmented(images, labels, class_names, path):
 
     Example:
         >>> import numpy
-        >>> from keras_tnt.visualization.plot_results import draw_augmented
+        >>> from keras_tnt.visualization.plot_results import plot_augmented_images
         >>> images = numpy.zeros((2, 28, 28, 1))
         >>> labels = numpy.array([[0.3, 0.7], [1.0, 0.0]])
-        >>> draw_augmented(images, labels, ["night", "day"], "augmented.png")
+        >>> plot_augmented_images(images, labels, ["night", "day"], "augmented.png")
     """
     columns = 6
     figure, axes = new_figure(
@@ -176,13 +176,13 @@ def draw_augmented(images, labels, class_names, path):
         axis.set_axis_off()
     for axis, image, shares in zip(axes.flat, images, labels, strict=False):
         show_image(axis, image)
-        most = np.argsort(-shares, kind="stable")[:2]  # a mixed picture has two
+        most = np.argsort(-shares, kind="stable")[:2]  # a mixed image has two
         lines = [f"{class_names[c]} {shares[c]:.0%}" for c in most if shares[c] > 0]
         axis.set_title("\n".join(lines), fontsize=8)
     save_figure(figure, path)
 
 
-def draw_confusion(confusion, class_names, path):
+def plot_confusion(confusion, class_names, path):
     """Draws a confusion matrix: true classes as rows, shares of a row as shades.
 
     Args:
@@ -192,8 +192,8 @@ def draw_confusion(confusion, class_names, path):
 
     Example:
         >>> import numpy
-        >>> from keras_tnt.visualization.plot_results import draw_confusion
-        >>> draw_confusion(numpy.array([[3, 1], [0, 4]]), ["cat", "dog"], "matrix.png")
+        >>> from keras_tnt.visualization.plot_results import plot_confusion
+        >>> plot_confusion(numpy.array([[3, 1], [0, 4]]), ["cat", "dog"], "matrix.png")
     """
     classes = len(class_names)
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)

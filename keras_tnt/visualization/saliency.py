@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_tnt.structure import blocks, call_again, find_tnt, patch_grid, stages
+from keras_tnt.structure import blocks, find_tnt, patch_grid, rebuild_graph, stages
 
 
 def grad_cam(model, images, classes=None):
@@ -155,7 +155,7 @@ def _rebuild(model, changed):
             return changed[layer](layer, *inputs, **options)
         return layer(*inputs, **options)
 
-    return call_again(model, call)
+    return rebuild_graph(model, call)
 
 
 def _without_activation(layer, inputs, **options):

@@ -3,7 +3,7 @@
 from keras_tnt.weights import convert_pyramid_tnt, convert_tnt
 
 
-def family_of(model):
+def converter_for(model):
     """Returns the module that knows a model's upstream weights.
 
     Raises:

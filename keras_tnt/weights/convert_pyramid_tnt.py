@@ -7,8 +7,8 @@ from keras_tnt.layers import PyramidTNTBlock
 from keras_tnt.structure import patch_grid
 from keras_tnt.weights.checks import check_finite, grid_of_positions
 from keras_tnt.weights.mapping import (
-    AS_IT_IS,
-    Entry,
+    IDENTITY,
+    MappedVariable,
     convolution_entries,
     dense_entries,
     feed_forward_entries,
@@ -55,11 +55,11 @@ def entries(model):
         model: a PyramidTNT, with or without top.
 
     Yields:
-        An `Entry` for each weight, in the order of the published files.
+        An `MappedVariable` for each weight, in the order of the published files.
     """
     stem = model.get_layer("stem")
-    yield Entry(stem.patch_position_embedding, ("outer_pos",), AS_IT_IS)
-    yield Entry(stem.pixel_position_embedding, ("inner_pos",), AS_IT_IS)
+    yield MappedVariable(stem.patch_position_embedding, ("outer_pos",), IDENTITY)
+    yield MappedVariable(stem.pixel_position_embedding, ("inner_pos",), IDENTITY)
     yield from _steps(stem.common_steps, COMMON_STEPS)
     yield from _steps(stem.pixel_steps, PIXEL_STEPS)
     yield from _steps(stem.patch_steps, PATCH_STEPS)
@@ -70,7 +70,9 @@ def entries(model):
             yield from norm_entries(merging.norm, f"{prefix}.norm")
             yield from convolution_entries(merging.convolution, f"{prefix}.conv.0")
     for index, stage in enumerate(_stages(model)):
-        yield Entry(stage.position_bias, (f"stages.{index}.relative_pos",), AS_IT_IS)
+        yield MappedVariable(
+            stage.position_bias, (f"stages.{index}.relative_pos",), IDENTITY
+        )
         for number, block in enumerate(stage.blocks):
             yield from _block(block, f"stages.{index}.blocks.{number}.")
     yield from norm_entries(model.get_layer("norm"), "norm")
@@ -86,8 +88,10 @@ def _steps(layers, names):
     for layer, name in zip(layers, names, strict=True):
         if hasattr(layer, "moving_mean"):
             yield from norm_entries(layer, name)
-            yield Entry(layer.moving_mean, (f"{name}.running_mean",), AS_IT_IS)
-            yield Entry(layer.moving_variance, (f"{name}.running_var",), AS_IT_IS)
+            yield MappedVariable(layer.moving_mean, (f"{name}.running_mean",), IDENTITY)
+            yield MappedVariable(
+                layer.moving_variance, (f"{name}.running_var",), IDENTITY
+            )
         else:
             yield from convolution_entries(layer, name)
 
@@ -99,7 +103,7 @@ def _block(block, prefix):
         yield from norm_entries(inner.attention_norm, prefix + "inner_norm1")
         name = prefix + "inner_attn"
         kernels = (f"{name}.q.weight", f"{name}.kv.weight")
-        yield Entry(inner.attention.qkv.kernel, kernels, QKV_KERNEL)
+        yield MappedVariable(inner.attention.qkv.kernel, kernels, QKV_KERNEL)
         yield from dense_entries(inner.attention.projection, f"{name}.proj")
         yield from norm_entries(inner.feed_forward_norm, prefix + "inner_norm2")
         yield from feed_forward_entries(inner.feed_forward, prefix + "inner_mlp")

@@ -14,9 +14,9 @@ from keras_tnt.layers import TNTBlock
 from keras_tnt.structure import blocks, patch_grid
 from keras_tnt.weights.checks import check_finite, grid_of_positions
 from keras_tnt.weights.mapping import (
-    AS_IT_IS,
-    Entry,
-    Layout,
+    IDENTITY,
+    MappedVariable,
+    WeightMapping,
     convolution_entries,
     dense_entries,
     feed_forward_entries,
@@ -65,11 +65,11 @@ def _pixel_grid(positions):
 
 
 QKV_KERNEL = fused_dense(2)
-QKV_BIAS = Layout(
+QKV_BIAS = WeightMapping(
     lambda qk, v: np.concatenate([qk, v]),
     lambda value: tuple(np.split(value, [len(value) // 3 * 2])),
 )
-PIXEL_POSITIONS = Layout(
+PIXEL_POSITIONS = WeightMapping(
     lambda tensor: tensor.reshape(*tensor.shape[:2], -1).transpose(0, 2, 1), _pixel_grid
 )
 
@@ -81,13 +81,13 @@ def entries(model):
         model: a TNT, with or without top.
 
     Yields:
-        An `Entry` for each weight of the TNT, in the order of the published files.
+        An `MappedVariable` for each weight of the TNT, in the order of the published files.
     """
     pixels = model.get_layer("pixel_embedding")
     patches = model.get_layer("patch_embedding")
-    yield Entry(patches.class_token, ("cls_token",), AS_IT_IS)
-    yield Entry(patches.position_embedding, ("patch_pos",), AS_IT_IS)
-    yield Entry(pixels.position_embedding, ("pixel_pos",), PIXEL_POSITIONS)
+    yield MappedVariable(patches.class_token, ("cls_token",), IDENTITY)
+    yield MappedVariable(patches.position_embedding, ("patch_pos",), IDENTITY)
+    yield MappedVariable(pixels.position_embedding, ("pixel_pos",), PIXEL_POSITIONS)
     yield from convolution_entries(pixels.projection, "pixel_embed.proj")
     yield from norm_entries(patches.input_norm, "norm1_proj")
     yield from dense_entries(patches.projection, "proj")
@@ -123,9 +123,11 @@ def _block(block, prefix):
 
 def _attention(layer, name):
     weights = (f"{name}.qk.weight", f"{name}.v.weight")
-    yield Entry(layer.qkv.kernel, weights, QKV_KERNEL)
+    yield MappedVariable(layer.qkv.kernel, weights, QKV_KERNEL)
     if layer.qkv.use_bias:
-        yield Entry(layer.qkv.bias, (f"{name}.qk.bias", f"{name}.v.bias"), QKV_BIAS)
+        yield MappedVariable(
+            layer.qkv.bias, (f"{name}.qk.bias", f"{name}.v.bias"), QKV_BIAS
+        )
     yield from dense_entries(layer.projection, f"{name}.proj")
 
 

@@ -6,10 +6,10 @@ import pathlib
 
 import numpy as np
 
-from keras_tnt.utils.files import replacing
+from keras_tnt.utils.files import atomic_write
 
 # In the order of preference: what a training checkpoint wraps its weights in.
-WRAPPERS = ("state_dict_ema", "state_dict", "model")
+CHECKPOINT_KEYS = ("state_dict_ema", "state_dict", "model")
 
 
 def read_tensors(path):
@@ -36,14 +36,14 @@ def write_tensors(path, tensors, metadata):
     """Writes a safetensors file in one step: a crash leaves no half file.
 
     Args:
-        path: where to; the folder must exist. An existing file is replaced.
+        path: where to; the directory must exist. An existing file is replaced.
         tensors: dict from names to arrays.
         metadata: dict of strings, kept in the file's header.
     """
     from safetensors.numpy import save_file
 
     contiguous = {name: np.ascontiguousarray(t) for name, t in tensors.items()}
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         save_file(contiguous, unfinished, metadata)
 
 
@@ -113,7 +113,7 @@ def _read_torch(path):
             "more than tensors must be converted to safetensors where it was made."
         ) from error
     if isinstance(checkpoint, dict):
-        for wrapper in WRAPPERS:
+        for wrapper in CHECKPOINT_KEYS:
             if isinstance(checkpoint.get(wrapper), dict):
                 checkpoint = checkpoint[wrapper]
                 break
@@ -125,7 +125,7 @@ def _read_torch(path):
     if strangers:
         raise ValueError(
             f"{path} holds no state dict: found {strangers[:5]} where tensors were "
-            f"expected, at the top or under one of {WRAPPERS}."
+            f"expected, at the top or under one of {CHECKPOINT_KEYS}."
         )
     return {
         name: (tensor.float() if tensor.is_floating_point() else tensor).numpy()

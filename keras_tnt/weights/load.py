@@ -7,13 +7,13 @@ import numpy as np
 
 from keras_tnt.structure import patch_grid
 from keras_tnt.weights import native, registry
-from keras_tnt.weights.architectures import family_of
+from keras_tnt.weights.architectures import converter_for
 from keras_tnt.weights.checks import check_finite, report_kept_head
 from keras_tnt.weights.files import read_tensors, write_tensors
 
 UPSTREAM_SUFFIXES = (".safetensors", ".pth", ".pt", ".pth.tar")
 KERAS_SUFFIXES = (".keras", ".weights.h5")
-GRID = "patch_grid"
+GRID_KEY = "patch_grid"
 HEAD = ("head.weight", "head.bias")
 
 
@@ -53,7 +53,7 @@ def load_weights(model, source):
         ...                       input_shape=(96, 96, 3))
         >>> keras_tnt.load_weights(model, "tnt.weights.h5")
     """
-    family = family_of(model)
+    family = converter_for(model)
     path = registry.fetch(source)
     if path.name.endswith(KERAS_SUFFIXES):
         native.load_keras_file(model, path, family)
@@ -64,7 +64,7 @@ def load_weights(model, source):
             f"{', '.join(UPSTREAM_SUFFIXES + KERAS_SUFFIXES)}, or hf://owner/name."
         )
     tensors, metadata = read_tensors(path)
-    grid = _parse_grid(metadata.get(GRID))
+    grid = _parse_grid(metadata.get(GRID_KEY))
     try:
         assign_upstream(model, tensors, grid)
     except ValueError as error:
@@ -96,11 +96,11 @@ def save_upstream_weights(model, path):
         ...                       input_shape=(64, 64, 3))
         >>> keras_tnt.save_upstream_weights(model, "tnt.safetensors")
     """
-    family_of(model)
+    converter_for(model)
     if pathlib.Path(path).suffix != ".safetensors":
         raise ValueError(f"The file must end in .safetensors, got {path}.")
     rows, columns = patch_grid(model)
-    metadata = {"format": "pt", GRID: f"{rows}x{columns}"}
+    metadata = {"format": "pt", GRID_KEY: f"{rows}x{columns}"}
     write_tensors(path, to_upstream(model), metadata)
 
 
@@ -110,7 +110,7 @@ def to_upstream(model):
     The names are timm's for a TNT, the official ones for a PyramidTNT.
     """
     tensors = {}
-    for entry in family_of(model).entries(model):
+    for entry in converter_for(model).entries(model):
         _check_is_float(entry)
         value = np.asarray(entry.variable, "float32")
         tensors.update(zip(entry.names, entry.layout.to_upstream(value), strict=True))
@@ -125,11 +125,11 @@ def assign_upstream(model, tensors, grid=None):
         tensors: dict from official or timm names to float32 arrays.
         grid: ``(rows, columns)`` of the patch positions in ``tensors``, if known.
     """
-    family = family_of(model)
+    family = converter_for(model)
     tensors = family.standard_names(tensors)
     table = list(family.entries(model))
     _check_assignable(table)
-    table = _without_foreign_head(model, tensors, table)
+    table = _drop_mismatched_head(model, tensors, table)
     _check_names(table, tensors, family.OPTIONS)
     tensors.update(family.resample(model, tensors, grid))
     _fit_channels(table, tensors, family.FIRST_KERNEL[0])
@@ -170,7 +170,7 @@ def _parse_grid(text):
     return tuple(int(side) for side in text.split("x")) if text else None
 
 
-def _without_foreign_head(model, tensors, table):
+def _drop_mismatched_head(model, tensors, table):
     """Takes the head out of tensors and table where the two do not belong together."""
     head = [entry for entry in table if entry.names[0] in HEAD]
     classes = model.get_layer("predictions").units if head else None

@@ -11,19 +11,19 @@ import keras
 import numpy as np
 
 
-class Layout(NamedTuple):
+class WeightMapping(NamedTuple):
     """How one variable is laid out as upstream tensors, and back."""
 
     to_keras: Callable[..., np.ndarray]
     to_upstream: Callable[[np.ndarray], tuple[np.ndarray, ...]]
 
 
-class Entry(NamedTuple):
+class MappedVariable(NamedTuple):
     """A variable of the model and the upstream tensors that it is made of."""
 
     variable: keras.Variable
     names: tuple[str, ...]
-    layout: Layout
+    layout: WeightMapping
 
     def upstream_shapes(self):
         """Returns the shapes of the upstream tensors, in the order of the names."""
@@ -31,16 +31,16 @@ class Entry(NamedTuple):
         return [part.shape for part in self.layout.to_upstream(zeros)]
 
 
-AS_IT_IS = Layout(lambda tensor: tensor, lambda value: (value,))
-DENSE = Layout(lambda tensor: tensor.T, lambda value: (value.T,))
-CONVOLUTION = Layout(
+IDENTITY = WeightMapping(lambda tensor: tensor, lambda value: (value,))
+DENSE = WeightMapping(lambda tensor: tensor.T, lambda value: (value.T,))
+CONVOLUTION = WeightMapping(
     lambda tensor: tensor.transpose(2, 3, 1, 0),
     lambda value: (value.transpose(3, 2, 0, 1),),
 )
 
 
 def fused_dense(first):
-    """Layout of a fused query/key/value kernel that upstream holds as two tensors.
+    """WeightMapping of a fused query/key/value kernel that upstream holds as two tensors.
 
     Args:
         first: how many of the three the first tensor holds; the second has the rest.
@@ -51,30 +51,30 @@ def fused_dense(first):
         at = len(rows) // 3 * first
         return rows[:at], rows[at:]
 
-    return Layout(lambda *parts: np.concatenate(parts).T, split)
+    return WeightMapping(lambda *parts: np.concatenate(parts).T, split)
 
 
 def norm_entries(layer, name):
     """Yields the entries of a normalisation layer; upstream holds them flat."""
     shape = tuple(layer.gamma.shape)
-    flat = Layout(
+    flat = WeightMapping(
         lambda tensor: tensor.reshape(shape), lambda value: (value.reshape(-1),)
     )
-    yield Entry(layer.gamma, (f"{name}.weight",), flat)
-    yield Entry(layer.beta, (f"{name}.bias",), flat)
+    yield MappedVariable(layer.gamma, (f"{name}.weight",), flat)
+    yield MappedVariable(layer.beta, (f"{name}.bias",), flat)
 
 
 def dense_entries(layer, name):
     """Yields the entries of a Dense layer, with or without bias."""
-    yield Entry(layer.kernel, (f"{name}.weight",), DENSE)
+    yield MappedVariable(layer.kernel, (f"{name}.weight",), DENSE)
     if layer.use_bias:
-        yield Entry(layer.bias, (f"{name}.bias",), AS_IT_IS)
+        yield MappedVariable(layer.bias, (f"{name}.bias",), IDENTITY)
 
 
 def convolution_entries(layer, name):
     """Yields the entries of a convolution with bias."""
-    yield Entry(layer.kernel, (f"{name}.weight",), CONVOLUTION)
-    yield Entry(layer.bias, (f"{name}.bias",), AS_IT_IS)
+    yield MappedVariable(layer.kernel, (f"{name}.weight",), CONVOLUTION)
+    yield MappedVariable(layer.bias, (f"{name}.bias",), IDENTITY)
 
 
 def feed_forward_entries(layer, name):

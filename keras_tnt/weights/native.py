@@ -34,16 +34,16 @@ def load_keras_file(model, path, family):
     """
     import h5py
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as directory:
         weights_path, grid = path, None
         if path.suffix == ".keras":
-            weights_path, grid = _unpack(path, folder)
+            weights_path, grid = _unpack(path, directory)
         try:
             with h5py.File(weights_path) as file:
                 stored = _read_layers(file)
         except OSError as error:
             raise ValueError(f"{path} is no whole HDF5 file: {error}.") from error
-        own_path = pathlib.Path(folder) / "own.weights.h5"
+        own_path = pathlib.Path(directory) / "own.weights.h5"
         model.save_weights(own_path)
         with h5py.File(own_path, "r+") as file:
             own = _read_layers(file)
@@ -64,15 +64,15 @@ def load_keras_file(model, path, family):
         model.load_weights(own_path)
 
 
-def _unpack(path, folder):
+def _unpack(path, directory):
     """Takes the weights and the grid of patches out of a ``.keras`` file."""
     try:
         with zipfile.ZipFile(path) as archive:
-            archive.extract("model.weights.h5", folder)
+            archive.extract("model.weights.h5", directory)
             config = json.loads(archive.read("config.json"))
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
         raise ValueError(f"{path} is no whole .keras file: {error}.") from error
-    return pathlib.Path(folder) / "model.weights.h5", _recorded_grid(config)
+    return pathlib.Path(directory) / "model.weights.h5", _recorded_grid(config)
 
 
 def _recorded_grid(config):

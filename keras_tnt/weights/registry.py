@@ -57,7 +57,7 @@ PUBLISHED = {
 }
 
 # On a file-sharing site, with a password: no program can fetch these.
-BY_HAND = {
+MANUAL_DOWNLOAD = {
     "pyramid_tnt_tiny": ("https://pan.baidu.com/s/1xm3DSGcAJbvFQm4jmDAlnQ", "0r5t"),
     "pyramid_tnt_small": ("https://pan.baidu.com/s/1xha8x3DTlPq9-KeC6EPPow", "v5w5"),
     "pyramid_tnt_medium": ("https://pan.baidu.com/s/1B9zkWkrUAETuiyr08ClY-w", "jqm3"),
@@ -82,8 +82,8 @@ def published(variant):
         >>> published("tnt_small").repo_id
         'timm/tnt_s_patch16_224.in1k'
     """
-    if variant in BY_HAND:
-        url, password = BY_HAND[variant]
+    if variant in MANUAL_DOWNLOAD:
+        url, password = MANUAL_DOWNLOAD[variant]
         raise ValueError(
             f"The weights of {variant!r} are on a file-sharing site alone, from which "
             f"no program can download them. Get the .pth.tar file from {url} (password "
@@ -199,7 +199,7 @@ def _diagnosis(error):
             errors.OfflineModeIsEnabled,
             FileNotFoundError,
             f"HF_HUB_OFFLINE is set and {constants.HF_HUB_CACHE} does not hold the "
-            "file. Unset HF_HUB_OFFLINE, or set HF_HOME to the folder that holds it",
+            "file. Unset HF_HUB_OFFLINE, or set HF_HOME to the directory that holds it",
         ),
         (
             errors.GatedRepoError,
@@ -233,7 +233,7 @@ def _diagnosis(error):
         return PermissionError, f"{came}. Renew HF_TOKEN or the saved login, or drop it"
     # Errors of the file system carry a number, those of a transfer do not.
     if isinstance(error, OSError) and error.errno is not None:
-        return OSError, f"{came}. Set HF_HOME to a folder that can be written to"
+        return OSError, f"{came}. Set HF_HOME to a directory that can be written to"
     return ConnectionError, (
         f"{came}. Check the network and try again; for a proxy set HTTPS_PROXY, for a "
         "mirror of the Hub HF_ENDPOINT"

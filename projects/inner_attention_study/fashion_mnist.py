@@ -25,10 +25,10 @@ def install():
 
 
 def load(held_out=False):
-    """Reads the pictures.
+    """Reads the images.
 
     Args:
-        held_out: whether to return the last 10,000 training pictures instead of the
+        held_out: whether to return the last 10,000 training images instead of the
             test set.
 
     Returns:

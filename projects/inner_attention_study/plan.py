@@ -16,7 +16,7 @@ TNT = {
     "inner_stride": 2,
 }
 VIT = TNT | {"inner_blocks": ()}
-# Patches four times as large: as many pixels in each, four of them in a picture.
+# Patches four times as large: as many pixels in each, four of them in an image.
 LARGE_PATCHES = {"patch_size": 14, "inner_stride": 4}
 
 # Name: what is built. "without" names the layers that get no position embedding.
@@ -52,10 +52,10 @@ POSITIONS = ("positions_none", "positions_pixels", "positions_patches")
 RATES = (1e-3, 2e-3, 4e-3, 8e-3)
 # One more for each, tried when those had been: beside the best of them.
 FIFTH_RATES = {"tnt": 16e-3, "vit_equal_flops": 3e-3, "vit_equal_parameters": 3e-3}
-SIZES = (1_000, 5_000, 20_000)  # pictures; the main runs have all 60,000
+SIZES = (1_000, 5_000, 20_000)  # images; the main runs have all 60,000
 
-BATCH = 128  # pictures
-STEPS = 1_800  # 3.8 times all pictures
+BATCH = 128  # images
+STEPS = 1_800  # 3.8 times all images
 RATE_STEPS = 480  # 1.2 times the 50,000 that are left to train on
 LONGER = 3  # times the steps
 
@@ -69,11 +69,11 @@ class Run:
             no influence.
         variant: a name of `VARIANTS`.
         learning_rate: the highest.
-        seed: of the weights and of the order of the pictures; variants with the same
-            seed see the same pictures in the same order.
-        pictures: how many of the training pictures there are.
+        seed: of the weights and of the order of the images; variants with the same
+            seed see the same images in the same order.
+        images: how many of the training images there are.
         steps: optimizer steps.
-        held_out: whether to train without the last 10,000 training pictures and to
+        held_out: whether to train without the last 10,000 training images and to
             evaluate on those, instead of the test set.
     """
 
@@ -81,7 +81,7 @@ class Run:
     variant: str
     learning_rate: float
     seed: int
-    pictures: int = 60_000
+    images: int = 60_000
     steps: int = STEPS
     held_out: bool = False
 
@@ -211,8 +211,8 @@ def seeds(number, phase, variants, rates, **changes):
 
 
 def seeds_of_sizes(rates):
-    """Runs with fewer pictures."""
+    """Runs with fewer images."""
     runs = []
     for size in SIZES:
-        runs += seeds(3, "data size", MAIN[:2], rates, pictures=size)
+        runs += seeds(3, "data size", MAIN[:2], rates, images=size)
     return runs

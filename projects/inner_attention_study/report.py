@@ -1,8 +1,8 @@
-"""Makes the study's tables and pictures of its raw lines, runs.jsonl.
+"""Makes the study's tables and images of its raw lines, runs.jsonl.
 
     python projects/inner_attention_study/report.py
 
-The tables go into README.md, between their marks, the pictures into images.
+The tables go into README.md, between their marks, the images into images.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import plan
 from run import RECORDS, read
 from scipy import stats
 
-from keras_tnt.utils.files import replacing
+from keras_tnt.utils.files import atomic_write
 from keras_tnt.visualization.figure import new_figure, save_figure
 
 HERE = Path(__file__).parent
@@ -76,11 +76,11 @@ def main():
     records = read(options.records)
     document = options.docs / "README.md"
     text = fill(document.read_text(), tables(records))
-    with replacing(document) as unfinished:
+    with atomic_write(document) as unfinished:
         unfinished.write_text(text)
     images = options.docs / "images"
     draw_cost(records, images / "cost.png")
-    draw_curves(records, images / "curves.png")
+    plot_training_curves(records, images / "curves.png")
     draw_sizes(records, images / "sizes.png")
 
 
@@ -128,7 +128,7 @@ def choose(records, variant, rates, pictures=60_000, steps=plan.STEPS):
     """The runs of a variant at its rate or the TNT's: {seed: record}."""
     rate = rates.get(variant, rates.get("tnt"))
     wanted = (variant, rate, pictures, steps, False)
-    names = ("variant", "learning_rate", "pictures", "steps", "held_out")
+    names = ("variant", "learning_rate", "images", "steps", "held_out")
     return {
         record["seed"]: record
         for record in records
@@ -162,7 +162,7 @@ def paired(ours, theirs):
 
 
 def rates_table(records, runs):
-    """Accuracy on held-out pictures by learning rate."""
+    """Accuracy on held-out images by learning rate."""
     best = plan.best_rates(records, runs)
     reached = plan.accuracies(records)
     tried = {(run.variant, run.learning_rate): reached.get(run) for run in runs}
@@ -225,7 +225,7 @@ def conditions_table(records):
     first, tuned = first_rates(records), tuned_rates(records)
     shared = first | {"tnt": first.get("vit_equal_flops", 0)}
     lines = [
-        "| patches | training pictures | steps | learning rates | TNT, % "
+        "| patches | training images | steps | learning rates | TNT, % "
         "| ViT, equal FLOPs, % | TNT's lead, points |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -309,7 +309,7 @@ def draw_cost(records, path):
     save_figure(figure, path)
 
 
-def draw_curves(records, path):
+def plot_training_curves(records, path):
     """Accuracy and loss on the test set in the course of the main runs."""
     figure, axes = new_figure(1, 2, (9, 3.6))
     rates = tuned_rates(records)
@@ -334,7 +334,7 @@ def draw_curves(records, path):
 
 
 def draw_sizes(records, path):
-    """Accuracy against the number of training pictures, dashed at the first rates."""
+    """Accuracy against the number of training images, dashed at the first rates."""
     figure, axes = new_figure(1, 1, (5.5, 3.6))
     axis = axes.flat[0]
     first, tuned = first_rates(records), tuned_rates(records)
@@ -363,7 +363,7 @@ def draw_sizes(records, path):
                 alpha=alpha,
                 label=f"{NAMES[variant]}, learning rate {rates[variant]:g}",
             )
-    axis.set(xscale="log", xlabel="training pictures", ylabel="test accuracy, %")
+    axis.set(xscale="log", xlabel="training images", ylabel="test accuracy, %")
     axis.legend(fontsize="small")
     save_figure(figure, path)
 

@@ -4,7 +4,7 @@
 
 One training after another, or several at a time, each in a process of its own; a line
 is added for each that has ended, so that it can be stopped at any time. Then
-`report.py` makes tables and pictures. Takes the extra dev, and Fashion-MNIST from
+`report.py` makes tables and images. Takes the extra dev, and Fashion-MNIST from
 Debian's package, which it installs if it can.
 """
 
@@ -86,7 +86,7 @@ def train(run, threads, records):
     add(records, record)
     print(
         f"{run.phase}: {run.variant}, rate {run.learning_rate:g}, seed {run.seed}, "
-        f"{run.pictures:,} pictures: {record['accuracy']:.2%} "
+        f"{run.pictures:,} images: {record['accuracy']:.2%} "
         f"in {record['seconds']:.0f} s; "
         f"{len(plan.missing(read(records)))} runs are known to be left.",
         flush=True,

@@ -158,7 +158,7 @@ def test_one_run(rng, monkeypatch):
     assert json.loads(json.dumps(first)) == first
 
 
-def test_batches_come_from_as_many_pictures_and_follow_from_the_seed():
+def test_batches_come_from_as_many_images_and_follow_from_the_seed():
     images = np.arange(1000).reshape(-1, 1, 1, 1) % 251
     labels = np.zeros(1000, "uint8")
     runs = [plan.Run("main", "tnt", 1e-3, seed, 300, 8) for seed in (0, 0, 1)]
@@ -244,7 +244,7 @@ def test_no_training_begins_after_the_end(tmp_path, monkeypatch):
     assert not (tmp_path / "runs.jsonl").exists()
 
 
-def test_tables_and_pictures_of_a_whole_study(tmp_path, monkeypatch):
+def test_tables_and_images_of_a_whole_study(tmp_path, monkeypatch):
     (tmp_path / "images").mkdir()
     marks = "".join(f"<!-- {name} -->\n<!-- end -->\n" for name in report.tables([]))
     (tmp_path / "README.md").write_text(marks)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_tnt.app import answer, draw_overlay
+from keras_tnt.app import blend_overlay, explain_prediction
 from keras_tnt.images import decode_image, load_image
 from keras_tnt.inference.classifier import load_classifier
 from tests.helpers.app_runs import OTHER_PHOTO, PHOTO, make_run
@@ -40,8 +40,8 @@ def run(tmp_path_factory):
 def server(run, tmp_path_factory):
     examples = tmp_path_factory.mktemp("examples")
     shutil.copy(OTHER_PHOTO, examples / "other.png")
-    folder = tmp_path_factory.mktemp("server")
-    with serving(folder, "--model", run, "--examples", examples) as running:
+    directory = tmp_path_factory.mktemp("server")
+    with serving(directory, "--model", run, "--examples", examples) as running:
         yield running
 
 
@@ -87,7 +87,7 @@ class Visitor:
         self.wait(lambda: self.find("input[type=file]"))[0].send_keys(str(path))
 
     def picture(self, description):
-        """The picture shown, once it is the one described."""
+        """The image shown, once it is the one described."""
         (image,) = self.wait(lambda: self.shown(f'.view img[alt="{description}"]'))
         data = image.get_attribute("src").partition("base64,")[2]
         return decode_image(base64.b64decode(data)).numpy()
@@ -124,38 +124,38 @@ def description(block):
 
 
 def overlay(run, path, block):
-    found = answer(load_classifier(run), load_image(path))
-    drawn = draw_overlay(found.picture, found.maps[block - 1])
+    found = explain_prediction(load_classifier(run), load_image(path))
+    drawn = blend_overlay(found.image, found.maps[block - 1])
     return decode_image(tf.io.encode_jpeg(drawn, quality=92)).numpy()
 
 
 def test_upload_slider_example_and_broken_file(visit, server, run, tmp_path):
     visitor = visit()
-    assert "Try pets on your own pictures" in visitor.text()
+    assert "Try pets on your own images" in visitor.text()
     assert not visitor.shown(".view img")
-    before = server.pictures()
+    before = server.images()
 
     visitor.upload(PHOTO)
-    np.testing.assert_array_equal(
-        visitor.picture(description(2)), overlay(run, PHOTO, 2)
-    )
+    np.testing.assert_array_equal(visitor.image(description(2)), overlay(run, PHOTO, 2))
     text = visitor.text()
-    for name, score in answer(load_classifier(run), load_image(PHOTO)).classes:
+    for name, score in explain_prediction(
+        load_classifier(run), load_image(PHOTO)
+    ).classes:
         assert f"{name}\n{100 * score:.0f}%" in text
     assert "The classes took" in text
 
     (slider,) = visitor.shown("input[type=range]")
     slider.send_keys(Keys.ARROW_LEFT)
-    first = visitor.picture(description(1))
+    first = visitor.image(description(1))
     np.testing.assert_array_equal(first, overlay(run, PHOTO, 1))
-    assert server.pictures() == before + 1  # the slider only draws
+    assert server.images() == before + 1  # the slider only draws
 
     (example,) = visitor.shown(".examples .gallery-item")
     example.click()
-    visitor.wait(lambda: server.pictures() == before + 2)
+    visitor.wait(lambda: server.images() == before + 2)
     expected = overlay(run, OTHER_PHOTO, 1)
     visitor.wait(
-        lambda: np.array_equal(visitor.picture(description(1)), expected),
+        lambda: np.array_equal(visitor.image(description(1)), expected),
     )
 
     broken = tmp_path / "broken.png"
@@ -165,7 +165,7 @@ def test_upload_slider_example_and_broken_file(visit, server, run, tmp_path):
     assert message.text.startswith("'broken.png' cannot be decoded: it starts like a")
     assert not visitor.shown(".view img")
     visitor.upload(PHOTO)
-    visitor.picture(description(1))
+    visitor.image(description(1))
     assert not visitor.shown(".problem")
     assert visitor.requested() == {server.url.split("/")[2]}
     assert server.reached() == {"127.0.0.1"}
@@ -174,15 +174,15 @@ def test_upload_slider_example_and_broken_file(visit, server, run, tmp_path):
 def test_two_visitors_do_not_see_each_other(visit, run):
     first, second = visit(), visit()
     first.upload(PHOTO)
-    first.picture(description(2))
+    first.image(description(2))
     assert not second.shown(".view img")
     second.upload(OTHER_PHOTO)
-    second.picture(description(2))
+    second.image(description(2))
     for visitor, path in ((first, PHOTO), (second, OTHER_PHOTO)):
         (slider,) = visitor.shown("input[type=range]")
         slider.send_keys(Keys.ARROW_LEFT)
         np.testing.assert_array_equal(
-            visitor.picture(description(1)), overlay(run, path, 1)
+            visitor.image(description(1)), overlay(run, path, 1)
         )
 
 
@@ -199,6 +199,6 @@ def test_a_file_too_large_gets_a_message(visit, tmp_path):
 def test_nothing_is_cut_off_on_a_phone(visit):
     visitor = visit(width=390, height=844)
     visitor.upload(PHOTO)
-    visitor.picture(description(2))
+    visitor.image(description(2))
     width = "return document.documentElement.scrollWidth"
     assert visitor.driver.execute_script(width) == 390

@@ -12,7 +12,13 @@ import warnings
 import keras
 import pytest
 
-from keras_tnt.app import answer, build_app, draw_overlay, page, require_gradio
+from keras_tnt.app import (
+    blend_overlay,
+    build_app,
+    explain_prediction,
+    page,
+    require_gradio,
+)
 from keras_tnt.cli import main
 from keras_tnt.images import load_image
 from keras_tnt.inference.classifier import load_classifier
@@ -27,7 +33,7 @@ except ImportError:
     gradio = None
 
 needs_gradio = pytest.mark.skipif(gradio is None, reason="gradio is not installed")
-MESSAGE, CLASSES, SECONDS, VIEW = range(4)
+MESSAGE, CLASSES, SECONDS, DISPLAY_SIZE = range(4)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +47,8 @@ def server(run, tmp_path_factory):
         pytest.skip("gradio is not installed")
     examples = tmp_path_factory.mktemp("examples")
     shutil.copy(OTHER_PHOTO, examples)
-    folder = tmp_path_factory.mktemp("server")
-    with serving(folder, "--model", run, "--examples", examples) as running:
+    directory = tmp_path_factory.mktemp("server")
+    with serving(directory, "--model", run, "--examples", examples) as running:
         yield running
 
 
@@ -69,20 +75,20 @@ def build(*arguments):
     return asyncio.run(build())
 
 
-def picture_of(found, block):
+def image_of(found, block):
     return page._image_tag(
-        draw_overlay(found.picture, found.maps[block - 1]),
+        blend_overlay(found.image, found.maps[block - 1]),
         f"Attention in block {block}",
     )
 
 
 def test_an_upload_is_answered_as_the_command_would(visitors, run):
     shown = upload(visitors[0], PHOTO)
-    expected = answer(load_classifier(run), load_image(PHOTO))
+    expected = explain_prediction(load_classifier(run), load_image(PHOTO))
     assert shown[CLASSES]["label"] == expected.classes[0][0]
     found = {c["label"]: c["confidence"] for c in shown[CLASSES]["confidences"]}
     assert found == pytest.approx(dict(expected.classes), abs=1e-6)
-    assert shown[VIEW] == picture_of(expected, block=2)
+    assert shown[DISPLAY_SIZE] == image_of(expected, block=2)
     assert re.fullmatch(
         r"The classes took \S+ ms, the attention \S+ ms.", shown[SECONDS]
     )
@@ -90,7 +96,7 @@ def test_an_upload_is_answered_as_the_command_would(visitors, run):
 
 def test_an_example_is_answered_as_an_upload(visitors):
     shown = visitors[0].predict(0, 2, api_name="/show_example")[1:]
-    assert shown[VIEW] == upload(visitors[1], OTHER_PHOTO)[VIEW]
+    assert shown[DISPLAY_SIZE] == upload(visitors[1], OTHER_PHOTO)[DISPLAY_SIZE]
 
 
 def test_the_slider_draws_what_was_computed_and_visitors_are_apart(
@@ -98,18 +104,20 @@ def test_the_slider_draws_what_was_computed_and_visitors_are_apart(
 ):
     first, second = visitors
     classifier = load_classifier(run)
-    expected = [answer(classifier, load_image(p)) for p in (PHOTO, OTHER_PHOTO)]
+    expected = [
+        explain_prediction(classifier, load_image(p)) for p in (PHOTO, OTHER_PHOTO)
+    ]
     assert not first.predict(1, api_name="/show_block")
     upload(first, PHOTO)
     assert not second.predict(1, api_name="/show_block")
     upload(second, OTHER_PHOTO)
-    before = server.pictures()
+    before = server.images()
     for block in (1, 2, 1):
         for visitor, own in zip(visitors, expected, strict=True):
             shown = visitor.predict(block, api_name="/show_block")
-            assert shown == picture_of(own, block)
-    assert server.pictures() == before
-    assert picture_of(expected[0], 1) != picture_of(expected[0], 2)
+            assert shown == image_of(own, block)
+    assert server.images() == before
+    assert image_of(expected[0], 1) != image_of(expected[0], 2)
 
 
 def huge_bmp():
@@ -127,14 +135,14 @@ def huge_bmp():
         (huge_bmp(), "or larger than 67,108,864 pixels"),
     ],
 )
-def test_what_is_no_picture_gets_a_message(contents, message, visitors, tmp_path):
+def test_what_is_no_image_gets_a_message(contents, message, visitors, tmp_path):
     upload(visitors[0], PHOTO)
     path = tmp_path / "a&b.png"
     path.write_bytes(contents)
     shown = upload(visitors[0], path)
     assert message in shown[MESSAGE]["value"]
     assert 'role="alert"' in shown[MESSAGE]["value"]
-    assert "keras-tnt-app-" not in shown[MESSAGE]["value"]  # the server's folder
+    assert "keras-tnt-app-" not in shown[MESSAGE]["value"]  # the server's directory
     assert shown[MESSAGE]["visible"]
     assert not visitors[0].predict(1, api_name="/show_block")
     shown = upload(visitors[0], PHOTO)
@@ -162,11 +170,11 @@ def test_only_uploads_are_read(server, visitors):
         with urllib.request.urlopen(answered, timeout=60) as response:
             return response.read().decode().splitlines()[0]
 
-    before = server.pictures()
+    before = server.images()
     assert asked_for(PHOTO) == "event: error"
-    assert server.pictures() == before
+    assert server.images() == before
     upload(visitors[0], PHOTO)
-    assert server.pictures() == before + 1
+    assert server.images() == before + 1
 
 
 def test_a_taken_port_is_named(server, run, capsys):
@@ -190,17 +198,13 @@ def test_examples(run, tmp_path):
 
     assert offered(build(run)) == []
     demo = make_run(tmp_path / "demo")
-    shutil.copytree(
-        PHOTO.parent, demo / "pictures", ignore=shutil.ignore_patterns("r*")
-    )
+    shutil.copytree(PHOTO.parent, demo / "images", ignore=shutil.ignore_patterns("r*"))
     names = ["astronaut_landscape", "astronaut_portrait", "astronaut_small"]
     assert offered(build(demo)) == names
     for number in range(page.MAX_EXAMPLES):
-        shutil.copy(
-            demo / "pictures" / "astronaut_small.png", tmp_path / f"{number}.png"
-        )
+        shutil.copy(demo / "images" / "astronaut_small.png", tmp_path / f"{number}.png")
     assert len(offered(build(demo, tmp_path))) == page.MAX_EXAMPLES
-    with pytest.raises(FileNotFoundError, match="no picture"):
+    with pytest.raises(FileNotFoundError, match="no image"):
         build(run, tmp_path / "none")
     (tmp_path / "0.png").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"0\.png' cannot be decoded"):
@@ -215,7 +219,7 @@ def test_a_model_without_attention_says_so(tmp_path):
     model.save(tmp_path / "flat.keras")
     app = build(tmp_path / "flat.keras")
     texts = [b.value for b in app.blocks.values() if b.get_block_name() == "markdown"]
-    assert "# Try flat on your own pictures" in texts[0]
+    assert "# Try flat on your own images" in texts[0]
     assert "attention cannot be shown" in texts[0]
     (slider,) = (b for b in app.blocks.values() if b.get_block_name() == "slider")
     assert not slider.visible

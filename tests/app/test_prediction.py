@@ -1,4 +1,4 @@
-"""What the page shows of a picture: the classes of `predict`, and where TNT looks."""
+"""What the page shows of an image: the classes of `predict`, and where TNT looks."""
 
 import json
 
@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import keras_tnt
-from keras_tnt.app import answer, draw_overlay, has_attention
+from keras_tnt.app import blend_overlay, explain_prediction, has_attention
 from keras_tnt.cli import main
 from keras_tnt.export import export_model
 from keras_tnt.images import load_image
@@ -24,7 +24,7 @@ def test_equal_to_the_command_predict(channels, tmp_path, capsys):
     assert main(["predict", str(PHOTO), "--model", str(run), "--json"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     expected = [(c["class"], c["score"]) for c in json.loads(line)["classes"]]
-    found = answer(load_classifier(run), load_image(PHOTO)).classes
+    found = explain_prediction(load_classifier(run), load_image(PHOTO)).classes
     assert [name for name, _ in found] == [name for name, _ in expected]
     np.testing.assert_allclose(
         [score for _, score in found], [score for _, score in expected], atol=1e-6
@@ -37,7 +37,7 @@ def test_maps_are_those_of_the_class_token(inner_blocks):
     classifier = Classifier(model, NAMES, 0.9)
     image = load_image(PHOTO)
     outer = keras_tnt.attention_maps(model, prepare(classifier, image)[None]).outer
-    maps = answer(classifier, image).maps
+    maps = explain_prediction(classifier, image).maps
     assert [each.shape for each in maps] == [(2, 3)] * 3
     for block in (1, 2, 3):
         expected = class_token_map(outer[block], (2, 3))[0]
@@ -47,18 +47,18 @@ def test_maps_are_those_of_the_class_token(inner_blocks):
 
 def test_pyramids_and_models_inside_others_have_maps():
     pyramid = small_pyramid()
-    maps = answer(Classifier(pyramid, NAMES, 0.9), load_image(PHOTO)).maps
+    maps = explain_prediction(Classifier(pyramid, NAMES, 0.9), load_image(PHOTO)).maps
     assert len(maps) == len(keras_tnt.attention_maps(pyramid, pixels(pyramid)).outer)
     assert len({each.shape for each in maps}) > 1  # a grid for each stage
 
     backbone = small(include_top=False, pooling="token", name="backbone")
     outer = keras.Sequential([backbone, keras.layers.Dense(7)])
-    maps = answer(Classifier(outer, NAMES, 0.9), load_image(PHOTO)).maps
+    maps = explain_prediction(Classifier(outer, NAMES, 0.9), load_image(PHOTO)).maps
     assert [each.shape for each in maps] == [(2, 3)] * 2
 
 
 @pytest.mark.parametrize(("channels", "size"), [(1, (32, 48)), (3, (512, 256))])
-def test_the_picture_is_what_the_model_sees(channels, size):
+def test_the_image_is_what_the_model_sees(channels, size):
     model = keras.Sequential(
         [
             keras.Input((*size, channels)),
@@ -69,14 +69,14 @@ def test_the_picture_is_what_the_model_sees(channels, size):
     classifier = Classifier(model, NAMES, crop_fraction=0.5)
     image = load_image(PHOTO)
     seen = prepare(classifier, image)
-    picture = answer(classifier, image).picture
+    view = explain_prediction(classifier, image).image
     factor = max(1, 448 // max(size))
-    assert picture.dtype == "uint8"
-    assert picture.shape == (size[0] * factor, size[1] * factor, 3)
-    smaller = tf.image.resize(picture, size, method="area")
+    assert view.dtype == "uint8"
+    assert view.shape == (size[0] * factor, size[1] * factor, 3)
+    smaller = tf.image.resize(view, size, method="area")
     assert np.abs(smaller - seen).mean() < 4
     if channels == 1:
-        assert np.ptp(picture, axis=-1).max() == 0
+        assert np.ptp(view, axis=-1).max() == 0
 
 
 def test_models_without_attention_give_classes_only(tmp_path):
@@ -87,18 +87,20 @@ def test_models_without_attention_give_classes_only(tmp_path):
     classifier = load_classifier(exported)
     assert has_attention(model)
     assert not has_attention(classifier.model)
-    found = answer(classifier, load_image(PHOTO))
+    found = explain_prediction(classifier, load_image(PHOTO))
     assert found.maps is None
-    expected = answer(Classifier(model, names, 0.9), load_image(PHOTO)).classes
+    expected = explain_prediction(
+        Classifier(model, names, 0.9), load_image(PHOTO)
+    ).classes
     assert [name for name, _ in found.classes] == [name for name, _ in expected]
 
 
 def test_overlay_colors_patch_by_patch(rng):
-    picture = rng.integers(0, 256, (40, 60, 3), "uint8")
-    overlay = draw_overlay(picture, np.array([[0, 0.5, 1], [1, 0, 0.25]]))
+    image = rng.integers(0, 256, (40, 60, 3), "uint8")
+    overlay = blend_overlay(image, np.array([[0, 0.5, 1], [1, 0, 0.25]]))
     colors = {0: (0, 0, 4), 0.25: (87, 16, 110), 0.5: (188, 55, 84), 1: (252, 255, 164)}
     patches = {(0, 0): 0, (0, 1): 0.5, (0, 2): 1, (1, 0): 1, (1, 1): 0, (1, 2): 0.25}
     for (row, column), weight in patches.items():
         patch = np.s_[row * 20 : row * 20 + 20, column * 20 : column * 20 + 20]
-        expected = 0.4 * picture[patch] + 0.6 * np.array(colors[weight])
+        expected = 0.4 * image[patch] + 0.6 * np.array(colors[weight])
         np.testing.assert_allclose(overlay[patch], expected, atol=0.51)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from keras_tnt.cli import main
-from keras_tnt.cli.benchmark_run import Measurement, benchmark, draw_speed
+from keras_tnt.cli.benchmark_run import Measurement, benchmark, plot_speed
 from tests.helpers.small import small
 
 
@@ -49,8 +49,8 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     record = json.loads((tmp_path / "benchmark" / "benchmark.json").read_text())
     assert record["image_size"] == [32, 48]
     assert [m["batch_size"] for m in record["measurements"]] == [1, 2, 1, 2]
-    picture = (tmp_path / "benchmark" / "benchmark.png").read_bytes()
-    assert picture.startswith(b"\x89PNG")
+    image = (tmp_path / "benchmark" / "benchmark.png").read_bytes()
+    assert image.startswith(b"\x89PNG")
 
 
 def test_a_model_by_its_name(tmp_path, monkeypatch, capsys):
@@ -71,6 +71,6 @@ def test_what_a_model_has_itself_is_refused(tmp_path, capsys):
     assert "go with a model's name" in capsys.readouterr().err
 
 
-def test_the_picture_of_one_kind(tmp_path):
-    draw_speed([Measurement("inference", 1, 2.0, [0.1], 10.0, 900)], tmp_path / "s.png")
+def test_the_image_of_one_kind(tmp_path):
+    plot_speed([Measurement("inference", 1, 2.0, [0.1], 10.0, 900)], tmp_path / "s.png")
     assert (tmp_path / "s.png").stat().st_size > 1000

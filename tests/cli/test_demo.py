@@ -17,8 +17,8 @@ from PIL import Image
 from keras_tnt.cli.demo_run import run_demo
 from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
 from keras_tnt.export import check_saved_model
-from keras_tnt.inference.classifier import find_pictures, load_classifier, predict_files
-from keras_tnt.training import RunFolder, fashion_mnist_demo
+from keras_tnt.inference.classifier import find_images, load_classifier, predict_files
+from keras_tnt.training import RunDirectory, fashion_mnist_demo
 from keras_tnt.training.history import History
 
 # Op determinism is for the whole process, so every run has its own.
@@ -26,7 +26,7 @@ TOY = """
 import dataclasses, json, sys
 
 from keras_tnt.cli.demo_run import run_demo
-from keras_tnt.training import RunFolder, fashion_mnist_demo
+from keras_tnt.training import RunDirectory, fashion_mnist_demo
 
 recipe = fashion_mnist_demo()
 recipe = dataclasses.replace(
@@ -39,7 +39,7 @@ recipe = dataclasses.replace(
     batch_size=16,
     seed=int(sys.argv[2]),
 )
-run = RunFolder.create(sys.argv[1])
+run = RunDirectory.create(sys.argv[1])
 result = run_demo(run, recipe)
 print("RESULT", json.dumps(result._asdict()))
 """
@@ -48,11 +48,11 @@ print("RESULT", json.dumps(result._asdict()))
 @pytest.fixture(scope="module")
 def toys(tmp_path_factory):
     """Three toy runs, side by side: two with the same seed, one with another."""
-    folder = tmp_path_factory.mktemp("runs")
+    directory = tmp_path_factory.mktemp("runs")
     seeds = {"first": "0", "same": "0", "other": "1"}
     processes = {
         name: subprocess.Popen(
-            [sys.executable, "-c", TOY, str(folder / name), seed],
+            [sys.executable, "-c", TOY, str(directory / name), seed],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -65,7 +65,7 @@ def toys(tmp_path_factory):
         assert process.returncode == 0, errors[-3000:]
         result = json.loads(output.split("RESULT")[1])
         toys[name] = SimpleNamespace(
-            run=RunFolder(folder / name), result=SimpleNamespace(**result)
+            run=RunDirectory(directory / name), result=SimpleNamespace(**result)
         )
     return toys
 
@@ -76,7 +76,7 @@ def toy(toys):
 
 
 def check_files(run):
-    """The folder holds what it says, nothing else, and all of it is sound."""
+    """The directory holds what it says, nothing else, and all of it is sound."""
     for path, what in run.contents():
         assert path.exists(), f"{path} is missing: {what}"
     promised = {path.relative_to(run.path).parts[0] for path, _ in run.contents()}
@@ -107,7 +107,7 @@ def test_history_has_a_row_for_each_epoch(toy):
 
 def test_the_saved_model_has_the_reported_accuracy(toy):
     images, labels = next(iter(fashion_mnist_mini("test[:5%]").batch(100)))
-    assert toy.result.test_pictures == len(labels) == 100
+    assert toy.result.test_images == len(labels) == 100
     model = keras.saving.load_model(toy.run.model)
     probabilities = model.predict(images, verbose=0)
     accuracy = np.mean(probabilities.argmax(axis=1) == labels)
@@ -117,18 +117,18 @@ def test_the_saved_model_has_the_reported_accuracy(toy):
     check_saved_model(version, images.numpy().astype("float32"), probabilities)
 
 
-def test_its_pictures_can_be_predicted_from_its_folder(toy):
-    """A picture of every class, each under its name, bit for bit as in the data."""
-    pictures = find_pictures([str(toy.run.pictures)])
+def test_its_images_can_be_predicted_from_its_directory(toy):
+    """An image of every class, each under its name, bit for bit as in the data."""
+    images = find_images([str(toy.run.images)])
     classifier = load_classifier(str(toy.run.path))
     names = {
         name.lower().replace(" ", "_").replace("/", "_"): name
         for name in classifier.class_names
     }
-    assert {path.stem for path in pictures} == set(names)
+    assert {path.stem for path in images} == set(names)
     data = list(fashion_mnist_mini("test[:5%]").as_numpy_iterator())
     for path, prediction in zip(
-        pictures, predict_files(classifier, pictures, top=10), strict=True
+        images, predict_files(classifier, images, top=10), strict=True
     ):
         label = classifier.class_names.index(names[path.stem])
         image = next(image for image, true_label in data if true_label == label)
@@ -173,7 +173,7 @@ def test_another_seed_gives_another_result(toys):
 @pytest.mark.slow
 def test_the_real_demo(tmp_path):
     """What `make demo` runs: the accuracy that is asked for, and all files."""
-    run = RunFolder(tmp_path / "run")
+    run = RunDirectory(tmp_path / "run")
     process = subprocess.run(
         [sys.executable, "-m", "keras_tnt", "demo", "--out", str(run.path)],
         capture_output=True,
@@ -183,7 +183,7 @@ def test_the_real_demo(tmp_path):
     assert process.returncode == 0, process.stderr[-3000:]
     check_files(run)
     output = process.stdout
-    accuracy = float(re.search(r"Test accuracy ([\d.]+)% on 2000 pictures", output)[1])
+    accuracy = float(re.search(r"Test accuracy ([\d.]+)% on 2000 images", output)[1])
     assert accuracy >= 85
     with open(run.history, newline="") as file:
         rows = list(csv.DictReader(file))
@@ -203,12 +203,12 @@ def test_the_real_demo(tmp_path):
         timeout=300,
     )
     assert next_step.returncode == 0, next_step.stderr[-3000:]
-    assert str(Path(run.pictures) / "ankle_boot.png") in next_step.stdout
+    assert str(Path(run.images) / "ankle_boot.png") in next_step.stdout
 
 
 def test_a_missing_package_is_noticed_before_the_training(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    run = RunFolder.create(tmp_path / "run")
+    run = RunDirectory.create(tmp_path / "run")
     with pytest.raises(ImportError, match=r'pip install "keras-tnt\[demo\]"'):
         run_demo(run, fashion_mnist_demo())
     assert not any(run.path.iterdir())

@@ -15,7 +15,7 @@ from keras_tnt.cli import main
 from keras_tnt.images import imagenet_classes
 from keras_tnt.inference.classifier import load_classifier, predict_files
 from keras_tnt.training import fashion_mnist_demo
-from keras_tnt.training.run_directory import RunFolder
+from keras_tnt.training.run_directory import RunDirectory
 from tests.helpers import ASSETS
 from tests.helpers.hub_server import HubServer
 from tests.helpers.reference import published_tensors
@@ -28,8 +28,8 @@ NAMES = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu"]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """The folder of a run, as far as predictions need it."""
-    run = RunFolder.create(tmp_path_factory.mktemp("runs") / "run")
+    """The directory of a run, as far as predictions need it."""
+    run = RunDirectory.create(tmp_path_factory.mktemp("runs") / "run")
     run.write_recipe(fashion_mnist_demo(), NAMES)
     small(input_shape=(32, 48, 1)).save(run.model)
     return str(run.path)
@@ -66,11 +66,11 @@ def test_predict_prints_for_machines(run, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["predict", "no/such.png"], "There is no picture 'no/such.png'"),
+        (["predict", "no/such.png"], "There is no image 'no/such.png'"),
         (["predict", PHOTOS[0], "--model", "nothing"], "There is no model 'nothing'"),
         (["predict", PHOTOS[0], "--model", PHOTOS[0]], "is no model: expected the"),
         (["predict", PHOTOS[0], "--top", "0"], "--top must be at least 1, got 0"),
-        (["demo", "--out", str(DATA)], "exists and is not an empty folder"),
+        (["demo", "--out", str(DATA)], "exists and is not an empty directory"),
     ],
 )
 def test_mistakes_are_explained_in_a_line(arguments, message, capsys):
@@ -82,7 +82,7 @@ def test_mistakes_are_explained_in_a_line(arguments, message, capsys):
     assert errors.count("\n") == 1
 
 
-def test_a_broken_picture_among_others(run, tmp_path, capsys):
+def test_a_broken_image_among_others(run, tmp_path, capsys):
     (tmp_path / "broken.png").write_bytes(b"broken")
     broken = str(tmp_path / "broken.png")
     assert main(["predict", PHOTOS[0], broken, "--model", run]) == 1
@@ -104,7 +104,7 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"{keras_tnt.__version__}\n"
 
 
-def test_a_demo_that_cannot_be_leaves_no_folder(tmp_path, monkeypatch, capsys):
+def test_a_demo_that_cannot_be_leaves_no_directory(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["demo", "--epochs", "1"]) == 1
     assert "epochs must be more than the 1 of the warm-up" in capsys.readouterr().err
@@ -137,7 +137,7 @@ def test_python_m_keras_tnt(run):
 def test_the_installed_command():
     command = Path(sys.executable).with_name("keras-tnt")
     if not command.exists():
-        pytest.skip("keras-tnt runs from its source folder, it is not installed")
+        pytest.skip("keras-tnt runs from its source directory, it is not installed")
     process = call(str(command), "--help")
     assert process.returncode == 0
     assert "demo" in process.stdout

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from keras_tnt.cli import main
-from keras_tnt.visualization.plot_results import draw_augmented
-from tests.helpers.datasets import write_folder
+from keras_tnt.visualization.plot_results import plot_augmented_images
+from tests.helpers.datasets import write_directory
 
 
 def read(path):
@@ -18,11 +18,11 @@ def read(path):
 
 
 @pytest.mark.parametrize("number", [1, 6, 7])
-def test_a_sheet_shows_all_pictures(number, tmp_path):
+def test_a_sheet_shows_all_images(number, tmp_path):
     images = np.broadcast_to(np.float32([10, 200, 30]), (number, 20, 20, 3))
     labels = np.eye(3)[[0] * number] * 0.6 + np.eye(3)[[2] * number] * 0.4
     path = tmp_path / "augmented.png"
-    draw_augmented(images, labels, ["ant", "bee", "cat"], path)
+    plot_augmented_images(images, labels, ["ant", "bee", "cat"], path)
     green = (read(path) == (10, 200, 30)).all(axis=-1).sum()
     assert green > number * 5000
     assert os.listdir(tmp_path) == ["augmented.png"]
@@ -30,11 +30,11 @@ def test_a_sheet_shows_all_pictures(number, tmp_path):
 
 def test_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    write_folder(tmp_path / "photos", {"ant": 5, "bee": 4})
+    write_directory(tmp_path / "photos", {"ant": 5, "bee": 4})
     command = ["data", "--show", "--data", "photos", "--image-size", "32"]
     command += ["--augmentation", "flip"]
     assert main(command) == 0
-    assert capsys.readouterr().out == "augmented.png: 8 of 9 pictures, photos\n"
+    assert capsys.readouterr().out == "augmented.png: 8 of 9 images, photos\n"
     first = read("augmented.png")
     assert main([*command, "--step", "1", "--out", "other.png"]) == 0
     assert np.any(read("other.png") != first)
@@ -45,7 +45,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     [
         (["--split", "val"], "Unknown split 'val'"),
         (["--data", "fashion_mnist_miny"], "Did you mean fashion_mnist_mini"),
-        (["--data", "./nothing"], "There is no folder './nothing'"),
+        (["--data", "./nothing"], "There is no directory './nothing'"),
     ],
 )
 def test_mistakes_are_explained(arguments, message, tmp_path, monkeypatch, capsys):

@@ -7,7 +7,7 @@ import pytest
 
 from keras_tnt.cli import main
 from keras_tnt.data import Augmentation
-from keras_tnt.training import Recipe, RunFolder
+from keras_tnt.training import Recipe, RunDirectory
 from tests.helpers.toy import OPTIONS
 
 TOY = [
@@ -28,7 +28,7 @@ TOY = [
 def test_a_run_and_its_repetition(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(TOY) == 0
-    run = RunFolder("runs/fashion_mnist_demo")
+    run = RunDirectory("runs/fashion_mnist_demo")
     output = capsys.readouterr().out
     assert "Epoch 1: accuracy 0." in output
     for path, what in run.contents():
@@ -41,7 +41,7 @@ def test_a_run_and_its_repetition(tmp_path, monkeypatch, capsys):
     )
 
     assert main(["train", "--recipe", str(run.recipe)]) == 0
-    repeated = RunFolder("runs/fashion_mnist_demo-repeat")
+    repeated = RunDirectory("runs/fashion_mnist_demo-repeat")
     assert repeated.read_recipe()[0] == recipe
     assert repeated.model.exists()
 

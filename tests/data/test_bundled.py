@@ -102,7 +102,7 @@ def test_classes_are_balanced_and_mixed(split, arrays):
         assert max(np.bincount(labels[start : start + 100])) < 30
 
 
-def test_pictures_are_the_known_ones(split, arrays):
+def test_images_are_the_known_ones(split, arrays):
     images, labels = arrays
     assert labels[:10].tolist() == FIRST_LABELS[split]
     assert images[:5].sum(axis=(1, 2, 3)).tolist() == FIRST_PIXEL_SUMS[split]
@@ -115,7 +115,7 @@ def test_every_pass_gives_the_same_order(split, arrays):
     np.testing.assert_array_equal(labels, arrays[1])
 
 
-def test_no_picture_is_in_both_splits():
+def test_no_image_is_in_both_splits():
     train, test = ({image.tobytes() for image in read(split)[0]} for split in SIZES)
     assert train.isdisjoint(test)
 

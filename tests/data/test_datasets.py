@@ -1,4 +1,4 @@
-"""Opening data sets: the embedded one, folders, and what tfds has prepared."""
+"""Opening data sets: the embedded one, directories, and what tfds has prepared."""
 
 import shutil
 from pathlib import Path
@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_tnt.data import fashion_mnist_mini, image_dataset, open_images
+from keras_tnt.data import fashion_mnist_mini, image_dataset, load_dataset
 from keras_tnt.data.bundled import FOLDER, import_tfds
 from keras_tnt.data.records import record_places
 from keras_tnt.images import decode_image
-from tests.helpers.datasets import encoded, photo, write_folder
+from tests.helpers.datasets import encoded, photo, write_directory
 
 tfds = import_tfds()
 
 
 class KerasTntShapes(tfds.core.GeneratorBasedBuilder):
-    """Pictures in several files, with other features beside label and picture."""
+    """Images in several files, with other features beside label and image."""
 
     VERSION = tfds.core.Version("1.0.0")
     # From a module of a package tfds would look for files beside it.
@@ -27,14 +27,14 @@ class KerasTntShapes(tfds.core.GeneratorBasedBuilder):
         features = {
             "mask": tfds.features.Image(shape=(None, None, 1)),
             "kind": tfds.features.ClassLabel(num_classes=3),
-            "picture": tfds.features.Image(shape=(None, None, 3)),
+            "image": tfds.features.Image(shape=(None, None, 3)),
             "name": tfds.features.Text(),
             "bird": tfds.features.ClassLabel(names=["auk", "emu"]),
         }
         return tfds.core.DatasetInfo(
             builder=self,
             features=tfds.features.FeaturesDict(features),
-            supervised_keys=("picture", "bird"),
+            supervised_keys=("image", "bird"),
         )
 
     def _split_generators(self, dl_manager):
@@ -50,7 +50,7 @@ class KerasTntShapes(tfds.core.GeneratorBasedBuilder):
                 {
                     "mask": np.zeros((2, 2, 1), "uint8"),
                     "kind": index % 3,
-                    "picture": np.roll(photo(20, 30), index, axis=1),
+                    "image": np.roll(photo(20, 30), index, axis=1),
                     "name": str(index),
                     "bird": index % 2,
                 },
@@ -72,13 +72,13 @@ def prepared(request, tmp_path_factory):
 
 
 def read_by_tfds(builder, split):
-    """Pictures and labels, file after file."""
+    """Images and labels, file after file."""
     if builder.info.file_format == tfds.core.FileFormat.ARRAY_RECORD:
         elements = builder.as_data_source(split)
     else:
         config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
         elements = builder.as_dataset(split, read_config=config).as_numpy_iterator()
-    return [(element["picture"], element["bird"]) for element in elements]
+    return [(element["image"], element["bird"]) for element in elements]
 
 
 def contents_of(source, order=None):
@@ -88,7 +88,7 @@ def contents_of(source, order=None):
 
 
 def assert_reads(source, expected):
-    """The source has the same pictures and labels, in the same order."""
+    """The source has the same images and labels, in the same order."""
     expected = list(expected)
     assert len(source) == len(expected)
     for (contents, label), (image, other) in zip(
@@ -101,7 +101,7 @@ def assert_reads(source, expected):
 
 @pytest.mark.parametrize("split", ["test[:5%]", "train[11990:]", "test[-3:]+train[:2]"])
 def test_the_embedded_set_is_read_as_tfds_reads_it(split):
-    source = open_images("fashion_mnist_mini", split)
+    source = load_dataset("fashion_mnist_mini", split)
     assert_reads(source, fashion_mnist_mini(split).as_numpy_iterator())
     assert source.name == f"fashion_mnist_mini/1.0.0 {split}"
     name = source.describe(tf.constant(1, tf.int64)).numpy().decode()
@@ -110,7 +110,7 @@ def test_the_embedded_set_is_read_as_tfds_reads_it(split):
 
 @pytest.mark.parametrize("split", ["train", "test", "train[40%:80%]", "train[-1:]"])
 def test_prepared_sets_are_read_as_tfds_reads_them(prepared, split):
-    source = open_images(str(prepared.data_dir), split)
+    source = load_dataset(str(prepared.data_dir), split)
     assert source.class_names == ("auk", "emu")
     assert_reads(source, read_by_tfds(prepared, split))
     order = [len(source) - 1, 0, len(source) // 2]
@@ -129,8 +129,8 @@ def test_prepared_sets_by_name(prepared):
 
 
 def test_what_is_not_there_is_prepared(tmp_path):
-    """Here without a download: the builder makes its pictures itself."""
-    source = open_images("keras_tnt_shapes", "test", data_dir=tmp_path)
+    """Here without a download: the builder makes its images itself."""
+    source = load_dataset("keras_tnt_shapes", "test", data_dir=tmp_path)
     assert len(source) == 7
     assert (tmp_path / "keras_tnt_shapes" / "1.0.0" / "dataset_info.json").exists()
 
@@ -143,7 +143,7 @@ def test_what_cannot_be_prepared_is_explained(tmp_path, monkeypatch):
     with pytest.raises(
         FileNotFoundError, match=r"not prepared in .*no way to the server"
     ):
-        open_images("keras_tnt_shapes", "test", data_dir=tmp_path)
+        load_dataset("keras_tnt_shapes", "test", data_dir=tmp_path)
 
 
 def test_places_of_records():
@@ -162,11 +162,11 @@ def test_damaged_record_files(cut, tmp_path):
     data = file.read_bytes()
     file.write_bytes(data[:-cut])
     with pytest.raises(ValueError, match="ends inside a record: it is damaged"):
-        open_images(copy, "test")
+        load_dataset(copy, "test")
     file.write_bytes(data[: record_places(shutil.copy(next(FOLDER.glob("*test*")),
                                                       tmp_path))[-1]])  # fmt: skip
     with pytest.raises(ValueError, match="has 1999 records where 2000 were written"):
-        open_images(copy, "test")
+        load_dataset(copy, "test")
 
 
 @pytest.mark.parametrize(
@@ -177,70 +177,70 @@ def test_damaged_record_files(cut, tmp_path):
         ("fashion_mnist_mini", "test[:0%]", ValueError, "which is none or empty"),
         ("fashion_mnist_miny", "test", ValueError, "Did you mean fashion_mnist_mini"),
         ("cifar10:9.9.9", "test", ValueError, "tfds cannot open 'cifar10:9.9.9'"),
-        ("./photos", None, FileNotFoundError, "There is no folder './photos'"),
+        ("./photos", None, FileNotFoundError, "There is no directory './photos'"),
     ],
 )
 def test_mistakes(data, split, error, message, tmp_path):
     with pytest.raises(error, match=message):
-        open_images(data, split, data_dir=tmp_path)
+        load_dataset(data, split, data_dir=tmp_path)
 
 
-def test_a_folder(tmp_path):
-    folder = write_folder(tmp_path / "photos", {"bee": 2, "ant": 3})
-    odd = folder / "ant"
-    (odd / "notes.txt").write_text("no picture")
+def test_a_directory(tmp_path):
+    directory = write_directory(tmp_path / "photos", {"bee": 2, "ant": 3})
+    odd = directory / "ant"
+    (odd / "notes.txt").write_text("no image")
     (odd / ".hidden.jpeg").write_bytes(b"")
     (odd / "deeper").mkdir()
     (odd / "deeper" / "UPPER.JPG").write_bytes((odd / "000.jpeg").read_bytes())
     (odd / "gray.png").write_bytes(encoded(photo(9, 9), "gray PNG"))
-    (folder / ".cache").mkdir()
-    (folder / "readme.md").write_text("no class")
-    for data in (folder, str(folder) + "/"):
-        source = open_images(data)
+    (directory / ".cache").mkdir()
+    (directory / "readme.md").write_text("no class")
+    for data in (directory, str(directory) + "/"):
+        source = load_dataset(data)
         assert source.class_names == ("ant", "bee")
         assert len(source) == 7
         assert [label for _, label in contents_of(source)] == [0] * 5 + [1] * 2
     names = [source.describe(index).numpy().decode() for index in range(7)]
     assert names == sorted(names)
-    paths = {str(path.relative_to(folder)) for path in map(Path, names)}
+    paths = {str(path.relative_to(directory)) for path in map(Path, names)}
     assert {"ant/deeper/UPPER.JPG", "ant/gray.png", "bee/001.jpeg"} < paths
-    assert contents_of(source)[6][0] == (folder / "bee" / "001.jpeg").read_bytes()
+    assert contents_of(source)[6][0] == (directory / "bee" / "001.jpeg").read_bytes()
 
 
 def test_a_folder_with_splits(tmp_path):
-    folder = tmp_path / "photos"
-    write_folder(folder / "train", {"ant": 2, "bee": 3})
-    write_folder(folder / "val", {"bee": 2})  # not all classes need be there
-    assert len(open_images(folder, "train")) == 5
+    directory = tmp_path / "photos"
+    write_directory(directory / "train", {"ant": 2, "bee": 3})
+    write_directory(directory / "val", {"bee": 2})  # not all classes need be there
+    assert len(load_dataset(directory, "train")) == 5
     for split in ("val", "validation"):
-        source = open_images(folder, split)
+        source = load_dataset(directory, split)
         assert source.class_names == ("ant", "bee")
         assert [label for _, label in contents_of(source)] == [1, 1]
     for split in (None, "test", "train[:10%]"):
         with pytest.raises(ValueError, match=r"splits \['train', 'validation'\]"):
-            open_images(folder, split)
-    write_folder(folder / "test", {"cat": 1})
+            load_dataset(directory, split)
+    write_directory(directory / "test", {"cat": 1})
     with pytest.raises(ValueError, match=r"does not have: \['cat'\]"):
-        open_images(folder, "test")
+        load_dataset(directory, "test")
 
 
 def test_a_class_called_train(tmp_path):
-    folder = write_folder(tmp_path / "vehicles", {"bus": 1, "train": 1})
-    assert open_images(folder).class_names == ("bus", "train")
-    with pytest.raises(ValueError, match="has no splits but holds class folders"):
-        open_images(folder, "train")
+    directory = write_directory(tmp_path / "vehicles", {"bus": 1, "train": 1})
+    assert load_dataset(directory).class_names == ("bus", "train")
+    with pytest.raises(ValueError, match="has no splits but holds class directories"):
+        load_dataset(directory, "train")
 
 
-def test_folders_without_pictures(tmp_path):
-    with pytest.raises(ValueError, match=r"Expected in .* a folder for each class"):
-        open_images(tmp_path)
-    folder = write_folder(tmp_path / "photos", {"ant": 1})
-    (folder / "bee").mkdir()
-    with pytest.raises(ValueError, match=r"Class folders without: \['bee'\]"):
-        open_images(folder)
+def test_folders_without_images(tmp_path):
+    with pytest.raises(ValueError, match=r"Expected in .* a directory for each class"):
+        load_dataset(tmp_path)
+    directory = write_directory(tmp_path / "photos", {"ant": 1})
+    (directory / "bee").mkdir()
+    with pytest.raises(ValueError, match=r"Class directories without: \['bee'\]"):
+        load_dataset(directory)
 
 
-def test_sets_that_are_not_of_pictures_with_labels(tmp_path, monkeypatch):
+def test_sets_that_are_not_of_images_with_labels(tmp_path, monkeypatch):
     def info(features):
         def build(self):
             features_dict = tfds.features.FeaturesDict(features)
@@ -253,11 +253,11 @@ def test_sets_that_are_not_of_pictures_with_labels(tmp_path, monkeypatch):
         "bird": tfds.features.ClassLabel(num_classes=2),
     }
     deep = {
-        "picture": tfds.features.Image(shape=(4, 4, 1), dtype=np.uint16),
+        "image": tfds.features.Image(shape=(4, 4, 1), dtype=np.uint16),
         "bird": tfds.features.ClassLabel(num_classes=2),
     }
-    rows = {"text": "a", "picture": np.zeros((4, 4, 1), "uint16"), "bird": 1}
-    for features, message in ((text, "not a set of pictures"), (deep, "but uint16")):
+    rows = {"text": "a", "image": np.zeros((4, 4, 1), "uint16"), "bird": 1}
+    for features, message in ((text, "not a set of images"), (deep, "but uint16")):
         monkeypatch.setattr(KerasTntShapes, "_info", info(features))
         row = {key: rows[key] for key in features}
         monkeypatch.setattr(
@@ -265,6 +265,6 @@ def test_sets_that_are_not_of_pictures_with_labels(tmp_path, monkeypatch):
             "_generate_examples",
             lambda self, number, row=row: [(n, row) for n in range(3)],
         )
-        folder = tmp_path / message
+        directory = tmp_path / message
         with pytest.raises(ValueError, match=message):
-            open_images(str(prepare(folder).data_dir), "test")
+            load_dataset(str(prepare(directory).data_dir), "test")

@@ -13,20 +13,20 @@ from keras_tnt.data import (
     Augmentation,
     ImageSource,
     image_dataset,
-    open_images,
+    load_dataset,
 )
 from keras_tnt.data.source import lookup
 from tests.helpers.checks import two_replicas
-from tests.helpers.datasets import encoded, write_folder
+from tests.helpers.datasets import encoded, write_directory
 from tests.helpers.small import small
 
 SIZE = {"image_size": (16, 20), "channels": 3}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """26 pictures of three classes."""
-    return write_folder(
+def directory(tmp_path_factory):
+    """26 images of three classes."""
+    return write_directory(
         tmp_path_factory.mktemp("data") / "photos", {"ant": 12, "bee": 9, "cat": 5}
     )
 
@@ -43,9 +43,9 @@ def assert_same(found, expected):
 
 
 def numbered(size, classes=5, label=None):
-    """A source whose pictures are of one gray value, their number, in one class each.
+    """A source whose images are of one gray value, their number, in one class each.
 
-    With mirroring only, images tell which picture is where.
+    With mirroring only, images tell which image is where.
     """
     contents = [encoded(np.full((6, 6, 1), n, "uint8"), "PNG") for n in range(size)]
     labels = [n % classes for n in range(size)]
@@ -57,7 +57,7 @@ def numbered(size, classes=5, label=None):
 
 
 def numbers_of(source, batch_size, **arguments):
-    """The numbers of the pictures of every batch, an array (steps, batch_size)."""
+    """The numbers of the images of every batch, an array (steps, batch_size)."""
     dataset = image_dataset(
         source, batch_size=batch_size, image_size=6, channels=1, crop_fraction=1.0,
         **arguments,
@@ -70,14 +70,19 @@ def numbers_of(source, batch_size, **arguments):
 @pytest.mark.parametrize(
     "augmentation", [None, FLIP_AUGMENTATION, IMAGENET_AUGMENTATION]
 )
-def test_elements_are_declared_and_static(folder, augmentation):
+def test_elements_are_declared_and_static(directory, augmentation):
     dataset = image_dataset(
-        folder, batch_size=12, augmentation=augmentation, replicas=2, epochs=2, **SIZE
+        directory,
+        batch_size=12,
+        augmentation=augmentation,
+        replicas=2,
+        epochs=2,
+        **SIZE,
     )
     spec = [tf.TensorSpec((6, 16, 20, 3)), tf.TensorSpec((6, 3))]
     spec += [tf.TensorSpec((6,))] if augmentation is None else []
     assert dataset.element_spec == tuple(spec)
-    steps = 3 if augmentation is None else 2  # 26 pictures
+    steps = 3 if augmentation is None else 2  # 26 images
     found = arrays(dataset)
     assert len(dataset) == len(found) == 2 * 2 * steps
     for images, labels, *_ in found:
@@ -87,7 +92,7 @@ def test_elements_are_declared_and_static(folder, augmentation):
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
-def test_an_epoch_shows_every_picture_once(epochs):
+def test_an_epoch_shows_every_image_once(epochs):
     order = numbers_of(numbered(24), 6, augmentation=FLIP_AUGMENTATION, epochs=epochs)
     passes = order.reshape(epochs, 24)
     for numbers in passes:
@@ -116,7 +121,7 @@ def test_repeated_augmentation_is_as_long_an_epoch_of_a_third():
     assert not np.array_equal(*chosen)
 
 
-def test_labels_belong_to_their_pictures():
+def test_labels_belong_to_their_images():
     source = numbered(20)
     dataset = image_dataset(
         source, batch_size=5, image_size=6, channels=1, crop_fraction=1.0,
@@ -128,9 +133,9 @@ def test_labels_belong_to_their_pictures():
         np.testing.assert_allclose(labels, expected, atol=1e-6)
 
 
-def test_copies_of_a_picture_are_augmented_anew(folder):
+def test_copies_of_a_image_are_augmented_anew(directory):
     augmentation = dataclasses.replace(IMAGENET_AUGMENTATION, mixup=0.0, cutmix=0.0)
-    dataset = image_dataset(folder, batch_size=24, augmentation=augmentation, **SIZE)
+    dataset = image_dataset(directory, batch_size=24, augmentation=augmentation, **SIZE)
     ((images, _),) = arrays(dataset)
     assert len({image.tobytes() for image in images}) == 24
 
@@ -146,12 +151,12 @@ LIGHT = dataclasses.replace(IMAGENET_AUGMENTATION, rand_augment=0)
         (None, [(1, 2), (2, 2)]),
     ],
 )
-def test_restarts_workers_and_replicas_change_nothing(folder, augmentation, splits):
+def test_restarts_workers_and_replicas_change_nothing(directory, augmentation, splits):
     """Bit for bit, as everything is a function of the seed and the step."""
 
     def build(**arguments):
         dataset = image_dataset(
-            folder, batch_size=8, augmentation=augmentation, epochs=2, seed=5,
+            directory, batch_size=8, augmentation=augmentation, epochs=2, seed=5,
             label_smoothing=0.1, **SIZE, **arguments,
         )  # fmt: skip
         return arrays(dataset)
@@ -178,11 +183,11 @@ def test_a_resume_after_the_last_step_is_empty():
     assert len(dataset) == len(arrays(dataset)) == 0
 
 
-def test_seeds_and_epochs_differ(folder):
+def test_seeds_and_epochs_differ(directory):
     def images(**arguments):
         found = arrays(
             image_dataset(
-                folder,
+                directory,
                 batch_size=26,
                 augmentation=FLIP_AUGMENTATION,
                 **SIZE,
@@ -215,23 +220,25 @@ def test_it_feeds_a_strategy():
         np.testing.assert_array_equal(found, numbers)
 
 
-def test_fit_and_evaluate_take_it(folder):
+def test_fit_and_evaluate_take_it(directory):
     model = small(input_shape=(32, 48, 3), classes=3)
     model.compile("adamw", "categorical_crossentropy", weighted_metrics=["accuracy"])
     size = {"image_size": (32, 48), "batch_size": 8}
-    train = image_dataset(folder, augmentation=IMAGENET_AUGMENTATION, **size)
+    train = image_dataset(directory, augmentation=IMAGENET_AUGMENTATION, **size)
     history = model.fit(train, shuffle=False, verbose=0)
     assert np.isfinite(history.history["loss"][0])
-    found = model.evaluate(image_dataset(folder, **size), verbose=0, return_dict=True)
+    found = model.evaluate(
+        image_dataset(directory, **size), verbose=0, return_dict=True
+    )
     ((images, labels, _),) = arrays(
-        image_dataset(folder, image_size=(32, 48), batch_size=26)
+        image_dataset(directory, image_size=(32, 48), batch_size=26)
     )
     right = model.predict(images, verbose=0).argmax(1) == labels.argmax(1)
     np.testing.assert_allclose(found["accuracy"], right.mean(), atol=1e-6)
 
 
 @pytest.mark.parametrize(("workers", "replicas"), [(1, 1), (2, 1), (2, 4)])
-def test_evaluation_covers_every_picture_once(workers, replicas):
+def test_evaluation_covers_every_image_once(workers, replicas):
     source = numbered(21)
     found, weights = [], []
     for worker in range(workers):
@@ -253,90 +260,94 @@ def test_evaluation_covers_every_picture_once(workers, replicas):
     assert sum(weights) == 21
 
 
-def test_evaluation_of_fewer_pictures_than_a_batch():
+def test_evaluation_of_fewer_images_than_a_batch():
     numbers = numbers_of(numbered(3), 8)
     np.testing.assert_array_equal(numbers, [[0, 1, 2, 0, 0, 0, 0, 0]])
 
 
 @pytest.fixture
-def broken_folder(tmp_path):
-    """Pictures of which some are broken, the last among them."""
-    folder = write_folder(tmp_path / "photos", {"ant": 5, "bee": 5})
-    (folder / "ant" / "001.jpeg").write_bytes(b"")
-    (folder / "ant" / "002.jpeg").write_bytes(b"no picture at all")
-    last = folder / "bee" / "004.jpeg"
+def broken_directory(tmp_path):
+    """Images of which some are broken, the last among them."""
+    directory = write_directory(tmp_path / "photos", {"ant": 5, "bee": 5})
+    (directory / "ant" / "001.jpeg").write_bytes(b"")
+    (directory / "ant" / "002.jpeg").write_bytes(b"no image at all")
+    last = directory / "bee" / "004.jpeg"
     last.write_bytes(last.read_bytes()[:300])
-    return folder
+    return directory
 
 
 @pytest.mark.parametrize(
     "augmentation", [None, FLIP_AUGMENTATION, IMAGENET_AUGMENTATION]
 )
-def test_a_broken_picture_is_named(broken_folder, augmentation):
+def test_a_broken_image_is_named(broken_directory, augmentation):
     dataset = image_dataset(
-        broken_folder, batch_size=4, augmentation=augmentation, epochs=3, **SIZE
+        broken_directory, batch_size=4, augmentation=augmentation, epochs=3, **SIZE
     )
     message = r"(ant/00[12]|bee/004)\.jpeg\] \[cannot be read or decoded"
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         arrays(dataset)
 
 
-def test_a_broken_last_picture_is_named(tmp_path):
-    folder = write_folder(tmp_path / "photos", {"ant": 4})
-    (folder / "ant" / "003.jpeg").write_bytes(b"no picture")
+def test_a_broken_last_image_is_named(tmp_path):
+    directory = write_directory(tmp_path / "photos", {"ant": 4})
+    (directory / "ant" / "003.jpeg").write_bytes(b"no image")
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"ant/003\.jpeg"):
-        arrays(image_dataset(folder, batch_size=4, **SIZE))
+        arrays(image_dataset(directory, batch_size=4, **SIZE))
 
 
-def test_broken_pictures_are_skipped_in_evaluation_and_noted(broken_folder, caplog):
-    source = open_images(broken_folder)
-    dataset = image_dataset(source, batch_size=4, skip_broken=True, epochs=2, **SIZE)
+def test_broken_images_are_skipped_in_evaluation_and_noted(broken_directory, caplog):
+    source = load_dataset(broken_directory)
+    dataset = image_dataset(source, batch_size=4, skip_corrupt=True, epochs=2, **SIZE)
     found = arrays(dataset)
     weights = np.concatenate([weight for _, _, weight in found])
     expected = [1, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0]
     np.testing.assert_array_equal(weights, expected * 2)
-    good = arrays(image_dataset(source, batch_size=1, skip_broken=True, **SIZE))
+    good = arrays(image_dataset(source, batch_size=1, skip_corrupt=True, **SIZE))
     np.testing.assert_array_equal(found[0][0][3], good[3][0][0])
     assert sorted(source.broken) == [1, 2, 9]
-    assert source.broken[9] == str(broken_folder / "bee" / "004.jpeg")
+    assert source.broken[9] == str(broken_directory / "bee" / "004.jpeg")
     lines = [record.getMessage() for record in caplog.records]
     assert sorted(lines) == [
-        f"Skipped {broken_folder / name}: it cannot be read or decoded."
+        f"Skipped {broken_directory / name}: it cannot be read or decoded."
         for name in ("ant/001.jpeg", "ant/002.jpeg", "bee/004.jpeg")
     ]
 
 
-def test_the_next_picture_takes_the_place_of_a_broken_one_in_training(broken_folder):
-    def build(folder, skip_broken, first_step=0):
-        source = open_images(folder)
+def test_the_next_image_takes_the_place_of_a_broken_one_in_training(broken_directory):
+    def build(directory, skip_corrupt, first_step=0):
+        source = load_dataset(directory)
         dataset = image_dataset(
             source, batch_size=5, augmentation=FLIP_AUGMENTATION, epochs=2,
-            skip_broken=skip_broken, first_step=first_step, **SIZE,
+            skip_corrupt=skip_corrupt, first_step=first_step, **SIZE,
         )  # fmt: skip
         return arrays(dataset), source
 
-    found, source = build(broken_folder, skip_broken=True)
+    found, source = build(broken_directory, skip_corrupt=True)
     assert sorted(source.broken) == [1, 2, 9]
-    resumed, _ = build(broken_folder, skip_broken=True, first_step=2)
+    resumed, _ = build(broken_directory, skip_corrupt=True, first_step=2)
     assert_same(resumed, found[2:])
     for name, other in (("ant/001", "ant/003"), ("ant/002", "ant/003"),
                         ("bee/004", "ant/000")):  # fmt: skip
-        contents = (broken_folder / f"{other}.jpeg").read_bytes()
-        (broken_folder / f"{name}.jpeg").write_bytes(contents)
-    mended, source = build(broken_folder, skip_broken=False)
+        contents = (broken_directory / f"{other}.jpeg").read_bytes()
+        (broken_directory / f"{name}.jpeg").write_bytes(contents)
+    mended, source = build(broken_directory, skip_corrupt=False)
     for (images, _), (others, _) in zip(found, mended, strict=True):
         np.testing.assert_array_equal(images, others)
     assert source.broken == {}
 
 
-def test_a_folder_of_broken_pictures_only(tmp_path):
-    folder = write_folder(tmp_path / "photos", {"ant": 4})
-    for path in folder.glob("*/*"):
-        path.write_bytes(b"no picture")
+def test_a_folder_of_broken_images_only(tmp_path):
+    directory = write_directory(tmp_path / "photos", {"ant": 4})
+    for path in directory.glob("*/*"):
+        path.write_bytes(b"no image")
     dataset = image_dataset(
-        folder, batch_size=2, augmentation=FLIP_AUGMENTATION, skip_broken=True, **SIZE
+        directory,
+        batch_size=2,
+        augmentation=FLIP_AUGMENTATION,
+        skip_corrupt=True,
+        **SIZE,
     )
-    with pytest.raises(tf.errors.InvalidArgumentError, match="None of the pictures"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="None of the images"):
         arrays(dataset)
 
 
@@ -353,7 +364,7 @@ def test_a_wrong_label_is_named():
     [
         ({"batch_size": 21}, "A batch_size of 21 leaves no step: 'numbers' has 20"),
         ({"batch_size": 9, "workers": 2}, "Take a multiple of 2"),
-        ({"batch_size": 10, "replicas": 2}, "each replica gets 5 pictures.*of 4"),
+        ({"batch_size": 10, "replicas": 2}, "each replica gets 5 images.*of 4"),
         ({"batch_size": 4, "worker": 1}, "there are 1; got worker=1"),
         ({"batch_size": 4, "classes": 7}, "'numbers' has 5 classes, but 7 were"),
         ({"batch_size": 4, "channels": 4}, "channels must be 1 .* got 4"),
@@ -370,6 +381,6 @@ def test_mistakes(arguments, message):
         image_dataset(numbered(20), augmentation=IMAGENET_AUGMENTATION, **arguments)
 
 
-def test_repeated_augmentation_needs_four_pictures():
-    with pytest.raises(ValueError, match=r"at least 4 pictures.*repeats=1"):
+def test_repeated_augmentation_needs_four_images():
+    with pytest.raises(ValueError, match=r"at least 4 images.*repeats=1"):
         image_dataset(numbered(3), batch_size=2, augmentation=IMAGENET_AUGMENTATION)

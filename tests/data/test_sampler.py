@@ -1,4 +1,4 @@
-"""Which picture comes when."""
+"""Which image comes when."""
 
 import collections
 
@@ -8,18 +8,18 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_tnt.data.sampler import Share, picture_at
+from keras_tnt.data.sampler import Shard, sample_index
 
 
 def epoch_of(size, epoch=0, seed=0, repeats=1, positions=None):
     positions = tf.range(size if positions is None else positions, dtype=tf.int64)
     epoch = tf.constant(epoch, tf.int64)
-    return picture_at(positions, epoch, size, seed, repeats).numpy()
+    return sample_index(positions, epoch, size, seed, repeats).numpy()
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 3000), st.integers(0, 10**6), st.integers(-(2**62), 2**62))
-def test_an_epoch_shows_every_picture_once(size, epoch, seed):
+def test_an_epoch_shows_every_image_once(size, epoch, seed):
     np.testing.assert_array_equal(np.sort(epoch_of(size, epoch, seed)), np.arange(size))
 
 
@@ -39,7 +39,7 @@ def test_epochs_and_seeds_differ(repeats):
     for index, first in enumerate(epochs):
         for second in epochs[:index]:
             assert (first == second).mean() < 0.1
-    if repeats > 1:  # other pictures, too
+    if repeats > 1:  # other images, too
         assert set(epochs[0]) != set(epochs[1])
 
 
@@ -50,14 +50,14 @@ def test_an_order_looks_random():
     assert (np.diff(order) == 1).mean() < 0.01
 
 
-def test_repeated_pictures_have_other_partners_each_time():
+def test_repeated_images_have_other_partners_each_time():
     order = epoch_of(240, repeats=3)
     pairs = [frozenset(pair) for pair in order.reshape(-1, 2).tolist()]
     assert all(len(pair) == 2 for pair in pairs)  # none is its own partner
     assert len(set(pairs)) == len(pairs)
 
 
-def test_repeated_pictures_come_close_together():
+def test_repeated_images_come_close_together():
     order = epoch_of(240, repeats=3).tolist()
     for index in set(order):
         places = [place for place, other in enumerate(order) if other == index]
@@ -67,7 +67,7 @@ def test_repeated_pictures_come_close_together():
 @pytest.mark.parametrize("parts", [(1, 1), (2, 1), (1, 3), (2, 3), (4, 3)])
 def test_shares_make_up_the_step(parts):
     workers, replicas = parts
-    shares = [Share(24, 5, worker, workers, replicas) for worker in range(workers)]
+    shares = [Shard(24, 5, worker, workers, replicas) for worker in range(workers)]
     for step in (0, 4, 5, 13):
         found = [share.positions(tf.constant(step, tf.int64)) for share in shares]
         assert {int(epoch) for epoch, _ in found} == {step // 5}
@@ -88,4 +88,4 @@ def test_shares_make_up_the_step(parts):
 )
 def test_mistakes(arguments, message):
     with pytest.raises(ValueError, match=message):
-        Share(steps_per_epoch=1, **arguments)
+        Shard(steps_per_epoch=1, **arguments)

@@ -30,30 +30,30 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    """The folder of a run on one device."""
+    """The directory of a run on one device."""
     return local_run(tmp_path_factory, tf.distribute.OneDeviceStrategy("/cpu:0"))
 
 
 @pytest.fixture(scope="module")
 def mirrored(tmp_path_factory):
-    """The folder of a run on two logical devices."""
+    """The directory of a run on two logical devices."""
     return local_run(tmp_path_factory, two_replicas())
 
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory):
-    """A folder with a run folder for each of two workers, ``0`` and ``1``."""
-    folder = tmp_path_factory.mktemp("together")
-    run_workers.run(MODULE, folder / "{}", folder=folder)
-    return folder
+    """A directory with a run directory for each of two workers, ``0`` and ``1``."""
+    directory = tmp_path_factory.mktemp("together")
+    run_workers.run(MODULE, directory / "{}", directory=directory)
+    return directory
 
 
 def local_run(tmp_path_factory, strategy):
-    folder = tmp_path_factory.mktemp("run")
+    directory = tmp_path_factory.mktemp("run")
     # Determinism would stay switched on for all later tests of this process.
     recipe = dataclasses.replace(worker_train.RECIPE, deterministic=False)
-    worker_train.train_and_export(folder, strategy, recipe)
-    return folder
+    worker_train.train_and_export(directory, strategy, recipe)
+    return directory
 
 
 def history(run):
@@ -69,7 +69,7 @@ def history(run):
 def assert_same_run(run, expected, atol):
     """Weights, optimizer, average, figures and exported probabilities agree."""
     name = f"checkpoints/step-{worker_train.STEPS:08}.safetensors"
-    found, wanted = (load_file(folder / name) for folder in (run, expected))
+    found, wanted = (load_file(directory / name) for directory in (run, expected))
     assert set(found) == set(wanted)
     for key, value in wanted.items():
         np.testing.assert_allclose(found[key], value, atol=atol, err_msg=key)
@@ -130,14 +130,16 @@ def test_a_run_that_lost_a_worker_goes_on(
     who, number, message, checkpoint, together, tmp_path
 ):
     run = tmp_path / "run"
-    with run_workers.workers(MODULE, run, who, 8, number, folder=tmp_path) as processes:
+    with run_workers.workers(
+        MODULE, run, who, 8, number, directory=tmp_path
+    ) as processes:
         codes = [process.end() for process in processes]
         assert codes[1 - who] == 1
         assert codes[who] == (-9 if number == "SIGKILL" else 1)
         assert re.search(message, processes[1 - who].output())
     newest = max((run / "checkpoints").glob("step-*"))
     assert newest.name == f"step-{checkpoint:08}.safetensors"
-    outputs = run_workers.run(MODULE, run, folder=tmp_path)
+    outputs = run_workers.run(MODULE, run, directory=tmp_path)
     assert f"Going on after step {checkpoint}" in outputs[0]
     assert_same_run(run, together / "0", atol=1e-5)
 
@@ -145,16 +147,16 @@ def test_a_run_that_lost_a_worker_goes_on(
 def test_workers_that_do_not_share_the_folder_are_told(together, tmp_path):
     """One would go on after a checkpoint, the other begin anew."""
     (tmp_path / "0").symlink_to(together / "0")
-    with run_workers.workers(MODULE, tmp_path / "{}", folder=tmp_path) as processes:
+    with run_workers.workers(MODULE, tmp_path / "{}", directory=tmp_path) as processes:
         for process in processes:
             assert process.end() == 1
-            assert "must see the same folder" in process.output()
+            assert "must see the same directory" in process.output()
 
 
 def test_a_chief_that_cannot_begin_ends_the_others(tmp_path):
     (tmp_path / "0").mkdir()
     (tmp_path / "0" / "notes.txt").write_text("mine")
-    with run_workers.workers(MODULE, tmp_path / "{}", folder=tmp_path) as processes:
+    with run_workers.workers(MODULE, tmp_path / "{}", directory=tmp_path) as processes:
         assert [process.end() for process in processes] == [1, 1]
-        assert "is not an empty folder" in processes[0].output()
+        assert "is not an empty directory" in processes[0].output()
         assert re.search("RuntimeError: worker 0 .* does not", processes[1].output())

@@ -20,12 +20,12 @@ def alone():
 @pytest.fixture(scope="module")
 def together(tmp_path_factory):
     """What each of two workers found: arrays and facts."""
-    folder = tmp_path_factory.mktemp("workers")
-    run_workers.run("tests.helpers.worker_fit", folder, folder=folder)
+    directory = tmp_path_factory.mktemp("workers")
+    run_workers.run("tests.helpers.worker_fit", directory, directory=directory)
     return [
         (
-            dict(np.load(folder / f"{index}.npz")),
-            json.loads((folder / f"{index}.json").read_text()),
+            dict(np.load(directory / f"{index}.npz")),
+            json.loads((directory / f"{index}.json").read_text()),
         )
         for index in range(2)
     ]
@@ -67,7 +67,7 @@ def test_what_workers_know_of_each_other(together):
         assert fact["workers"] == 2
         assert fact["any"] == [True, True, False]
         assert fact["total"] == 2 * 10**12 + 1
-        expected = f"step is {index} here and something else .* Share the folder"
+        expected = f"step is {index} here and something else .* Share the directory"
         assert re.search(expected, fact["disagreement"])
 
 
@@ -87,7 +87,9 @@ def test_keras_still_needs_the_workaround(together):
     ],
 )
 def test_a_lost_worker_ends_the_others_with_a_clear_error(who, how, message, tmp_path):
-    with run_workers.workers("tests.helpers.worker_lost", folder=tmp_path) as processes:
+    with run_workers.workers(
+        "tests.helpers.worker_lost", directory=tmp_path
+    ) as processes:
         for process in processes:
             process.wait_for("step 3\n")
         processes[who].send_signal(how)

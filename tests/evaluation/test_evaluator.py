@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from keras_tnt.cli import main
-from keras_tnt.data import fashion_mnist_mini_class_names, open_images
+from keras_tnt.data import fashion_mnist_mini_class_names, load_dataset
 from keras_tnt.evaluation.evaluator import (
     Report,
     evaluate_classifier,
@@ -24,7 +24,7 @@ NAMES = fashion_mnist_mini_class_names()
 
 
 class Oracle:
-    """A model that has the answers, given in the order of the pictures."""
+    """A model that has the answers, given in the order of the images."""
 
     input_shape = (None, 28, 28, 1)
 
@@ -36,8 +36,8 @@ class Oracle:
         return np.stack(rows)
 
 
-def test_every_picture_is_counted_once():
-    source = open_images("fashion_mnist_mini", "test[:3%]")
+def test_every_image_is_counted_once():
+    source = load_dataset("fashion_mnist_mini", "test[:3%]")
     labels = [int(source.fetch(index)[1]) for index in range(len(source))]
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(60, 10))
@@ -49,14 +49,14 @@ def test_every_picture_is_counted_once():
     for label, row in zip(labels, best, strict=True):
         expected[label, row[0]] += 1
     np.testing.assert_array_equal(report.confusion, expected)
-    assert report.pictures == 60
+    assert report.images == 60
     assert report.top_1 == np.mean(best[:, 0] == labels)
     in_top_5 = [label in row[:5] for label, row in zip(labels, best, strict=True)]
     assert report.top_5 == np.mean(in_top_5)
 
 
 def test_the_outputs_are_put_into_the_order_of_the_data():
-    source = open_images("fashion_mnist_mini", "test[:2%]")
+    source = load_dataset("fashion_mnist_mini", "test[:2%]")
     labels = [int(source.fetch(index)[1]) for index in range(len(source))]
     order = np.random.default_rng(0).permutation(10)
     names = [NAMES[index] for index in order]
@@ -84,7 +84,7 @@ def test_other_classes_are_refused(model, data):
         match_classes(model, data)
 
 
-def test_a_class_without_pictures_has_no_accuracy(tmp_path):
+def test_a_class_without_images_has_no_accuracy(tmp_path):
     confusion = np.array([[3, 1, 0], [0, 0, 0], [0, 2, 2]])
     report = Report(("cat", "dog", "owl"), confusion, 8)
     np.testing.assert_array_equal(report.per_class, [0.75, np.nan, 0.5])
@@ -96,7 +96,7 @@ def test_a_class_without_pictures_has_no_accuracy(tmp_path):
     ]
     with open(tmp_path / "report" / "per_class.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert rows[2] == {"class": "owl", "pictures": "4", "accuracy": "0.5"}
+    assert rows[2] == {"class": "owl", "images": "4", "accuracy": "0.5"}
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_the_command(model, tmp_path, monkeypatch, capsys):
     output = capsys.readouterr().out
     report = json.loads((tmp_path / "evaluation" / "report.json").read_text())
     assert f"Top-1 {report['top_1']:.2%}" in output
-    assert "of 40 pictures; 0 could not be decoded" in output
+    assert "of 40 images; 0 could not be decoded" in output
     with Image.open(tmp_path / "evaluation" / "confusion.png") as image:
         assert min(image.size) > 400
 
@@ -129,26 +129,26 @@ def test_the_command_says_what_is_wrong(model, tmp_path, capsys):
     assert "tset" in capsys.readouterr().err
     for name in ("cat", "dog"):
         (tmp_path / "data" / name).mkdir(parents=True)
-        picture = tmp_path / "data" / name / "1.png"
-        Image.fromarray(np.zeros((40, 40), "uint8")).save(picture)
+        image = tmp_path / "data" / name / "1.png"
+        Image.fromarray(np.zeros((40, 40), "uint8")).save(image)
     assert main([*command, "--data", str(tmp_path / "data")]) == 1
     assert "2 classes and the model 10" in capsys.readouterr().err
     assert not (tmp_path / "out" / "report.json").exists()
 
 
-def test_broken_pictures_are_named_or_counted(tmp_path, capsys):
+def test_broken_images_are_named_or_counted(tmp_path, capsys):
     path = tmp_path / "model.keras"
     small(input_shape=(32, 48, 1), classes=2).save(path)
     for name in ("cat", "dog"):
         (tmp_path / "data" / name).mkdir(parents=True)
         for number in range(3):
-            picture = tmp_path / "data" / name / f"{number}.png"
-            Image.fromarray(np.full((40, 40), 9, "uint8")).save(picture)
-    picture.write_bytes(b"no picture")
+            image = tmp_path / "data" / name / f"{number}.png"
+            Image.fromarray(np.full((40, 40), 9, "uint8")).save(image)
+    image.write_bytes(b"no image")
     command = ["evaluate", "--model", str(path), "--data", str(tmp_path / "data")]
     assert main([*command, "--out", str(tmp_path / "one")]) == 1
-    assert f"{picture} cannot be read" in capsys.readouterr().err
-    options = ["--skip-broken", "--json", "--out", str(tmp_path / "two")]
+    assert f"{image} cannot be read" in capsys.readouterr().err
+    options = ["--skip-corrupt", "--json", "--out", str(tmp_path / "two")]
     assert main([*command, *options]) == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (figures["pictures"], figures["broken"]) == (5, 1)
+    assert (figures["images"], figures["broken"]) == (5, 1)

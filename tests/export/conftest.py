@@ -1,4 +1,4 @@
-"""Small models and their SavedModels, exported once for all tests of this folder."""
+"""Small models and their SavedModels, exported once for all tests of this directory."""
 
 import numpy as np
 import pytest
@@ -16,11 +16,11 @@ NAMES = ["ant", "bee", "cat", "dog", "eel", "fox", "gnü"]
 class Exported:
     """A model and its SavedModel, with the names of its classes."""
 
-    def __init__(self, folder, channels):
+    def __init__(self, directory, channels):
         self.model = small(input_shape=(32, 48, channels))
         self.names = NAMES
         self.path = keras_tnt.export_saved_model(
-            self.model, folder / "pets", NAMES, license="MIT"
+            self.model, directory / "pets", NAMES, license="MIT"
         )
         self.signatures = tf.saved_model.load(self.path).signatures
 
@@ -37,9 +37,9 @@ class Exported:
         model.set_weights(self.model.get_weights()[: len(model.weights)])
         return model(images, training=False).numpy()
 
-    def live_classes(self, pictures):
+    def live_classes(self, encoded_images):
         """What ``serving_default`` should answer, step by step."""
-        images = [decode_image(contents) for contents in pictures]
+        images = [decode_image(contents) for contents in encoded_images]
         if self.model.input_shape[-1] == 1:
             images = [tf.image.rgb_to_grayscale(image) for image in images]
         images = keras_tnt.preprocess_input(images, (32, 48))
@@ -49,12 +49,14 @@ class Exported:
             "classes": np.array([name.encode() for name in NAMES], dtype=object)[ids],
             "class_ids": ids,
             "scores": np.take_along_axis(scores, ids, axis=1),
-            "ok": np.array([True] * len(pictures)),
+            "ok": np.array([True] * len(encoded_images)),
         }
 
-    def classify(self, pictures):
+    def classify(self, encoded_images):
         """What ``serving_default`` answers, as NumPy arrays."""
-        outputs = self.signatures["serving_default"](image_bytes=tf.constant(pictures))
+        outputs = self.signatures["serving_default"](
+            image_bytes=tf.constant(encoded_images)
+        )
         return {name: value.numpy() for name, value in outputs.items()}
 
 
@@ -75,5 +77,5 @@ def exported(request):
 
 @pytest.fixture(scope="session")
 def photos():
-    """Encoded pictures of several sizes, all different."""
+    """Encoded images of several sizes, all different."""
     return [path.read_bytes() for path in sorted(DATA.glob("*.png"))]

@@ -1,4 +1,4 @@
-"""Bad pictures in a batch are marked; their neighbours are answered as ever."""
+"""Bad images in a batch are marked; their neighbours are answered as ever."""
 
 import math
 import subprocess
@@ -49,7 +49,7 @@ def assert_same(answer, row, expected, expected_row):
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_bad_picture_is_marked_and_its_neighbours_are_not(kind, color, photos):
+def test_a_bad_image_is_marked_and_its_neighbours_are_not(kind, color, photos):
     expected = color.classify([photos[0], photos[2], photos[1]])
     assert expected["ok"].all()
     answer = color.classify([photos[0], BAD[kind], photos[1]])
@@ -59,7 +59,7 @@ def test_a_bad_picture_is_marked_and_its_neighbours_are_not(kind, color, photos)
 
 
 @pytest.mark.parametrize("kind", UNUSUAL)
-def test_an_unusual_picture_is_answered(kind, color, photos):
+def test_an_unusual_image_is_answered(kind, color, photos):
     expected = color.classify([photos[0], photos[2]])
     answer = color.classify([photos[0], UNUSUAL[kind]])
     assert_same(answer, 0, expected, 0)
@@ -70,14 +70,14 @@ def test_an_unusual_picture_is_answered(kind, color, photos):
             np.testing.assert_array_equal(answer[name][1], value[0])
 
 
-def test_a_batch_of_bad_pictures_alone(gray):
+def test_a_batch_of_bad_images_alone(gray):
     answer = gray.classify([b"", b"x", BAD["text"]])
     for row in range(3):
         assert_marked(answer, row)
 
 
-def fuzz(cases, timeout, folder):
-    arguments = ["--cases", str(cases), "--out", str(folder / "fuzz.json")]
+def fuzz(cases, timeout, directory):
+    arguments = ["--cases", str(cases), "--out", str(directory / "fuzz.json")]
     process = subprocess.run(
         [sys.executable, "benchmarks/serving_fuzz.py", *arguments],
         cwd=ROOT,
@@ -88,10 +88,10 @@ def fuzz(cases, timeout, folder):
     assert process.returncode == 0, process.stdout[-500:] + process.stderr[-3000:]
 
 
-def test_mutated_pictures(tmp_path):
-    fuzz(cases=350, timeout=600, folder=tmp_path)
+def test_mutated_images(tmp_path):
+    fuzz(cases=350, timeout=600, directory=tmp_path)
 
 
 @pytest.mark.slow
-def test_many_mutated_pictures(tmp_path):
-    fuzz(cases=20_000, timeout=3600, folder=tmp_path)
+def test_many_mutated_images(tmp_path):
+    fuzz(cases=20_000, timeout=3600, directory=tmp_path)

@@ -17,7 +17,7 @@ from keras_tnt.cli import main
 from keras_tnt.export import export_model, exporter
 from keras_tnt.export.exported_model import require
 from keras_tnt.export.load_exported import find_format, load_exported
-from keras_tnt.export.metadata import Metadata
+from keras_tnt.export.metadata import ExportMetadata
 from keras_tnt.export.precision import in_int8, with_policy
 from keras_tnt.inference.classifier import load_classifier
 from tests.helpers import ASSETS
@@ -63,10 +63,10 @@ def plain(activation="softmax"):
     return keras.Model(images, keras.layers.Dense(7, activation)(features))
 
 
-def snapshot(folder):
-    """All files in a folder and what is in them."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+def snapshot(directory):
+    """All files in a directory and what is in them."""
+    files = [path for path in sorted(directory.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(directory)): path.read_bytes() for path in files}
 
 
 @every_format
@@ -87,14 +87,16 @@ def test_equal_to_keras(kind, file_format, exports):
 @every_format
 def test_nothing_is_left_beside_it(file_format, exports):
     _, result = exports("color", file_format)
-    folder = result.path.parent
-    assert os.listdir(folder) == [result.path.name]
+    directory = result.path.parent
+    assert os.listdir(directory) == [result.path.name]
 
 
 @pytest.mark.parametrize("file_format", CONVERTED)
 def test_metadata_are_in_the_file(file_format, exports):
     _, result = exports("gray", file_format)
-    assert load(result.path).metadata == Metadata(NAMES, (48, 32, 1), 0.9, "float32")
+    assert load(result.path).metadata == ExportMetadata(
+        NAMES, (48, 32, 1), 0.9, "float32"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +199,7 @@ def quantized():
         (
             plain,
             {"file_format": "litert", "precision": "int8"},
-            "takes calibration pictures.*--calibration",
+            "takes calibration images.*--calibration",
         ),
         (
             plain,
@@ -275,7 +277,7 @@ def test_truncated_exports_are_refused(file_format, exports, tmp_path):
 
 def test_metadata_that_are_damaged():
     with pytest.raises(ValueError, match="damaged"):
-        Metadata.from_json('{"labels": ["a"]}')
+        ExportMetadata.from_json('{"labels": ["a"]}')
 
 
 def test_openvino_calls_nobody(tmp_path):
@@ -331,7 +333,7 @@ class TestCommandLine:
         arguments += ["--format", "onnx", "--precision", "int8"]
         arguments += ["--out", str(tmp_path / "m")]
         assert main(arguments) == 1
-        assert "takes calibration pictures" in capsys.readouterr().err
+        assert "takes calibration images" in capsys.readouterr().err
         assert main([*arguments, "--calibration", "fashion_mnist_mini"]) == 0
         assert load(tmp_path / "m").metadata.precision == "int8"
 

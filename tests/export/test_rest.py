@@ -31,10 +31,10 @@ def blocks(mark):
 class Pets:
     """A model as in the guide, and a server's view of it."""
 
-    def __init__(self, folder):
+    def __init__(self, directory):
         self.model = small(depth=1, classes=2)
         self.path = keras_tnt.export_saved_model(
-            self.model, folder / "pets", ["cat", "dog"]
+            self.model, directory / "pets", ["cat", "dog"]
         )
         self.loaded = tf.saved_model.load(self.path)
 
@@ -118,10 +118,10 @@ def assert_alike(found, documented, path="answer"):
 
 @pytest.mark.parametrize("number", range(5))
 def test_requests_and_answers_are_as_documented(number, pets):
-    picture = pixels(pets.model, 1)[0].tolist()
+    image = pixels(pets.model, 1)[0].tolist()
     embedding = np.zeros(48).tolist()
     feature_map = np.zeros((2, 3, 48)).tolist()
-    request = load(blocks("request")[number], PIXELS=picture)
+    request = load(blocks("request")[number], PIXELS=image)
     answer = load(
         blocks("answer")[number], EMBEDDING=embedding, FEATURE_MAP=feature_map
     )

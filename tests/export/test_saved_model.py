@@ -29,8 +29,8 @@ def plain(classes=7):
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    """Picture files of several sizes, formats and kinds."""
+def images(tmp_path):
+    """Image files of several sizes, formats and kinds."""
     paths = sorted(shutil.copy(path, tmp_path) for path in DATA.glob("*.png"))
     photo = Image.open(paths[0]).convert("RGB")
     for name, image in [
@@ -45,7 +45,7 @@ def pictures(tmp_path):
     return paths
 
 
-def folders(path):
+def directories(path):
     return sorted(os.listdir(path))
 
 
@@ -65,9 +65,9 @@ def test_pixels_in_probabilities_out(exported, batch):
     np.testing.assert_allclose(outputs["probabilities"], expected, atol=1e-5)
 
 
-def test_files_in_names_out(exported, pictures):
+def test_files_in_names_out(exported, image_files):
     """The same as from the command line's prediction, and as step by step."""
-    contents = tf.constant([Path(path).read_bytes() for path in pictures])
+    contents = tf.constant([Path(path).read_bytes() for path in image_files])
     outputs = exported.signatures["serving_default"](image_bytes=contents)
     assert {name: value.dtype for name, value in outputs.items()} == {
         "classes": tf.string,
@@ -75,12 +75,12 @@ def test_files_in_names_out(exported, pictures):
         "scores": tf.float32,
         "ok": tf.bool,
     }
-    assert np.array_equal(outputs.pop("ok"), [True] * len(pictures))
-    assert {tuple(value.shape) for value in outputs.values()} == {(len(pictures), 5)}
+    assert np.array_equal(outputs.pop("ok"), [True] * len(image_files))
+    assert {tuple(value.shape) for value in outputs.values()} == {(len(image_files), 5)}
     classes = [[name.decode() for name in row] for row in outputs["classes"].numpy()]
-    assert len({row[0] for row in classes}) > 1  # the pictures differ in their class
+    assert len({row[0] for row in classes}) > 1  # the images differ in their class
 
-    predictions = predict_files(Classifier(exported.model, NAMES, 0.9), pictures)
+    predictions = predict_files(Classifier(exported.model, NAMES, 0.9), image_files)
     for prediction, row, scores in zip(
         predictions, classes, outputs["scores"], strict=True
     ):
@@ -88,7 +88,7 @@ def test_files_in_names_out(exported, pictures):
         assert list(names) == row
         np.testing.assert_allclose(scores, expected, atol=1e-5)
 
-    images = [load_image(path) for path in pictures]
+    images = [load_image(path) for path in image_files]
     if exported.model.input_shape[-1] == 1:
         images = [tf.image.rgb_to_grayscale(image) for image in images]
     probabilities = exported.model(keras_tnt.preprocess_input(images, (32, 48))).numpy()
@@ -99,17 +99,17 @@ def test_files_in_names_out(exported, pictures):
     )
 
 
-def test_labels_and_settings(pictures, tmp_path):
+def test_labels_and_settings(image_files, tmp_path):
     model = plain()
     path = keras_tnt.export_saved_model(
         model, tmp_path / "m", top_k=10, crop_fraction=1.0
     )
     serve = tf.saved_model.load(path).signatures["serving_default"]
-    outputs = serve(image_bytes=tf.constant([Path(pictures[0]).read_bytes()]))
+    outputs = serve(image_bytes=tf.constant([Path(image_files[0]).read_bytes()]))
     names = [name.decode() for name in outputs["classes"].numpy()[0]]
     assert sorted(names) == [str(i) for i in range(7)]  # all seven, not ten
     assert names == [str(i) for i in outputs["class_ids"].numpy()[0]]
-    images = keras_tnt.preprocess_input([load_image(pictures[0])], (32, 48), 1.0)
+    images = keras_tnt.preprocess_input([load_image(image_files[0])], (32, 48), 1.0)
     np.testing.assert_allclose(
         outputs["scores"][0], np.sort(model(images)[0])[::-1], atol=1e-5
     )
@@ -132,7 +132,7 @@ def test_versions(tmp_path):
     signature = tf.saved_model.load(path / "7").signatures["predict_images"]
     images = tf.zeros((1, 32, 48, 3))
     assert signature(images=images)["probabilities"].shape == (1, 2)
-    assert folders(path) == ["1", "7", "8", "notes"]
+    assert directories(path) == ["1", "7", "8", "notes"]
 
 
 def two_outputs():
@@ -140,7 +140,7 @@ def two_outputs():
     return keras.Model(model.input, [model.output, model.output])
 
 
-def no_pictures():
+def no_images():
     numbers = keras.Input((3,))
     return keras.Model(numbers, keras.layers.Dense(7)(numbers))
 
@@ -170,8 +170,8 @@ def no_pictures():
         (small, {"crop_fraction": 1.5}, "crop_fraction"),
         (lambda: small(include_top=False), {}, r"Expected a classifier.*2, 3, 48\)"),
         (lambda: small(input_shape=(32, 48, 4)), {}, "Expected a classifier"),
-        (two_outputs, {}, "Expected a classifier of gray or color pictures"),
-        (no_pictures, {}, r"Expected a classifier.*from \(None, 3\) to"),
+        (two_outputs, {}, "Expected a classifier of gray or color images"),
+        (no_images, {}, r"Expected a classifier.*from \(None, 3\) to"),
     ],
 )
 def test_what_does_not_fit_is_refused(build, arguments, message, tmp_path):
@@ -201,7 +201,7 @@ def test_a_full_disk_leaves_the_existing_version(tmp_path):
                 )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert folders(path) == ["1"]
+    assert directories(path) == ["1"]
     assert (path / "1" / "saved_model.pb").stat() == before
     images = pixels(model).astype("float32")
     signature = tf.saved_model.load(path / "1").signatures["predict_images"]
@@ -225,7 +225,7 @@ def test_a_damaged_folder_is_found_out(color, tmp_path):
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision_gives_float32(policy, pictures, tmp_path):
+def test_mixed_precision_gives_float32(policy, image_files, tmp_path):
     keras.config.set_dtype_policy(policy)
     model = small(depth=1)
     path = keras_tnt.export_saved_model(model, tmp_path / "m")
@@ -236,7 +236,7 @@ def test_mixed_precision_gives_float32(policy, pictures, tmp_path):
     found = signatures["predict_images"](images=tf.constant(images))["probabilities"]
     assert found.dtype == tf.float32
     np.testing.assert_allclose(found, model.predict(images, verbose=0), atol=1e-2)
-    contents = tf.constant([Path(pictures[0]).read_bytes()])
+    contents = tf.constant([Path(image_files[0]).read_bytes()])
     scores = signatures["serving_default"](image_bytes=contents)["scores"]
     assert scores.dtype == tf.float32
 

@@ -30,7 +30,7 @@ def test_the_layout(color):
         "metadata.json",
         "saved_model.pb",
     ]
-    # Nothing else is left in the model's folder, for the server looks at it.
+    # Nothing else is left in the model's directory, for the server looks at it.
     assert [entry.name for entry in color.path.parent.iterdir()] == ["1"]
 
 

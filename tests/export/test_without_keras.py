@@ -120,19 +120,24 @@ def test_loaded_in_python(color, photos, run_without_keras, tmp_path):
         assert_answers_are(found, expected(color, name, batch, photos))
 
 
-def check_command_line(color, signature, batch, photos, run, folder):
+def check_command_line(color, signature, batch, photos, run, directory):
     (name, value), *_ = feed(color, signature, batch, photos).items()
-    np.save(folder / "input.npy", value)
+    np.save(directory / "input.npy", value)
     command = shutil.which("saved_model_cli", path=Path(sys.executable).parent)
     launch = [command] if command else [sys.executable, "-m", CLI_MODULE]
     run(
         *launch,
         "run",
         *("--dir", color.path, "--tag_set", "serve", "--signature_def", signature),
-        *("--inputs", f"{name}={folder / 'input.npy'}", "--outdir", folder / "out"),
+        *(
+            "--inputs",
+            f"{name}={directory / 'input.npy'}",
+            "--outdir",
+            directory / "out",
+        ),
     )
     found = {
-        file.stem: np.load(file, allow_pickle=True) for file in folder.glob("out/*")
+        file.stem: np.load(file, allow_pickle=True) for file in directory.glob("out/*")
     }
     assert_answers_are(found, expected(color, signature, batch, photos))
 
@@ -216,12 +221,12 @@ def test_pixels_in_c(serve, color, photos, batch, tmp_path):
 
 def test_files_in_c(serve, color, photos, tmp_path):
     """One of them is broken: that, too, must work in the server's own loader."""
-    pictures = [photos[0], b"no picture", *photos[1:]]
-    paths = [tmp_path / str(number) for number in range(len(pictures))]
-    for path, contents in zip(paths, pictures, strict=True):
+    images = [photos[0], b"no image", *photos[1:]]
+    paths = [tmp_path / str(number) for number in range(len(images))]
+    for path, contents in zip(paths, images, strict=True):
         path.write_bytes(contents)
     printed = run_in_c(serve, color, "serving_default", ["files", *paths])
-    wanted = color.classify(pictures)
+    wanted = color.classify(images)
     assert printed["ok"].split() == ["1", "0", "1", "1"]
     scores = np.array(printed["scores"].split(), "float32").reshape(-1, 5)
     np.testing.assert_allclose(scores, wanted["scores"], atol=1e-5, rtol=0)

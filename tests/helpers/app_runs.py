@@ -1,7 +1,7 @@
-"""A run's folder, as far as the page needs it."""
+"""A run's directory, as far as the page needs it."""
 
 from keras_tnt.training import fashion_mnist_demo
-from keras_tnt.training.run_directory import RunFolder
+from keras_tnt.training.run_directory import RunDirectory
 from tests.helpers import ASSETS
 from tests.helpers.small import small
 
@@ -12,7 +12,7 @@ NAMES = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu"]
 
 def make_run(path, channels=3):
     """Writes a run with a small model of two blocks and 2 x 3 patches."""
-    run = RunFolder.create(path)
+    run = RunDirectory.create(path)
     run.write_recipe(fashion_mnist_demo(), NAMES)
     small(input_shape=(32, 48, channels)).save(run.model)
     return run.path

@@ -41,8 +41,8 @@ class Server:
         (found,) = re.findall(r"Open (\S+) in a browser", self.log.read_text())
         return found
 
-    def pictures(self):
-        """How many pictures the model was run on."""
+    def images(self):
+        """How many images the model was run on."""
         return self.log.read_text().count("model runs")
 
     def reached(self):
@@ -51,9 +51,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(folder, *arguments):
+def serving(directory, *arguments):
     """Runs ``keras-tnt app`` on a free port until the block ends."""
-    log = folder / "log.txt"
+    log = directory / "log.txt"
     with socket.socket() as some:
         some.bind(("127.0.0.1", 0))
         port = some.getsockname()[1]

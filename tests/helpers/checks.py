@@ -96,7 +96,7 @@ def check_mixed_precision(layer, inputs, outputs):
         assert all(weight.dtype == "float32" for weight in half.weights)
 
 
-def check_model(build, parameters, folder):
+def check_model(build, parameters, directory):
     """Checks a small model; ``build(**arguments)`` makes it, with 7 classes."""
     rng = np.random.default_rng(0)
     model = build()
@@ -105,8 +105,8 @@ def check_model(build, parameters, folder):
     probabilities = model.predict(pixels, verbose=0)
     assert probabilities.shape == (3, 7)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
-    check_files(model, build, pixels, folder)
-    check_saved_model(model, pixels, folder)
+    check_files(model, build, pixels, directory)
+    check_saved_model(model, pixels, directory)
     check_features(build, pixels)
     check_two_replicas(build, pixels)
     for policy in ("mixed_float16", "mixed_bfloat16"):
@@ -124,23 +124,23 @@ def trainable_parameters(model):
     return sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
 
-def check_files(model, build, pixels, folder):
+def check_files(model, build, pixels, directory):
     """Both file formats give back the model bit for bit."""
     expected = model(pixels)
-    model.save(folder / "model.keras")
-    reloaded = keras.saving.load_model(folder / "model.keras")
+    model.save(directory / "model.keras")
+    reloaded = keras.saving.load_model(directory / "model.keras")
     np.testing.assert_array_equal(reloaded(pixels), expected)
-    model.save_weights(folder / "model.weights.h5")
+    model.save_weights(directory / "model.weights.h5")
     fresh = build()
     assert np.abs(np.subtract(fresh(pixels), expected)).max() > 0
-    fresh.load_weights(folder / "model.weights.h5")
+    fresh.load_weights(directory / "model.weights.h5")
     np.testing.assert_array_equal(fresh(pixels), expected)
 
 
-def check_saved_model(model, pixels, folder):
+def check_saved_model(model, pixels, directory):
     """The model exports, with a dynamic batch."""
-    model.export(folder / "saved_model", verbose=False)
-    served = tf.saved_model.load(folder / "saved_model")
+    model.export(directory / "saved_model", verbose=False)
+    served = tf.saved_model.load(directory / "saved_model")
     for batch in (1, 3):
         images = pixels[:batch].astype("float32")
         np.testing.assert_allclose(served.serve(images), model(images), atol=1e-5)

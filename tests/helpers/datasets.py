@@ -1,4 +1,4 @@
-"""Pictures and folders of pictures for the tests."""
+"""Images and directories of images for the tests."""
 
 import io
 
@@ -19,7 +19,7 @@ def photo(height, width, channels=3):
 
 
 def encoded(image, kind, **options):
-    """The bytes of a picture file; `kind` as in "PNG", "gray JPEG", "16-bit PNG"."""
+    """The bytes of an image file; `kind` as in "PNG", "gray JPEG", "16-bit PNG"."""
     mode, _, name = kind.rpartition(" ")
     picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
     if mode == "16-bit":
@@ -32,12 +32,12 @@ def encoded(image, kind, **options):
     return file.getvalue()
 
 
-def write_folder(folder, counts, size=(40, 36), kind="JPEG"):
-    """Writes class folders: of every class so many pictures, all different."""
+def write_directory(directory, counts, size=(40, 36), kind="JPEG"):
+    """Writes class directories: of every class so many images, all different."""
     for label, (name, count) in enumerate(counts.items()):
-        (folder / name).mkdir(parents=True)
+        (directory / name).mkdir(parents=True)
         for number in range(count):
             image = np.roll(photo(*size), 5 * number + 3 * label, axis=1)
-            path = folder / name / f"{number:03d}.{kind.split()[-1].lower()}"
+            path = directory / name / f"{number:03d}.{kind.split()[-1].lower()}"
             path.write_bytes(encoded(image, kind))
-    return folder
+    return directory

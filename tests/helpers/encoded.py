@@ -1,4 +1,4 @@
-"""Encoded pictures of every format and kind, for tests of what reads them."""
+"""Encoded images of every format and kind, for tests of what reads them."""
 
 import io
 import struct
@@ -9,14 +9,14 @@ from PIL import Image
 
 from tests.helpers import ASSETS
 
-PICTURE = ASSETS / "astronaut_small.png"
-PHOTO = Image.open(PICTURE).convert("RGB").resize((61, 50))
+IMAGE = ASSETS / "astronaut_small.png"
+PHOTO = Image.open(IMAGE).convert("RGB").resize((61, 50))
 GRAY = PHOTO.convert("L")
 
 
-def encode(image, picture_format, **options):
+def encode(image, image_format, **options):
     buffer = io.BytesIO()
-    image.save(buffer, picture_format, **options)
+    image.save(buffer, image_format, **options)
     return buffer.getvalue()
 
 

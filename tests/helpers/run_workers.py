@@ -17,13 +17,13 @@ TIMEOUT = 300
 
 
 @contextlib.contextmanager
-def workers(module, *arguments, folder, count=2, cluster=None, environ=()):
+def workers(module, *arguments, directory, count=2, cluster=None, environ=()):
     """Runs ``python -m module arguments`` on each of a number of workers.
 
     Args:
         module: name of the module.
         arguments: its arguments.
-        folder: gets each worker's output.
+        directory: gets each worker's output.
         count: number of workers.
         cluster: addresses by job; free ports of this machine by default.
         environ: more environment variables.
@@ -44,7 +44,7 @@ def workers(module, *arguments, folder, count=2, cluster=None, environ=()):
                         environ,
                         TF_CONFIG=json.dumps({"cluster": cluster, "task": task}),
                     ),
-                    folder / f"{task['type']}_{task['index']}.log",
+                    directory / f"{task['type']}_{task['index']}.log",
                 )
             )
             for task in tasks

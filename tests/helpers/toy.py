@@ -1,4 +1,4 @@
-"""The smallest training: a recipe of a few seconds on the embedded pictures."""
+"""The smallest training: a recipe of a few seconds on the embedded images."""
 
 import dataclasses
 import os
@@ -17,7 +17,7 @@ OPTIONS = {
 
 
 def toy_recipe(**changes):
-    """120 pictures in 15 steps an epoch, two epochs."""
+    """120 images in 15 steps an epoch, two epochs."""
     options = OPTIONS | changes.pop("model_options", {})
     toy = {
         "model_options": options,

@@ -107,7 +107,7 @@ def faults(strategy, model):
     return found
 
 
-def main(folder):
+def main(directory):
     """Writes what this worker found to files of its own."""
     strategy = distribute.strategy()
     index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
@@ -122,11 +122,11 @@ def main(folder):
     }
     distribute.check_agreement(strategy, 3, "the same")
     try:
-        distribute.check_agreement(strategy, index, "step", "Share the folder.")
+        distribute.check_agreement(strategy, index, "step", "Share the directory.")
     except RuntimeError as error:
         facts["disagreement"] = str(error)
-    np.savez(folder / f"{index}.npz", **arrays)
-    (folder / f"{index}.json").write_text(json.dumps(facts))
+    np.savez(directory / f"{index}.npz", **arrays)
+    (directory / f"{index}.json").write_text(json.dumps(facts))
 
 
 if __name__ == "__main__":

@@ -32,11 +32,11 @@ RECIPE = dataclasses.replace(
 )
 
 
-def train_and_export(folder, strategy, recipe=RECIPE):
+def train_and_export(directory, strategy, recipe=RECIPE):
     """Trains, and exports the model from where it was trained."""
-    result = train(recipe, folder, strategy, verbose=0)
+    result = train(recipe, directory, strategy, verbose=0)
     if distribute.is_chief(strategy):
-        export_saved_model(result.model, folder / "saved_model")
+        export_saved_model(result.model, directory / "saved_model")
     return result
 
 
@@ -53,11 +53,11 @@ def signal_at(step, number):
 
 
 if __name__ == "__main__":
-    # The run folder, in which {} is this worker's rank; whom to send a signal, after
+    # The run directory, in which {} is this worker's rank; whom to send a signal, after
     # which step, and which one.
-    folder, *rest = sys.argv[1:]
+    directory, *rest = sys.argv[1:]
     strategy = distribute.strategy()
     rank = strategy.cluster_resolver.task_id
     if rest and int(rest[0]) == rank:
         signal_at(int(rest[1]), signal.Signals[rest[2]])
-    train_and_export(Path(folder.format(rank)), strategy)
+    train_and_export(Path(directory.format(rank)), strategy)

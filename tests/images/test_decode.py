@@ -56,8 +56,8 @@ def test_the_static_shape_is_known_in_a_graph():
 @pytest.mark.parametrize(
     "contents", ["cat.png", 7, tf.constant([b"a", b"b"]), b"x".hex]
 )
-def test_decode_image_refuses_what_is_not_one_picture(contents):
-    with pytest.raises(ValueError, match="one encoded picture"):
+def test_decode_image_refuses_what_is_not_one_image(contents):
+    with pytest.raises(ValueError, match="one encoded image"):
         decode_image(contents)
 
 
@@ -114,7 +114,7 @@ def test_random_bytes_do_no_harm(start, rest):
     noise=st.binary(max_size=20),
 )
 @settings(max_examples=300, deadline=None)
-def test_truncated_and_overwritten_pictures_do_no_harm(contents, keep, noise):
+def test_truncated_and_overwritten_images_do_no_harm(contents, keep, noise):
     cut = round(keep * len(contents))
     assert_decodes_or_raises(contents[:cut])
     assert_decodes_or_raises(contents[:cut] + noise + contents[cut + len(noise) :])
@@ -123,15 +123,15 @@ def test_truncated_and_overwritten_pictures_do_no_harm(contents, keep, noise):
 @pytest.mark.parametrize(
     "kind", ["jpeg", "png", "gif", "bmp", "bmp palette", "webp", "webp animated"]
 )
-def test_a_picture_cut_in_half_is_an_error(kind, tmp_path):
-    path = tmp_path / "half.picture"
+def test_a_image_cut_in_half_is_an_error(kind, tmp_path):
+    path = tmp_path / "half.image"
     path.write_bytes(AS_PILLOW[kind][: len(AS_PILLOW[kind]) // 2])
-    with pytest.raises(ValueError, match=r"half\.picture.*damaged.*JPEG, PNG, GIF"):
+    with pytest.raises(ValueError, match=r"half\.image.*damaged.*JPEG, PNG, GIF"):
         load_image(path)
 
 
 def test_load_image(tmp_path):
-    path = tmp_path / "picture.dat"  # the name does not matter
+    path = tmp_path / "image.dat"  # the name does not matter
     path.write_bytes(AS_PILLOW["png"])
     np.testing.assert_array_equal(load_image(str(path)), np.asarray(PHOTO))
 

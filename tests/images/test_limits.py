@@ -92,7 +92,7 @@ def test_bombs_are_refused_before_memory_is_taken(kind):
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "gif", "bmp", "webp"])
-def test_pictures_without_pixels_are_refused(kind):
+def test_images_without_pixels_are_refused(kind):
     position, form = {
         "jpeg": (AS_PILLOW["jpeg"].index(b"\xff\xc0") + 5, ">HH"),
         "png": (16, ">II"),
@@ -112,15 +112,15 @@ def test_load_image_names_the_limit(tmp_path):
         load_image(path)
 
 
-def test_the_largest_picture_is_read():
+def test_the_largest_image_is_read():
     side = math.isqrt(MAX_PIXELS)
     assert decode_image(png(side, side)).shape == (side, side, 3)
 
 
 @pytest.mark.parametrize("size", [(10_000, 3), (3, 10_000), (1, 1)])
-@pytest.mark.parametrize("picture_format", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
-def test_unusual_sizes_are_read(size, picture_format):
-    contents = encode(PHOTO.resize(size), picture_format)
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
+def test_unusual_sizes_are_read(size, image_format):
+    contents = encode(PHOTO.resize(size), image_format)
     expected = np.asarray(Image.open(io.BytesIO(contents)).convert("RGB"))
     np.testing.assert_array_equal(decode_image(contents), expected)
 

@@ -89,12 +89,12 @@ def test_a_square_pair_is_the_same_as_a_number():
 
 
 @pytest.mark.parametrize("shape", [(1, 20000, 3), (20000, 1, 3)])
-def test_a_very_long_picture_is_no_problem(shape):
+def test_a_very_long_image_is_no_problem(shape):
     assert np.all(preprocess_input(np.full(shape, 77, "uint8")) == 77)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
-def test_batches_and_lists_equal_single_pictures(channels):
+def test_batches_and_lists_equal_single_images(channels):
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (3, 40, 30, channels), "uint8")
     batch = preprocess_input(images, 16)
@@ -135,11 +135,11 @@ def test_values_stay_whole_and_within_0_255():
     ("images", "message"),
     [
         (np.zeros((8, 8)), r"\(8, 8\).*channel axis"),
-        (np.zeros((1, 1, 8, 8, 3)), "Expected a picture"),
+        (np.zeros((1, 1, 8, 8, 3)), "Expected an image"),
         (np.zeros((0, 8, 3)), "none of them empty"),
-        ([], "one or more pictures"),
+        ([], "one or more images"),
         ([np.zeros((8, 8))], "channel axis"),
-        ([np.zeros((1, 8, 8, 3))], "Expected a picture"),
+        ([np.zeros((1, 8, 8, 3))], "Expected an image"),
         ([np.zeros((8, 8, 1)), np.zeros((8, 8, 3))], "same number of channels"),
         ("cat.png", "load_image"),
         (b"\xff\xd8\xff", "decode_image"),
@@ -150,7 +150,7 @@ def test_values_stay_whole_and_within_0_255():
         (np.full((8, 8, 3), 65535, "uint16"), "from 0 to 255.*65535"),
     ],
 )
-def test_preprocessing_refuses_what_is_no_picture(images, message):
+def test_preprocessing_refuses_what_is_no_image(images, message):
     with pytest.raises(ValueError, match=message):
         preprocess_input(images)
 
@@ -174,21 +174,21 @@ def test_tf_data_decodes_and_preprocesses_files(tmp_path):
     np.testing.assert_array_equal(batch, preprocess_input(expected, (32, 48)))
 
 
-def test_an_exported_signature_takes_encoded_pictures(tmp_path):
+def test_an_exported_signature_takes_encoded_images(tmp_path):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
-    def serve(pictures):
+    def serve(images):
         return tf.map_fn(
             lambda contents: preprocess_input(decode_image(contents), 32),
-            pictures,
+            images,
             fn_output_signature=tf.TensorSpec((32, 32, 3), tf.float32),
         )
 
     module = tf.Module()
     module.serve = serve
     tf.saved_model.save(module, tmp_path)
-    pictures = [AS_PILLOW["gif"], AS_PILLOW["jpeg cmyk"], AS_PILLOW["bmp 1 bit"]]
-    served = tf.saved_model.load(tmp_path).serve(tf.constant(pictures))
-    expected = preprocess_input([decode_image(picture) for picture in pictures], 32)
+    images = [AS_PILLOW["gif"], AS_PILLOW["jpeg cmyk"], AS_PILLOW["bmp 1 bit"]]
+    served = tf.saved_model.load(tmp_path).serve(tf.constant(images))
+    expected = preprocess_input([decode_image(image) for image in images], 32)
     np.testing.assert_array_equal(served, expected)
 
 

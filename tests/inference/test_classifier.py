@@ -1,4 +1,4 @@
-"""Picture files in, named classes out: which files, which models, which answers."""
+"""Image files in, named classes out: which files, which models, which answers."""
 
 import re
 import shutil
@@ -15,12 +15,12 @@ from keras_tnt.images import imagenet_classes, load_image
 from keras_tnt.inference.classifier import (
     Classifier,
     Prediction,
-    find_pictures,
+    find_images,
     load_classifier,
     predict_files,
 )
 from keras_tnt.training import fashion_mnist_demo
-from keras_tnt.training.run_directory import RunFolder
+from keras_tnt.training.run_directory import RunDirectory
 from tests.helpers import ASSETS
 from tests.helpers.runtimes import RUNTIMES, need_runtime
 from tests.helpers.small import small
@@ -29,16 +29,16 @@ DATA = ASSETS
 NAMES = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu"]
 
 
-def touch(folder, *names):
+def touch(directory, *names):
     for name in names:
-        path = folder / name
+        path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
 
 
-def found(folder, *patterns):
-    paths = find_pictures([f"{folder}/{pattern}" for pattern in patterns])
-    return [str(path.relative_to(folder)) for path in paths]
+def found(directory, *patterns):
+    paths = find_images([f"{directory}/{pattern}" for pattern in patterns])
+    return [str(path.relative_to(directory)) for path in paths]
 
 
 class TestFindPictures:
@@ -47,7 +47,7 @@ class TestFindPictures:
         names = ["photo", "[1].png", "a.jpg"]
         assert found(tmp_path, *names) == names
 
-    def test_a_folder_gives_its_pictures_sorted_and_not_deeper(self, tmp_path):
+    def test_a_folder_gives_its_images_sorted_and_not_deeper(self, tmp_path):
         touch(tmp_path, "p/c.GIF", "p/a.JPEG", "p/b.png", "p/notes.txt", "p/q/d.png")
         assert found(tmp_path, "p") == ["p/a.JPEG", "p/b.png", "p/c.GIF"]
 
@@ -66,21 +66,21 @@ class TestFindPictures:
         touch(tmp_path, "there.png", "texts/notes.txt")
         (tmp_path / "empty").mkdir()
         patterns = [str(tmp_path / "there.png"), str(tmp_path / pattern)]
-        message = f"no picture {patterns[1]!r}"
+        message = f"no image {patterns[1]!r}"
         with pytest.raises(FileNotFoundError, match=re.escape(message)):
-            find_pictures(patterns)
+            find_images(patterns)
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    """Picture files of several sizes, formats and kinds."""
-    folder = tmp_path_factory.mktemp("pictures")
+def images(tmp_path_factory):
+    """Image files of several sizes, formats and kinds."""
+    directory = tmp_path_factory.mktemp("images")
     photo = Image.open(DATA / "astronaut_small.png").convert("RGB")
     for angle in range(0, 360, 60):
-        photo.rotate(angle, expand=True).save(folder / f"{angle}.jpg")
-    photo.convert("L").save(folder / "gray.png")
-    photo.resize((20, 30)).save(folder / "tiny.bmp")
-    return sorted(folder.iterdir())
+        photo.rotate(angle, expand=True).save(directory / f"{angle}.jpg")
+    photo.convert("L").save(directory / "gray.png")
+    photo.resize((20, 30)).save(directory / "tiny.bmp")
+    return sorted(directory.iterdir())
 
 
 def expected_scores(model, paths, crop_fraction):
@@ -105,31 +105,33 @@ def check_predictions(predictions, paths, scores, names, top):
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("top", "crop_fraction"), [(1, 0.9), (3, 1.0), (100, 0.9)])
-def test_equal_to_the_model_on_the_same_files(channels, top, crop_fraction, pictures):
+def test_equal_to_the_model_on_the_same_files(
+    channels, top, crop_fraction, image_files
+):
     model = small(input_shape=(32, 48, channels))
     classifier = Classifier(model, NAMES, crop_fraction)
-    predictions = list(predict_files(classifier, pictures, top))
-    scores = expected_scores(model, pictures, crop_fraction)
-    assert len(set(scores.argmax(axis=1))) > 1  # the pictures differ in their class
-    check_predictions(predictions, pictures, scores, NAMES, top)
+    predictions = list(predict_files(classifier, image_files, top))
+    scores = expected_scores(model, image_files, crop_fraction)
+    assert len(set(scores.argmax(axis=1))) > 1  # the images differ in their class
+    check_predictions(predictions, image_files, scores, NAMES, top)
 
 
-def test_more_files_than_a_batch(pictures):
+def test_more_files_than_a_batch(images):
     model = small(depth=1, input_shape=(16, 16, 3))
-    paths = (pictures * 9)[:65]  # two batches and one more
+    paths = (images * 9)[:65]  # two batches and one more
     predictions = list(predict_files(Classifier(model, NAMES, 0.9), paths))
-    scores = expected_scores(model, pictures, 0.9)
+    scores = expected_scores(model, images, 0.9)
     repeated = np.tile(scores, (9, 1))[:65]
     check_predictions(predictions, paths, repeated, NAMES, 5)
 
 
-@pytest.mark.parametrize("contents", [b"", b"no picture", b"\xff\xd8\xff\xe0 cut off"])
-def test_a_broken_picture_names_itself(contents, pictures, tmp_path):
+@pytest.mark.parametrize("contents", [b"", b"no image", b"\xff\xd8\xff\xe0 cut off"])
+def test_a_broken_image_names_itself(contents, images, tmp_path):
     """The batches before it have their answers by then."""
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(contents)
     model = small(depth=1, input_shape=(16, 16, 3))
-    paths = [*(pictures * 4), pictures[0], broken]
+    paths = [*(images * 4), images[0], broken]
     predictions = predict_files(Classifier(model, NAMES, 0.9), paths)
     for path in paths[:32]:
         assert next(predictions).path == str(path)
@@ -138,15 +140,15 @@ def test_a_broken_picture_names_itself(contents, pictures, tmp_path):
 
 
 class TestLoadClassifier:
-    def test_a_keras_file(self, pictures, tmp_path):
+    def test_a_keras_file(self, images, tmp_path):
         model = small()
         model.save(tmp_path / "model.keras")
         classifier = load_classifier(str(tmp_path / "model.keras"))
         assert classifier.class_names == [str(i) for i in range(7)]
         assert classifier.crop_fraction == 0.9
-        (prediction,) = predict_files(classifier, pictures[:1])
-        expected = expected_scores(model, pictures[:1], 0.9)
-        check_predictions([prediction], pictures[:1], expected, "0123456", 5)
+        (prediction,) = predict_files(classifier, images[:1])
+        expected = expected_scores(model, images[:1], 0.9)
+        check_predictions([prediction], images[:1], expected, "0123456", 5)
         assert isinstance(prediction, Prediction)
 
     def test_a_thousand_classes_are_imagenet(self, tmp_path):
@@ -155,20 +157,20 @@ class TestLoadClassifier:
         assert names == [name for _, name in imagenet_classes()]
         assert names[207] == "golden_retriever"
 
-    def test_the_folder_of_a_run(self, pictures, tmp_path):
-        """It knows the names of its classes and how much of a picture to look at."""
-        run, model = RunFolder.create(tmp_path / "run"), small()
+    def test_the_folder_of_a_run(self, images, tmp_path):
+        """It knows the names of its classes and how much of an image to look at."""
+        run, model = RunDirectory.create(tmp_path / "run"), small()
         run.write_recipe(fashion_mnist_demo(), NAMES)
         model.save(run.model)
         classifier = load_classifier(str(run.path))
         assert classifier.class_names == NAMES
         assert classifier.crop_fraction == 1.0
-        predictions = list(predict_files(classifier, pictures))
-        scores = expected_scores(model, pictures, 1.0)
-        check_predictions(predictions, pictures, scores, NAMES, 5)
+        predictions = list(predict_files(classifier, images))
+        scores = expected_scores(model, images, 1.0)
+        check_predictions(predictions, images, scores, NAMES, 5)
 
     @pytest.mark.parametrize("file_format", RUNTIMES)
-    def test_the_same_answers_from_every_format(self, file_format, pictures, tmp_path):
+    def test_the_same_answers_from_every_format(self, file_format, images, tmp_path):
         """Names, crop and size come with the export, whatever it is called."""
         need_runtime(file_format)
         model = small(depth=1, input_shape=(32, 48, 1))
@@ -176,9 +178,9 @@ class TestLoadClassifier:
         export_model(model, path, file_format, labels=NAMES, crop_fraction=0.7)
         classifier = load_classifier(str(path))
         assert (classifier.class_names, classifier.crop_fraction) == (NAMES, 0.7)
-        live = predict_files(Classifier(model, NAMES, 0.7), pictures, 3)
+        live = predict_files(Classifier(model, NAMES, 0.7), images, 3)
         for found, expected in zip(
-            predict_files(classifier, pictures, 3), live, strict=True
+            predict_files(classifier, images, 3), live, strict=True
         ):
             assert found.path == expected.path
             (names, scores), (live_names, live_scores) = (
@@ -203,7 +205,7 @@ class TestLoadClassifier:
             load_classifier(str(tmp_path))
 
     def test_a_run_without_its_model(self, tmp_path):
-        RunFolder(tmp_path).write_recipe(fashion_mnist_demo(), NAMES)
+        RunDirectory(tmp_path).write_recipe(fashion_mnist_demo(), NAMES)
         with pytest.raises(ValueError, match=r"model\.keras' holds no whole model"):
             load_classifier(str(tmp_path))
 
@@ -239,7 +241,7 @@ class TestLoadClassifier:
                 load_classifier(str(path))
 
     @pytest.mark.parametrize("kind", ["features", "two outputs", "numbers", "channels"])
-    def test_models_that_are_no_classifiers_of_pictures(self, kind, tmp_path):
+    def test_models_that_are_no_classifiers_of_images(self, kind, tmp_path):
         model = small(depth=1)
         numbers = keras.Input((3,))
         models = {
@@ -253,11 +255,11 @@ class TestLoadClassifier:
             load_classifier(str(tmp_path / "model.keras"))
 
 
-def test_a_copied_run_still_works(pictures, tmp_path):
-    """Nothing in a run's folder says where the folder is."""
-    run = RunFolder.create(tmp_path / "run")
+def test_a_copied_run_still_works(images, tmp_path):
+    """Nothing in a run's directory says where the directory is."""
+    run = RunDirectory.create(tmp_path / "run")
     run.write_recipe(fashion_mnist_demo(), NAMES)
     small(depth=1).save(run.model)
     shutil.move(run.path, tmp_path / "elsewhere")
     classifier = load_classifier(str(tmp_path / "elsewhere"))
-    assert len(list(predict_files(classifier, pictures[:2]))) == 2
+    assert len(list(predict_files(classifier, images[:2]))) == 2

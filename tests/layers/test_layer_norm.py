@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from keras_tnt.layers import LayerNorm
-from keras_tnt.layers.layer_norm import portable_norms
+from keras_tnt.layers.layer_norm import decomposed_layer_norm
 
 
 def pair(shape, rng, **arguments):
@@ -103,7 +103,7 @@ def test_other_runtimes_get_the_formula(rng):
     ours, kerass = pair((2, 5, 8), rng)
     images = tf.constant(rng.normal(size=(2, 5, 8)), tf.float32)
     assert "FusedBatchNormV3" in operations(graph(ours, (None, 5, 8)))
-    with portable_norms():
+    with decomposed_layer_norm():
         assert "FusedBatchNormV3" not in operations(graph(ours, (None, 5, 8)))
         np.testing.assert_allclose(ours(images), kerass(images), atol=1e-5)
     assert "FusedBatchNormV3" in operations(graph(ours, (None, 5, 8)))
@@ -112,11 +112,11 @@ def test_other_runtimes_get_the_formula(rng):
 def executed(function, *inputs):
     """The types of the operations that TensorFlow ran, after its graph optimizer."""
     function(*inputs)
-    folder = Path("profile")
-    with tf.profiler.experimental.Profile(str(folder)):
+    directory = Path("profile")
+    with tf.profiler.experimental.Profile(str(directory)):
         function(*inputs)
     space = xplane_pb2.XSpace()
-    space.ParseFromString(next(folder.rglob("*.xplane.pb")).read_bytes())
+    space.ParseFromString(next(directory.rglob("*.xplane.pb")).read_bytes())
     return {
         event.name.rpartition(":")[2]
         for plane in space.planes

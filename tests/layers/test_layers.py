@@ -26,7 +26,7 @@ POOLING = [PATCH_MAP, (1, 2, 28, 6)]
         (layers.TransformerBlock(3), [TOKENS], 11),
         (layers.TransformerBlock(3, se_ratio=0.25, qkv_bias=True), [TOKENS], 18),
         (layers.TransformerBlock(3, remat=True), [TOKENS], 11),
-        (layers.TransformerBlock(3, joint_norm=True), [TOKENS], 11),
+        (layers.TransformerBlock(3, norm_over_tokens=True), [TOKENS], 11),
         (layers.PixelEmbedding(12), [(3, 64, 32, 3)], 3),
         (layers.PixelEmbedding(5, patch_size=7, stride=2), [(3, 14, 21, 1)], 3),
         (layers.PatchEmbedding(48), [PIXELS], 8),

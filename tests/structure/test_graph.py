@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_tnt.structure import find_tnt, from_model_input
+from keras_tnt.structure import extend_from_input, find_tnt
 from tests.helpers.small import pixels, small, small_pyramid
 
 
@@ -45,7 +45,7 @@ def test_found_and_reached(build, make):
     tnt = make(include_top=False, pooling="avg")
     model = build(tnt)
     assert find_tnt(model) is tnt
-    part = from_model_input(model, last_block(tnt))
+    part = extend_from_input(model, last_block(tnt))
     images = pixels(tnt)
     np.testing.assert_allclose(part(large(images)), tnt(images), atol=1e-5)
     assert part.input_shape == model.input_shape
@@ -57,7 +57,7 @@ def test_a_tnt_is_found_in_itself_and_in_what_grew_from_it():
     for model in (tnt, grown):
         assert find_tnt(model) is model
         part = keras.Model(model.input, model.outputs)
-        assert from_model_input(model, part) is part
+        assert extend_from_input(model, part) is part
 
 
 def test_weights_are_shared_and_the_model_stays_as_it_was():
@@ -66,7 +66,7 @@ def test_weights_are_shared_and_the_model_stays_as_it_was():
     model.compile("sgd", "mse")
     images = large(pixels(tnt))
     config, expected = model.get_config(), model(images)
-    part = from_model_input(model, last_block(tnt))
+    part = extend_from_input(model, last_block(tnt))
     assert not part.compiled
     before = part(images)
     tnt.get_layer("norm").beta.assign_add(np.ones(48))
@@ -84,7 +84,7 @@ def test_a_saved_model_and_a_layer_that_was_called_before(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     images = large(pixels(tnt))
     for each in (other, model, loaded):
-        part = from_model_input(each, last_block(find_tnt(each)))
+        part = extend_from_input(each, last_block(find_tnt(each)))
         np.testing.assert_allclose(part(images), tnt(pixels(tnt)), atol=1e-5)
 
 
@@ -94,7 +94,7 @@ def test_of_several_inputs_those_that_count():
     age = keras.Input((1,), name="age")
     joined = keras.layers.Concatenate()([tnt(images), age])
     model = keras.Model({"age": age, "images": images}, joined)
-    assert from_model_input(model, last_block(tnt)).input_shape == (None, 32, 48, 3)
+    assert extend_from_input(model, last_block(tnt)).input_shape == (None, 32, 48, 3)
 
 
 def test_no_tnt_and_several_are_refused():
@@ -125,4 +125,4 @@ def test_a_tnt_that_cannot_be_reached_is_refused():
     for model, message in ((Own(), "'own' is not functional"), (pair, "on 2 inputs")):
         assert find_tnt(model) is tnt
         with pytest.raises(ValueError, match=rf"{message}.*get_layer\('inside'\)"):
-            from_model_input(model, last_block(tnt))
+            extend_from_input(model, last_block(tnt))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_tnt.training import WeightAverage
+from keras_tnt.training import ExponentialMovingAverage
 from tests.helpers.checks import two_replicas
 
 IMAGES = np.random.default_rng(0).normal(size=(16, 8)).astype("float32")
@@ -58,7 +58,7 @@ def test_the_average_is_that_of_the_steps(decay, strategy):
     with (one if strategy == "one" else two_replicas()).scope():
         model = perceptron()
     first = [weight.numpy() for weight in model.weights]
-    average = WeightAverage(decay)
+    average = ExponentialMovingAverage(decay)
     model.fit(
         IMAGES,
         LABELS,
@@ -84,7 +84,7 @@ def test_the_average_is_that_of_the_steps(decay, strategy):
 
 def test_own_weights_come_back_after_an_error():
     model = perceptron()
-    average = WeightAverage(0.9)
+    average = ExponentialMovingAverage(0.9)
     average.set_model(model)
     model.fit(IMAGES, LABELS, verbose=0)
     own = [weight.numpy() for weight in model.weights]
@@ -96,7 +96,7 @@ def test_own_weights_come_back_after_an_error():
 
 def test_accumulated_gradients_move_it_once_an_update():
     model = perceptron(gradient_accumulation_steps=2)
-    average = WeightAverage(0.5)
+    average = ExponentialMovingAverage(0.5)
     moves = []
     average.set_model(model)
     average._move = moves.append
@@ -108,7 +108,7 @@ def test_accumulated_gradients_move_it_once_an_update():
 def test_several_steps_at_once():
     model = perceptron()
     model.compile("sgd", "sparse_categorical_crossentropy", steps_per_execution=4)
-    average = WeightAverage(0.2)
+    average = ExponentialMovingAverage(0.2)
     average.set_model(model)
     moves = []
     average._move = moves.append
@@ -120,4 +120,4 @@ def test_several_steps_at_once():
 @pytest.mark.parametrize("decay", [0, 1, -0.5, 2])
 def test_the_decay_is_checked(decay):
     with pytest.raises(ValueError, match="decay must be above 0 and below 1"):
-        WeightAverage(decay)
+        ExponentialMovingAverage(decay)

@@ -197,7 +197,7 @@ def test_the_warmup_must_leave_steps_for_the_cosine(warmup_steps, total_steps):
         warmup_cosine(1e-3, 1e-5, warmup_steps, total_steps)
 
 
-def test_learning_rates_shrink_from_block_to_block_towards_the_picture():
+def test_learning_rates_shrink_from_block_to_block_towards_the_image():
     variables = small(depth=3, inner_blocks=(1,)).trainable_variables
     scales = learning_rate_scales(variables, 0.5)
     found = {}

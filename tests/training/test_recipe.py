@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from keras_tnt.training import Recipe, fashion_mnist_demo, imagenet_300ep
+from keras_tnt.training import Recipe, fashion_mnist_demo, tnt_small_imagenet
 from keras_tnt.training.builders import build_model
 from keras_tnt.training.recipes import RECIPES
 
@@ -38,7 +38,7 @@ def test_the_warmup_must_leave_epochs_for_the_cosine():
     assert dataclasses.replace(recipe, epochs=1, warmup_epochs=0).epochs == 1
 
 
-def test_the_demo_is_a_small_tnt_for_gray_pictures():
+def test_the_demo_is_a_small_tnt_for_gray_images():
     model = build_model(fashion_mnist_demo(), 10)
     assert model.input_shape == (None, 28, 28, 1)
     assert model.output_shape == (None, 10)
@@ -84,7 +84,7 @@ def test_json_lists_and_whole_numbers_become_what_they_mean():
 
 
 def test_learning_rates_follow_the_batch_size_only_where_that_is_asked_for():
-    recipe = dataclasses.replace(imagenet_300ep(), batch_size=256)
+    recipe = dataclasses.replace(tnt_small_imagenet(), batch_size=256)
     assert recipe.learning_rate_factor == 0.25
     recipe = dataclasses.replace(recipe, reference_batch_size=None)
     assert recipe.learning_rate_factor == 1

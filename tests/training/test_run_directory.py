@@ -1,4 +1,4 @@
-"""The folder of a run: made anew, written whole, read back as it was."""
+"""The directory of a run: made anew, written whole, read back as it was."""
 
 import os
 import re
@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_tnt.data import Augmentation
-from keras_tnt.training import Recipe, RunFolder, fashion_mnist_demo
+from keras_tnt.training import Recipe, RunDirectory, fashion_mnist_demo
 
 NAMES = ["T-shirt/top", "Größe", "靴"]
 
 
 def test_a_recipe_comes_back(tmp_path):
-    run = RunFolder(tmp_path)
+    run = RunDirectory(tmp_path)
     run.write_recipe(fashion_mnist_demo(), tuple(NAMES))
     assert run.read_recipe() == (fashion_mnist_demo(), NAMES)
     assert os.listdir(tmp_path) == ["recipe.json"]
@@ -46,14 +46,14 @@ def test_a_recipe_comes_back(tmp_path):
     names=st.lists(st.text()),
 )
 def test_any_recipe_comes_back(recipe, names, tmp_path_factory):
-    run = RunFolder(tmp_path_factory.mktemp("run"))
+    run = RunDirectory(tmp_path_factory.mktemp("run"))
     run.write_recipe(recipe, names)
     assert run.read_recipe() == (recipe, names)
 
 
 def test_a_folder_without_recipe_is_no_run(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no folder of a run.*recipe\.json"):
-        RunFolder(tmp_path).read_recipe()
+    with pytest.raises(FileNotFoundError, match=r"no directory of a run.*recipe\.json"):
+        RunDirectory(tmp_path).read_recipe()
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_folder_without_recipe_is_no_run(tmp_path):
     ],
 )
 def test_a_damaged_recipe_is_named(change, message, tmp_path):
-    run = RunFolder(tmp_path)
+    run = RunDirectory(tmp_path)
     run.write_recipe(fashion_mnist_demo(), NAMES)
     text = run.recipe.read_text()
     run.recipe.write_text(change(text))
@@ -83,7 +83,7 @@ def test_a_damaged_recipe_is_named(change, message, tmp_path):
 
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path):
-    run = RunFolder(tmp_path)
+    run = RunDirectory(tmp_path)
     run.recipe.mkdir()  # no file can take its place
     with pytest.raises(OSError, match=r"recipe\.json"):
         run.write_recipe(fashion_mnist_demo(), NAMES)
@@ -91,10 +91,10 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path):
 
 
 def test_a_new_folder_is_made_with_its_parents(tmp_path):
-    run = RunFolder.create(str(tmp_path / "runs" / "first"))
+    run = RunDirectory.create(str(tmp_path / "runs" / "first"))
     assert run.path == tmp_path / "runs" / "first"
     assert os.listdir(run.path) == []
-    assert RunFolder.create(run.path) == run  # still empty
+    assert RunDirectory.create(run.path) == run  # still empty
 
 
 def test_what_is_there_is_left_alone(tmp_path):
@@ -102,20 +102,20 @@ def test_what_is_there_is_left_alone(tmp_path):
     (tmp_path / "run" / "notes.txt").write_text("mine")
     for path in (tmp_path / "run", tmp_path / "run" / "notes.txt"):
         with pytest.raises(FileExistsError, match=r"exists and is not an empty.*--out"):
-            RunFolder.create(path)
+            RunDirectory.create(path)
     assert os.listdir(tmp_path / "run") == ["notes.txt"]
 
 
 def test_the_next_free_name(tmp_path):
     base = tmp_path / "runs" / "demo"
-    made = [RunFolder.create_next(base).path.name for _ in range(3)]
+    made = [RunDirectory.create_next(base).path.name for _ in range(3)]
     assert made == ["demo", "demo-2", "demo-3"]
     (base.parent / "demo-2").rmdir()
-    assert RunFolder.create_next(str(base)).path == base.parent / "demo-2"
+    assert RunDirectory.create_next(str(base)).path == base.parent / "demo-2"
 
 
 def test_every_file_is_inside_and_explained(tmp_path):
-    contents = RunFolder(tmp_path).contents()
+    contents = RunDirectory(tmp_path).contents()
     assert len({path for path, _ in contents}) == len(contents)
     for path, what in contents:
         assert path.is_relative_to(tmp_path)

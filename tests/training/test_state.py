@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_tnt.training import AdamW, WeightAverage
+from keras_tnt.training import AdamW, ExponentialMovingAverage
 from keras_tnt.training.state import TrainingState, first_not_finite
 from tests.helpers.small import small
 
@@ -18,7 +18,7 @@ def training(seed=0):
     model = small(classes=4, dropout_rate=0.2, drop_path_rate=0.2)
     model.compile(AdamW(1e-2), "sparse_categorical_crossentropy")
     model.optimizer.build(model.trainable_variables)
-    average = WeightAverage(0.9)
+    average = ExponentialMovingAverage(0.9)
     average.set_model(model)
     return model, average, TrainingState(model, average)
 

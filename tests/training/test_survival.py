@@ -32,14 +32,14 @@ RECIPE = toy_recipe(
 STEPS = 3 * 60
 
 
-def start(folder, **options):
+def start(directory, **options):
     """Starts the training of a recipe file in a process of its own."""
-    recipe = folder.with_suffix(".json")
+    recipe = directory.with_suffix(".json")
     record = {"recipe": dataclasses.asdict(RECIPE), "class_names": []}
     recipe.write_text(json.dumps(record))
     command = [sys.executable, "-m", "keras_tnt", "train", "--recipe", str(recipe)]
     return subprocess.Popen(
-        [*command, "--out", str(folder), "--strategy", "one_device"],
+        [*command, "--out", str(directory), "--strategy", "one_device"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -54,9 +54,9 @@ def finish(process, status=0):
     return output + errors
 
 
-def wait_for_step(process, folder, step):
+def wait_for_step(process, directory, step):
     """Waits for a checkpoint of that step or a later one."""
-    checkpoints = Checkpoints(folder / "checkpoints")
+    checkpoints = Checkpoints(directory / "checkpoints")
     while process.poll() is None:
         steps = [int(path.stem.removeprefix("step-")) for path in checkpoints.paths()]
         if steps and steps[-1] >= step:
@@ -67,67 +67,67 @@ def wait_for_step(process, folder, step):
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "unbroken"
-    process = start(folder)
-    yield folder, process
+    directory = tmp_path_factory.mktemp("runs") / "unbroken"
+    process = start(directory)
+    yield directory, process
     process.kill()
 
 
-def assert_same_end(folder, expected):
-    folders = (folder, expected)
-    ends = [Checkpoints(path / "checkpoints").newest() for path in folders]
+def assert_same_end(directory, expected):
+    directories = (directory, expected)
+    ends = [Checkpoints(path / "checkpoints").newest() for path in directories]
     assert [end.state["step"] for end in ends] == [STEPS, STEPS]
     for name, tensor in ends[0].tensors.items():
         np.testing.assert_allclose(
             tensor, ends[1].tensors[name], rtol=0, atol=1e-5, err_msg=name
         )
     for ours, theirs in zip(
-        *(History(path / "history.csv").rows() for path in folders), strict=True
+        *(History(path / "history.csv").rows() for path in directories), strict=True
     ):
         del ours["images_per_second"], theirs["images_per_second"]
         assert ours == pytest.approx(theirs, abs=1e-5)
 
 
 def test_killed_and_stopped_runs_end_as_the_unbroken_one(unbroken, tmp_path):
-    folder = tmp_path / "run"
-    killed = start(folder)
+    directory = tmp_path / "run"
+    killed = start(directory)
     step = random.randint(7, 50)
-    wait_for_step(killed, folder, step)
+    wait_for_step(killed, directory, step)
     killed.kill()
     killed.communicate()
-    newest = Checkpoints(folder / "checkpoints").newest().state["step"]
+    newest = Checkpoints(directory / "checkpoints").newest().state["step"]
     assert newest >= step // 7 * 7
 
-    stopped = start(folder)
-    wait_for_step(stopped, folder, 80)
+    stopped = start(directory)
+    wait_for_step(stopped, directory, 80)
     stopped.send_signal(signal.SIGTERM)
     said = finish(stopped, status=128 + signal.SIGTERM)
     assert f"Going on after step {newest}, from " in said
     assert "Traceback" not in said
-    saved = Checkpoints(folder / "checkpoints").newest().state["step"]
+    saved = Checkpoints(directory / "checkpoints").newest().state["step"]
     assert f"stopped by SIGTERM after step {saved}, which is saved" in said
     assert 80 <= saved < STEPS
 
-    last = finish(start(folder))
+    last = finish(start(directory))
     assert f"Going on after step {saved}, from " in last
     finish(unbroken[1])
-    assert_same_end(folder, unbroken[0])
+    assert_same_end(directory, unbroken[0])
 
 
 @pytest.mark.slow
 def test_a_full_disk_ends_the_run_and_the_same_command_goes_on(unbroken, tmp_path):
     """The limit on the size of a file stands for the disk's: the same call fails."""
-    folder = tmp_path / "run"
+    directory = tmp_path / "run"
     finish(unbroken[1])
     size = Checkpoints(unbroken[0] / "checkpoints").paths()[0].stat().st_size
-    process = start(folder, env=environment_without_coverage())
-    wait_for_step(process, folder, 21)
+    process = start(directory, env=environment_without_coverage())
+    wait_for_step(process, directory, 21)
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size // 2, size // 2))
     said = finish(process, status=1)
     assert "Traceback" not in said
-    newest = Checkpoints(folder / "checkpoints").newest()
+    newest = Checkpoints(directory / "checkpoints").newest()
     assert newest.state["step"] >= 21
     assert f"The last one is {newest.path}" in said
     assert not [name for name in os.listdir(newest.path.parent) if "tmp" in name]
-    finish(start(folder))
-    assert_same_end(folder, unbroken[0])
+    finish(start(directory))
+    assert_same_end(directory, unbroken[0])

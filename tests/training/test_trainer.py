@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_tnt.data import Augmentation, open_images
-from keras_tnt.training import RunFolder, evaluate, train
+from keras_tnt.data import Augmentation, load_dataset
+from keras_tnt.training import RunDirectory, evaluate, train
 from keras_tnt.training.checkpoints import Checkpoints
 from keras_tnt.training.history import History
 from tests.helpers.checks import two_replicas
@@ -20,11 +20,11 @@ from tests.helpers.toy import toy_recipe
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A finished training with averaged weights, and dropout of all kinds."""
-    folder = tmp_path_factory.mktemp("runs") / "toy"
+    directory = tmp_path_factory.mktemp("runs") / "toy"
     recipe = toy_recipe(
         ema_decay=0.99, model_options={"dropout_rate": 0.1, "drop_path_rate": 0.1}
     )
-    return recipe, RunFolder(folder), train(recipe, folder)
+    return recipe, RunDirectory(directory), train(recipe, directory)
 
 
 def weights(model):
@@ -72,7 +72,7 @@ def test_the_model_has_the_averaged_weights(trained):
     tensors = Checkpoints(run.checkpoints).newest().tensors
     for number, weight in enumerate(result.model.weights):
         np.testing.assert_array_equal(weight, tensors[f"average/{number}"])
-    source = open_images("fashion_mnist_mini", "test[:2%]")
+    source = load_dataset("fashion_mnist_mini", "test[:2%]")
     figures = evaluate(reloaded, source, crop_fraction=1.0)
     last = result.history[-1]
     for name, value in figures.items():
@@ -106,7 +106,7 @@ def test_a_truncated_checkpoint_is_skipped(trained, tmp_path, capsys):
             assert resumed.history[1][name] == pytest.approx(value, abs=1e-5), name
 
 
-def test_another_recipe_does_not_go_into_the_same_folder(trained):
+def test_another_recipe_does_not_go_into_the_same_directory(trained):
     recipe, run, _ = trained
     other = toy_recipe(epochs=3, ema_decay=0.99)
     with pytest.raises(FileExistsError, match=r"epochs \(2 → 3\)") as error:
@@ -189,7 +189,7 @@ def test_other_ways_to_train(changes, tmp_path):
     ("changes", "error", "message"),
     [
         ({"data": "fashion_mnist_mimi"}, ValueError, "Did you mean fashion_mnist_mini"),
-        ({"data": "./nowhere"}, FileNotFoundError, "There is no folder './nowhere'"),
+        ({"data": "./nowhere"}, FileNotFoundError, "There is no directory './nowhere'"),
         ({"train_split": "training"}, ValueError, "training"),
         ({"model": "ResNet50"}, ValueError, "There is no model 'ResNet50'.*TNTSmall"),
         ({"model_options": {"dept": 3}}, ValueError, "do not fit TNT: .*'dept'"),
@@ -221,18 +221,18 @@ def test_what_cannot_work_on_two_devices(changes, message, tmp_path):
         train(toy_recipe(**changes), tmp_path / "run", two_replicas())
 
 
-def picture_folder(path, classes):
-    """Class folders with two gray pictures each."""
+def image_directory(path, classes):
+    """Class directories with two gray images each."""
     for name in classes:
         (path / name).mkdir(parents=True)
         for number in range(2):
-            picture = tf.io.encode_png(tf.fill((28, 28, 1), tf.constant(99, tf.uint8)))
-            (path / name / f"{number}.png").write_bytes(picture.numpy())
+            image = tf.io.encode_png(tf.fill((28, 28, 1), tf.constant(99, tf.uint8)))
+            (path / name / f"{number}.png").write_bytes(image.numpy())
 
 
-def test_a_broken_picture_is_named_and_on_request_skipped(tmp_path, caplog):
+def test_a_broken_image_is_named_and_on_request_skipped(tmp_path, caplog):
     for part in ("train", "test"):
-        picture_folder(tmp_path / "data" / part, ["cat", "dog", "owl"])
+        image_directory(tmp_path / "data" / part, ["cat", "dog", "owl"])
     broken = tmp_path / "data" / "train" / "dog" / "1.png"
     broken.write_bytes(broken.read_bytes()[:40])
     recipe = toy_recipe(
@@ -243,7 +243,7 @@ def test_a_broken_picture_is_named_and_on_request_skipped(tmp_path, caplog):
         epochs=2,
         cache=False,
     )
-    with pytest.raises(ValueError, match=r"dog/1\.png cannot be read.* skip_broken"):
+    with pytest.raises(ValueError, match=r"dog/1\.png cannot be read.* skip_corrupt"):
         train(recipe, tmp_path / "run")
     recipe = toy_recipe(
         data=str(tmp_path / "data"),
@@ -252,7 +252,7 @@ def test_a_broken_picture_is_named_and_on_request_skipped(tmp_path, caplog):
         batch_size=2,
         epochs=2,
         cache=False,
-        skip_broken=True,
+        skip_corrupt=True,
     )
     result = train(recipe, tmp_path / "skipping")
     assert len(result.history) == 2

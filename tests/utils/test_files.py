@@ -4,18 +4,18 @@ import os
 
 import pytest
 
-from keras_tnt.utils.files import replacing
+from keras_tnt.utils.files import atomic_write
 
 
 def write(path):
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         unfinished.write_text("new")
 
 
 def test_a_file_is_replaced_by_what_was_written_beside_it(tmp_path):
     path = tmp_path / "report.json"
     path.write_text("old")
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         unfinished.write_text("new")
         assert path.read_text() == "old"
         assert unfinished.parent == path.parent
@@ -29,7 +29,7 @@ def test_a_file_stays_when_writing_fails(tmp_path):
     path.write_text("old")
 
     def write_half():
-        with replacing(path) as unfinished:
+        with atomic_write(path) as unfinished:
             unfinished.write_text("ha")
             raise KeyboardInterrupt
 

@@ -168,7 +168,7 @@ def test_the_model_stays_as_it_was(build):
 
 
 @pytest.mark.parametrize("build", [small, small_pyramid])
-def test_every_picture_by_itself(build):
+def test_every_image_by_itself(build):
     model = build()
     images = pixels(model)
     together = keras_tnt.attention_maps(model, images)

@@ -6,7 +6,7 @@ import pytest
 from scipy.special import softmax
 
 from keras_tnt.layers import SpatialReductionAttention
-from keras_tnt.visualization.block_outputs import walk
+from keras_tnt.visualization.block_outputs import iterate_blocks
 from tests.helpers.small import pixels, small, small_pyramid
 
 
@@ -15,7 +15,9 @@ def test_the_steps_of_a_tnt_are_its_layers():
     images = pixels(model)
     names = ["block_1", "block_2", "block_3"]
     layers = keras.Model(model.input, [model.get_layer(n).output for n in names])
-    for step, expected in zip(walk(model, images), layers(images), strict=True):
+    for step, expected in zip(
+        iterate_blocks(model, images), layers(images), strict=True
+    ):
         if step.pixels is None:
             expected = [expected]
         else:
@@ -26,7 +28,7 @@ def test_the_steps_of_a_tnt_are_its_layers():
 def test_the_steps_of_a_pyramid_end_in_its_stages():
     model = small_pyramid(depths=(1, 2, 1, 2))
     images = pixels(model)
-    steps = list(walk(model, images))
+    steps = list(iterate_blocks(model, images))
     assert [step.pixels is not None for step in steps] == [1, 1, 0, 1, 1, 0]
     stages = [model.get_layer(f"stage_{stage}").output[1] for stage in (1, 2, 3, 4)]
     stages = keras.Model(model.input, stages)(images)

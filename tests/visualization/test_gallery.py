@@ -18,14 +18,14 @@ def load_script():
     return module
 
 
-def pictures_of(page):
-    """The names of the page's own pictures, in order."""
+def images_of(page):
+    """The names of the page's own images, in order."""
     parts = page.read_text("utf-8").split("](images/")[1:]
     return [part.partition(")")[0] for part in parts]
 
 
 @pytest.mark.slow
-def test_the_script_makes_the_page_and_its_pictures(tmp_path, monkeypatch):
+def test_the_script_makes_the_page_and_its_images(tmp_path, monkeypatch):
     script = load_script()
     (tmp_path / "docs" / "images").mkdir(parents=True)
     monkeypatch.setattr(script, "PAGE", tmp_path / "docs" / "gallery.md")
@@ -37,8 +37,8 @@ def test_the_script_makes_the_page_and_its_pictures(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", arguments)
     script.main()
     assert sorted(os.listdir(tmp_path / "docs")) == ["gallery.md", "images"]
-    pictures = pictures_of(tmp_path / "docs" / "gallery.md")
-    assert sorted(os.listdir(tmp_path / "docs" / "images")) == sorted(pictures)
+    images = images_of(tmp_path / "docs" / "gallery.md")
+    assert sorted(os.listdir(tmp_path / "docs" / "images")) == sorted(images)
 
 
 def test_the_page_is_the_one_of_the_template():
@@ -48,5 +48,5 @@ def test_the_page_is_the_one_of_the_template():
     before, after = template.split("{model}")
     assert page.startswith(before)
     assert page.endswith(after)
-    for name in pictures_of(SCRIPT.parents[1] / "docs" / "gallery.md"):
+    for name in images_of(SCRIPT.parents[1] / "docs" / "gallery.md"):
         assert (SCRIPT.parents[1] / "docs" / "images" / name).is_file()

@@ -10,7 +10,7 @@ from keras_tnt.visualization import (
     block_map,
     class_token_map,
     inside_patch,
-    most_attended,
+    most_attended_patch,
     on_pixel_grid,
     resize_maps,
 )
@@ -49,7 +49,7 @@ def test_class_token_map_at_image_size():
     np.testing.assert_allclose(found[:, 0, 0], small_map[:, 0, 0], rtol=1e-6)
 
 
-def test_resizing_keeps_every_picture_its_own():
+def test_resizing_keeps_every_image_its_own():
     maps = np.stack([np.zeros((2, 3)), np.ones((2, 3))])
     found = resize_maps(maps, (5, 7))
     np.testing.assert_array_equal(found[0], 0)
@@ -147,7 +147,7 @@ def test_most_attended_patch():
     outer = np.full((1, 1, 7, 7), 0.1)
     outer[0, 0, 0, 1 + 4] = 0.4
     maps = AttentionMaps({1: outer}, {}, {1: (2, 3)}, {1: 1})
-    assert most_attended(maps, 1) == (1, 1)
+    assert most_attended_patch(maps, 1) == (1, 1)
 
 
 def test_most_attended_patch_of_a_late_block_of_a_pyramid():
@@ -156,4 +156,4 @@ def test_most_attended_patch_of_a_late_block_of_a_pyramid():
     late[..., 1] = 0.4
     early = np.full((1, 1, 96, 6), 1 / 6)
     maps = AttentionMaps({1: early, 2: late}, {}, {1: (8, 12), 2: (2, 2)}, {1: 4, 2: 1})
-    assert most_attended(maps, 2) == (0, 6)
+    assert most_attended_patch(maps, 2) == (0, 6)

@@ -1,4 +1,4 @@
-"""Pictures of attention and the command that writes them."""
+"""Images of attention and the command that writes them."""
 
 import os
 
@@ -10,12 +10,12 @@ from PIL import Image
 import keras_tnt
 from keras_tnt.cli import main
 from keras_tnt.training import fashion_mnist_demo
-from keras_tnt.training.run_directory import RunFolder
+from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.visualization import (
     AttentionMaps,
-    draw_heads,
-    draw_inside,
-    draw_overlays,
+    plot_attention_heads,
+    plot_attention_overlays,
+    plot_inner_attention,
 )
 from tests.helpers import ASSETS
 from tests.helpers.small import pixels, small, small_pyramid
@@ -44,7 +44,7 @@ def one_bright_patch(patch):
 
 
 def brightest_column(picture, parts):
-    """Which of equal vertical parts of a picture has most yellow."""
+    """Which of equal vertical parts of an image has most yellow."""
     yellow = picture[..., 0] + picture[..., 1] - 2 * picture[..., 2]
     return int(np.argmax([part.mean() for part in np.array_split(yellow, parts, 1)]))
 
@@ -52,28 +52,30 @@ def brightest_column(picture, parts):
 @pytest.mark.parametrize("patch", [0, 1, 2])
 def test_heads_show_what_is_attended_to(patch, tmp_path):
     image = np.zeros((32, 48, 3), "uint8")
-    draw_heads(one_bright_patch(patch), image, [1], tmp_path / "heads.png")
+    plot_attention_heads(one_bright_patch(patch), image, [1], tmp_path / "heads.png")
     assert os.listdir(tmp_path) == ["heads.png"]
     assert brightest_column(read(tmp_path / "heads.png"), 3) == patch
 
 
 @pytest.mark.parametrize("patch", [0, 2])
 def test_overlays_show_what_is_attended_to(patch, tmp_path):
-    """Columns: the picture, the block, the rollout; each of three patches' width."""
+    """Columns: the image, the block, the rollout; each of three patches' width."""
     image = np.zeros((32, 48, 3), "uint8")
-    draw_overlays(one_bright_patch(patch), image, [1], tmp_path / "overlay.png")
+    plot_attention_overlays(
+        one_bright_patch(patch), image, [1], tmp_path / "overlay.png"
+    )
     picture = read(tmp_path / "overlay.png")
     block = np.array_split(picture, 3, axis=1)[1]
     assert brightest_column(block, 3) == patch
 
 
 @pytest.mark.parametrize("build", [small, small_pyramid])
-def test_pictures_of_models(build, tmp_path):
+def test_images_of_models(build, tmp_path):
     maps, image = seen(build())
     blocks = [1, max(maps.outer)]
-    draw_overlays(maps, image, blocks, tmp_path / "overlay.png")
-    draw_heads(maps, image, blocks, tmp_path / "heads.png")
-    draw_inside(maps, image, blocks, (1, 2), tmp_path / "patch.png")
+    plot_attention_overlays(maps, image, blocks, tmp_path / "overlay.png")
+    plot_attention_heads(maps, image, blocks, tmp_path / "heads.png")
+    plot_inner_attention(maps, image, blocks, (1, 2), tmp_path / "patch.png")
     for name in ("overlay", "heads", "patch"):
         picture = read(tmp_path / f"{name}.png")
         assert 200 < min(picture.shape[:2]) < max(picture.shape[:2]) < 2500
@@ -84,7 +86,9 @@ def test_the_chosen_patch_is_framed(tmp_path):
     """Cyan at the patch, in the left one of three columns of axes."""
     image = np.zeros((32, 48, 3), "uint8")
     for patch in ((0, 0), (1, 2)):
-        draw_inside(one_bright_patch(0), image, [1], patch, tmp_path / "patch.png")
+        plot_inner_attention(
+            one_bright_patch(0), image, [1], patch, tmp_path / "patch.png"
+        )
         picture = read(tmp_path / "patch.png")
         left = picture[: len(picture) // 2, : picture.shape[1] // 3]
         rows, columns = np.nonzero((left == (0, 255, 255)).all(axis=-1))
@@ -92,11 +96,11 @@ def test_the_chosen_patch_is_framed(tmp_path):
         assert (rows.mean() > left.shape[0] / 2) == (patch == (1, 2))
 
 
-def save_run(folder, model):
-    run = RunFolder.create(folder)
+def save_run(directory, model):
+    run = RunDirectory.create(directory)
     run.write_recipe(fashion_mnist_demo(), NAMES)
     model.save(run.model)
-    return str(folder)
+    return str(directory)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +109,7 @@ def run(tmp_path_factory):
     return save_run(tmp_path_factory.mktemp("runs") / "run", model)
 
 
-def test_the_command_writes_three_pictures(run, tmp_path, capsys):
+def test_the_command_writes_three_images(run, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["attention", PHOTO, "--model", run, "--out", str(out)]) == 0
     output, errors = capsys.readouterr()
@@ -114,7 +118,7 @@ def test_the_command_writes_three_pictures(run, tmp_path, capsys):
     assert f"{out}/overlay.png  what blocks 1, 2, 3 attend to" in output
     first = read(out / "patch.png")
     assert main(["attention", PHOTO, "--model", run, "--out", str(out)]) == 1
-    assert "not an empty folder" in capsys.readouterr().err
+    assert "not an empty directory" in capsys.readouterr().err
 
     chosen = ["--blocks", "3,1", "--patch", "1,2", "--out", str(tmp_path / "again")]
     assert main(["attention", PHOTO, "--model", run, *chosen]) == 0
@@ -171,5 +175,5 @@ def test_exported_models_are_refused(tmp_path, capsys):
     exported = str(tmp_path / "exported")
     assert main(["attention", PHOTO, "--model", exported]) == 1
     assert "exported model" in (errors := capsys.readouterr().err)
-    assert "Give the folder of the run or the .keras file" in errors
+    assert "Give the directory of the run or the .keras file" in errors
     assert os.listdir(tmp_path) == ["exported"]

@@ -1,4 +1,4 @@
-"""Pictures of features and reasons decode and show what they should."""
+"""Images of features and reasons decode and show what they should."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,9 @@ from PIL import Image
 
 from keras_tnt.visualization import (
     BlockFeatures,
-    draw_features,
-    draw_layouts,
-    draw_reasons,
+    plot_features,
+    plot_saliency,
+    plot_tsne,
 )
 
 BLUE, DARK = (31, 119, 180), (68, 1, 84)
@@ -21,14 +21,14 @@ def read(path):
 
 
 def test_features_of_two_halves_have_two_colors(tmp_path):
-    """Under the picture's black there are but the two colors, in both columns."""
+    """Under the image's black there are but the two colors, in both columns."""
     rng = np.random.default_rng(0)
     left, right = rng.normal(size=(2, 8))
     patches = np.stack([left, right])[[[[0, 1], [0, 1]]]]
     pixels = np.stack([left, right])[[[[0] * 4, [1] * 4] * 2]]
     features = BlockFeatures({3: patches}, {3: pixels})
     image = np.zeros((1, 32, 32, 3), "uint8")
-    draw_features(features, image, [3], tmp_path / "features.png")
+    plot_features(features, image, [3], tmp_path / "features.png")
     drawn = read(tmp_path / "features.png")
     for column in np.array_split(drawn, 3, axis=1)[1:]:
         height, width, _ = column.shape
@@ -40,25 +40,25 @@ def test_features_of_two_halves_have_two_colors(tmp_path):
 def test_a_block_that_is_not_there_is_named(tmp_path):
     features = BlockFeatures({1: np.ones((1, 2, 2, 8))}, {})
     with pytest.raises(ValueError, match=r"no block 2: expected some of \[1\]"):
-        draw_features(features, np.zeros((1, 8, 8, 1)), [2], tmp_path / "a.png")
+        plot_features(features, np.zeros((1, 8, 8, 1)), [2], tmp_path / "a.png")
 
 
 def test_layouts_name_classes_or_show_shades(tmp_path):
     layers = {"one": np.random.default_rng(0).normal(size=(30, 4))}
-    draw_layouts(layers, np.arange(30) % 3, list("abc"), tmp_path / "classes.png")
-    draw_layouts(layers, np.arange(30) / 30, "height", tmp_path / "shades.png")
+    plot_tsne(layers, np.arange(30) % 3, list("abc"), tmp_path / "classes.png")
+    plot_tsne(layers, np.arange(30) / 30, "height", tmp_path / "shades.png")
     classes, shades = (read(tmp_path / f"{n}.png") for n in ("classes", "shades"))
     # The first of ten colors; the dark end of the scale of shades.
-    for picture, found, lacking in ((classes, BLUE, DARK), (shades, DARK, BLUE)):
-        assert (picture == found).all(axis=-1).sum() > 20
-        assert not (picture == lacking).all(axis=-1).any()
+    for image, found, lacking in ((classes, BLUE, DARK), (shades, DARK, BLUE)):
+        assert (image == found).all(axis=-1).sum() > 20
+        assert not (image == lacking).all(axis=-1).any()
 
 
 def test_reasons_are_red_for_and_blue_against(tmp_path):
     images = np.zeros((1, 32, 32, 3), "uint8")
     shares = np.zeros((1, 32, 32, 3), "float32")
     shares[:, :16], shares[:, 16:] = 1, -1
-    draw_reasons(images, ["it"], np.ones((1, 2, 2)), shares, tmp_path / "why.png")
+    plot_saliency(images, ["it"], np.ones((1, 2, 2)), shares, tmp_path / "why.png")
     drawn = read(tmp_path / "why.png")
     red, blue = drawn[..., 0] - drawn[..., 2] > 100, drawn[..., 2] - drawn[..., 0] > 70
     lowest = slice(2 * len(drawn) // 3, None)

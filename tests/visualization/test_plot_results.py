@@ -1,4 +1,4 @@
-"""Pictures of a run: they decode, and they show what they should."""
+"""Images of a run: they decode, and they show what they should."""
 
 import os
 
@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from keras_tnt.visualization.plot_results import (
-    draw_attention,
-    draw_curves,
-    draw_predictions,
+    plot_attention,
+    plot_predictions,
+    plot_training_curves,
 )
 from tests.helpers.small import pixels, small
 
@@ -19,19 +19,19 @@ NAMES = ["shirt", "shoe", "bag"]
 
 
 def read(path):
-    """The pixels of the one file of its folder."""
+    """The pixels of the one file of its directory."""
     assert os.listdir(path.parent) == [path.name]
     with Image.open(path) as image:
         assert image.format == "PNG"
         return np.asarray(image.convert("RGB"))
 
 
-def count(picture, color):
-    return int((picture == color).all(axis=-1).sum())
+def count(image, color):
+    return int((image == color).all(axis=-1).sum())
 
 
 def of_one_color(number, color):
-    """Pictures of 20x20 pixels, all the same."""
+    """Images of 20x20 pixels, all the same."""
     return np.broadcast_to(np.uint8(color), (number, 20, 20, len(color)))
 
 
@@ -50,13 +50,13 @@ def test_curves(losses, tmp_path):
     write_history(tmp_path / "history.csv", losses)
     (tmp_path / "drawn").mkdir()
     path = tmp_path / "drawn" / "curves.png"
-    draw_curves(tmp_path / "history.csv", path)
+    plot_training_curves(tmp_path / "history.csv", path)
     first = read(path)
     height, width, _ = first.shape
     assert 300 < height < width < 1500
     assert first.std() > 5  # not blank
     write_history(tmp_path / "history.csv", [loss**2 for loss in losses])
-    draw_curves(tmp_path / "history.csv", path)  # in place of the first
+    plot_training_curves(tmp_path / "history.csv", path)  # in place of the first
     second = read(path)
     assert second.shape == first.shape
     assert np.any(second != first)
@@ -70,10 +70,10 @@ def test_predictions_mark_mistakes_in_red(color, tmp_path):
     for mistakes in (0, 1, 2):
         guesses = labels.copy()
         guesses[:mistakes] = (guesses[:mistakes] + 1) % 3
-        draw_predictions(images, labels, probabilities(guesses), NAMES, path)
+        plot_predictions(images, labels, probabilities(guesses), NAMES, path)
         picture = read(path)
         assert 200 < len(picture) < picture.shape[1] < 2000
-        # Every picture covers some thousand pixels, in its own color.
+        # Every image covers some thousand pixels, in its own color.
         assert count(picture, color * (3 // len(color))) > 10 * 3000
         found.append(count(picture, CRIMSON))
     assert found[0] == 0
@@ -82,15 +82,15 @@ def test_predictions_mark_mistakes_in_red(color, tmp_path):
 
 
 @pytest.mark.parametrize("number", [1, 8, 9, 40])
-def test_predictions_take_any_number_of_pictures(number, tmp_path):
+def test_predictions_take_any_number_of_images(number, tmp_path):
     path = tmp_path / "predictions.png"
     labels = np.zeros(number, int)
     images = of_one_color(number, GREEN)
-    draw_predictions(images, labels, probabilities(labels), NAMES, path)
-    picture = read(path)
+    plot_predictions(images, labels, probabilities(labels), NAMES, path)
+    image = read(path)
     rows = -(-number // 8)
-    assert 200 * rows < len(picture) < 250 * rows
-    assert count(picture, GREEN) > number * 3000
+    assert 200 * rows < len(image) < 250 * rows
+    assert count(image, GREEN) > number * 3000
 
 
 @pytest.mark.parametrize("shape", [(32, 48, 3), (32, 32, 1)])
@@ -98,22 +98,22 @@ def test_attention(shape, tmp_path):
     model = small(input_shape=shape, inner_blocks=(1,))
     images = pixels(model, 3)
     path = tmp_path / "attention.png"
-    draw_attention(model, images, NAMES, path)
+    plot_attention(model, images, NAMES, path)
     first = read(path)
     height, width, _ = first.shape
     assert 500 < height < width < 1500
-    draw_attention(model, images[:1], NAMES[:1], path)
+    plot_attention(model, images[:1], NAMES[:1], path)
     alone = read(path)
     assert 2 * len(alone) < height
     assert alone.shape[1] == width
     colors = len(np.unique(alone.reshape(-1, 3), axis=0))
-    assert colors > 500  # the overlay mixes the picture with the color map
+    assert colors > 500  # the overlay mixes the image with the color map
 
 
 def test_attention_inside_patches_needs_an_inner_transformer(tmp_path):
     model = small(inner_blocks=())
     with pytest.raises(ValueError, match="'tnt' has no inner transformer"):
-        draw_attention(model, pixels(model, 1), ["one"], tmp_path / "attention.png")
+        plot_attention(model, pixels(model, 1), ["one"], tmp_path / "attention.png")
     assert os.listdir(tmp_path) == []
 
 
@@ -122,7 +122,7 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path):
     path = tmp_path / "predictions.png"
     path.mkdir()  # no file can take its place
     with pytest.raises(OSError, match=r"predictions\.png"):
-        draw_predictions(
+        plot_predictions(
             of_one_color(1, GREEN), labels, probabilities(labels), NAMES, path
         )
     assert os.listdir(tmp_path) == ["predictions.png"]

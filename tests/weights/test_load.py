@@ -158,8 +158,8 @@ def test_one_channel_sums_the_kernels_of_three(timm_file):
 
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
 class TestKerasFiles:
-    def save(self, model, folder, suffix):
-        path = folder / f"model{suffix}"
+    def save(self, model, directory, suffix):
+        path = directory / f"model{suffix}"
         if suffix == ".keras":
             model.save(path)
         else:

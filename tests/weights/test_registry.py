@@ -264,7 +264,7 @@ def test_proxy_that_is_down(client):
 
 def test_cache_that_cannot_be_written(hub, client):
     hub.publish(REPO, b"weights")
-    client.home.write_text("a file where a folder is expected")
+    client.home.write_text("a file where a directory is expected")
     (failed,) = client.fetch(f"hf://{REPO}")
     assert failed["error"] == "OSError"
     assert failed["cause"] in ("NotADirectoryError", "FileExistsError")

@@ -1,4 +1,4 @@
-"""What is done to the pictures while training, in one record."""
+"""What is done to the images while training, in one record."""
 
 import dataclasses
 import math
@@ -9,24 +9,24 @@ INTERPOLATIONS = ("bilinear", "bicubic", "random")
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """What is done to training pictures; by default nothing.
+    """What is done to training images; by default nothing.
 
     Attributes:
-        crop_scale: random crop: least and greatest share of the picture's area; `None`
+        crop_scale: random crop: least and greatest share of the image's area; `None`
             takes the center, as in evaluation.
         crop_ratio: random crop: least and greatest width over height.
         interpolation: of the crop's resizing: `"bilinear"`, `"bicubic"`, or `"random"`,
             which is either with equal chance.
         flip: probability of mirroring left and right.
-        rand_augment: number of RandAugment operations drawn for a picture; 0 for none.
+        rand_augment: number of RandAugment operations drawn for an image; 0 for none.
         rand_augment_magnitude: their mean magnitude, out of 10.
         rand_augment_std: standard deviation of the magnitude.
         rand_augment_probability: that an operation that was drawn is applied.
         rand_augment_policy: `"official"`, the fifteen operations of the paper, or
             `"keras_cv"`, the layer of that package, which is not stateless.
         random_erasing: probability of filling a rectangle with noise.
-        repeats: how often a picture is shown in an epoch, 1 to 3, each time augmented
-            anew. An epoch is as long for all: it has fewer different pictures.
+        repeats: how often an image is shown in an epoch, 1 to 3, each time augmented
+            anew. An epoch is as long for all: it has fewer different images.
         mixup: MixUp's alpha; 0 for none.
         cutmix: CutMix's alpha; 0 for none.
         mix_probability: that a batch is mixed, by MixUp or CutMix.
@@ -116,10 +116,10 @@ IMAGENET_AUGMENTATION = Augmentation(
 )
 
 # For fine-tuning on small sets. The paper does not say what it used: this is its
-# training recipe without what makes an epoch see fewer, or damaged, pictures.
+# training recipe without what makes an epoch see fewer, or damaged, images.
 FINETUNE_AUGMENTATION = dataclasses.replace(
     IMAGENET_AUGMENTATION, repeats=1, random_erasing=0.0
 )
 
-# For small pictures that fill their frame, such as those of the embedded data set.
+# For small images that fill their frame, such as those of the embedded data set.
 FLIP_AUGMENTATION = Augmentation(flip=0.5)

@@ -1,10 +1,10 @@
-"""MixUp and CutMix: one draw for a batch, between the pictures of fixed pairs."""
+"""MixUp and CutMix: one draw for a batch, between the images of fixed pairs."""
 
 import tensorflow as tf
 
 
 def mix(images, labels, seed, augmentation):
-    """Mixes the pictures 0 and 1, 2 and 3, ... of a batch, and their labels alike.
+    """Mixes the images 0 and 1, 2 and 3, ... of a batch, and their labels alike.
 
     One draw holds for all. As pairs are fixed, any part of the batch that holds whole
     pairs gives, with the same seed, what the whole batch gives there.
@@ -17,11 +17,11 @@ def mix(images, labels, seed, augmentation):
 
     Returns:
         Images and labels of the same shapes. A label is the share that its class has
-        in the picture: with CutMix, of the pixels.
+        in the image: with CutMix, of the pixels.
     """
     chance, switch, mixup_seed, cutmix_seed = tf.unstack(tf.random.split(seed, 4), 4)
-    mixup = lambda: mix_up(images, labels, mixup_seed, augmentation.mixup)  # noqa: E731
-    cutmix = lambda: cut_mix(images, labels, cutmix_seed, augmentation.cutmix)  # noqa: E731
+    mixup = lambda: mixup(images, labels, mixup_seed, augmentation.mixup)  # noqa: E731
+    cutmix = lambda: cutmix(images, labels, cutmix_seed, augmentation.cutmix)  # noqa: E731
     if augmentation.mixup and augmentation.cutmix:
         share = augmentation.switch_probability
         switched = tf.random.stateless_uniform((), switch) < share
@@ -32,8 +32,8 @@ def mix(images, labels, seed, augmentation):
     return tf.cond(applied, mixed, lambda: (images, labels))
 
 
-def mix_up(images, labels, seed, alpha):
-    """Adds every picture and its partner, weighted by a share from Beta(alpha, alpha).
+def mixup(images, labels, seed, alpha):
+    """Adds every image and its partner, weighted by a share from Beta(alpha, alpha).
 
     Args:
         images: float32 (batch, height, width, channels), with an even batch.
@@ -48,15 +48,15 @@ def mix_up(images, labels, seed, alpha):
     return _blend(images, share), _blend(labels, share)
 
 
-def cut_mix(images, labels, seed, alpha):
-    """Puts a rectangle of its partner into every picture.
+def cutmix(images, labels, seed, alpha):
+    """Puts a rectangle of its partner into every image.
 
     Args:
         images: float32 (batch, height, width, channels), with an even batch.
         labels: float32 (batch, classes).
         seed: a pair of integers, a tensor.
         alpha: of the Beta distribution of the share that stays, before the rectangle
-            is cut off at the picture's border.
+            is cut off at the image's border.
 
     Returns:
         Images and labels of the same shapes; labels by the pixels that really stay.

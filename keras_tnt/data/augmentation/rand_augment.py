@@ -1,6 +1,6 @@
 """RandAugment with the fifteen operations of the paper's recipe, stateless.
 
-Pictures are float32 with whole numbers 0-255: that is faster here than uint8. All
+Images are float32 with whole numbers 0-255: that is faster here than uint8. All
 operations give what Pillow gives, but for the rotated and moved ones' borders.
 """
 
@@ -9,7 +9,9 @@ import math
 
 import tensorflow as tf
 
-FILL = 128.0  # where a moved picture leaves nothing: the mean of the models' scaling
+FILL_VALUE = (
+    128.0  # where a moved image leaves nothing: the mean of the models' scaling
+)
 
 
 def rand_augment(image, operations_seed, magnitudes_seed, augmentation):
@@ -143,7 +145,7 @@ def _brightness(image, level, sign):
 
 
 def _sharpness(image, level, sign):
-    """Away from, or towards, the smoothed picture; the border stays as it is."""
+    """Away from, or towards, the smoothed image; the border stays as it is."""
     rows = image[:-2] + image[1:-1] + image[2:]
     sums = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] + 4 * image[1:-1, 1:-1]
     smooth = tf.floor(sums / 13 + 0.5)
@@ -203,7 +205,7 @@ OPERATIONS = (
 
 
 def _enhance(image, plain, level, sign):
-    """Away from, or towards, a plain version; 10 % of the picture always stay."""
+    """Away from, or towards, a plain version; 10 % of the image always stay."""
     factor = tf.maximum(0.1, 1 + sign * 0.9 * level)
     return tf.clip_by_value(tf.floor(plain + factor * (image - plain)), 0.0, 255.0)
 
@@ -224,7 +226,7 @@ def _warp(image, x, y):
         images=image[tf.newaxis],
         transforms=tf.stack([tf.stack([*rows[0], *rows[1], 0.0, 0.0])]),
         output_shape=image.shape[:2],
-        fill_value=FILL,
+        fill_value=FILL_VALUE,
         interpolation="BILINEAR",
         fill_mode="CONSTANT",
     )
@@ -235,14 +237,14 @@ def _warp(image, x, y):
 def keras_cv_layer(operations, magnitude):
     """Makes keras_cv's RandAugment layer.
 
-    It draws from a state of its own: what a picture gets depends on those before it.
+    It draws from a state of its own: what an image gets depends on those before it.
 
     Args:
-        operations: how many are applied to a picture.
+        operations: how many are applied to an image.
         magnitude: their mean magnitude, 0 to 1.
 
     Returns:
-        A Keras layer for pictures 0-255.
+        A Keras layer for images 0-255.
 
     Raises:
         ImportError: if keras_cv is not installed.

@@ -1,7 +1,7 @@
-"""From an encoded picture to what a model trains on or is evaluated with.
+"""From an encoded image to what a model trains on or is evaluated with.
 
 All randomness comes from explicit seeds, pairs of integers: the same seed gives the
-same picture.
+same image.
 """
 
 import math
@@ -14,13 +14,13 @@ from keras_tnt.images import decode_image, preprocess_input
 
 ATTEMPTS = 10  # at a random rectangle that fits; as many as the official code makes
 
-# Random erasing: share of the picture's area, and height over width.
+# Random erasing: share of the image's area, and height over width.
 ERASED_AREA = (0.02, 1 / 3)
 ERASED_RATIO = (0.3, 1 / 0.3)
 
 
 class Seeds(NamedTuple):
-    """The seeds of one picture, a pair of integers for each random choice."""
+    """The seeds of one image, a pair of integers for each random choice."""
 
     crop_size: tf.Tensor
     crop_place: tf.Tensor
@@ -38,10 +38,10 @@ SEEDS = len(Seeds._fields)
 
 
 def evaluation_image(contents, shape, crop_fraction):
-    """Decodes a picture and takes its center, as in the published evaluation.
+    """Decodes an image and takes its center, as in the published evaluation.
 
     Args:
-        contents: an encoded picture, a scalar string tensor.
+        contents: an encoded image, a scalar string tensor.
         shape: height, width and channels of the result; 1 channel is gray, 3 are color.
         crop_fraction: as in `keras_tnt.preprocess_input`.
 
@@ -55,21 +55,21 @@ def evaluation_image(contents, shape, crop_fraction):
 
     if crop_fraction < 1:
         return preprocess()
-    # Small pictures often have the right size already, which is the fastest resize.
+    # Small images often have the right size already, which is the fastest resize.
     fits = tf.reduce_all(tf.shape(image) == shape)
     image = tf.cond(fits, lambda: tf.cast(image, tf.float32), preprocess)
     return tf.ensure_shape(image, shape)
 
 
 def training_image(contents, seeds, augmentation, shape, crop_fraction):
-    """Decodes a picture and augments it, but for mixing, which needs a batch.
+    """Decodes an image and augments it, but for mixing, which needs a batch.
 
     Args:
-        contents: an encoded picture, a scalar string tensor.
+        contents: an encoded image, a scalar string tensor.
         seeds: an integer tensor (`SEEDS`, 2).
         augmentation: an `Augmentation`.
         shape: height, width and channels of the result; 1 channel is gray, 3 are color.
-        crop_fraction: of pictures that are not cropped at random.
+        crop_fraction: of images that are not cropped at random.
 
     Returns:
         A float32 tensor of that shape, 0-255; whole numbers but for the noise of random
@@ -91,7 +91,7 @@ def training_image(contents, seeds, augmentation, shape, crop_fraction):
 
 
 def _random_crop(contents, seeds, augmentation, shape):
-    """A random rectangle of a picture, resized."""
+    """A random rectangle of an image, resized."""
 
     def choose_box(height, width):
         return _crop_box(height, width, seeds, augmentation)
@@ -114,11 +114,11 @@ def _random_crop(contents, seeds, augmentation, shape):
 
 
 def decode_and_crop(contents, choose_box):
-    """Decodes a rectangle of a picture; of a JPEG nothing else is decoded.
+    """Decodes a rectangle of an image; of a JPEG nothing else is decoded.
 
     Args:
-        contents: an encoded picture, a scalar string tensor.
-        choose_box: takes height and width of the picture and returns top, left, height
+        contents: an encoded image, a scalar string tensor.
+        choose_box: takes height and width of the image and returns top, left, height
             and width of the rectangle, int32 tensors.
 
     Returns:

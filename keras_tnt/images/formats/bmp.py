@@ -1,4 +1,4 @@
-"""Decoding BMP pictures."""
+"""Decoding BMP images."""
 
 import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""Reading the bytes of an encoded picture with TensorFlow ops."""
+"""Reading the bytes of an encoded image with TensorFlow ops."""
 
 import tensorflow as tf
 

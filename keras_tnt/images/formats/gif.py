@@ -1,4 +1,4 @@
-"""Decoding GIF pictures."""
+"""Decoding GIF images."""
 
 import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""Decoding PNG pictures."""
+"""Decoding PNG images."""
 
 import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""Decoding WebP pictures."""
+"""Decoding WebP images."""
 
 import tensorflow as tf
 

@@ -3,14 +3,14 @@
 import keras
 from keras import ops
 
-from keras_tnt.layers.pixel_projection import FoldingLayer
+from keras_tnt.layers.pixel_projection import PixelProjectionLayer
 from keras_tnt.layers.pyramid.spatial_reduction_block import SpatialReductionBlock
 from keras_tnt.layers.rematerialization import rematerialize
 from keras_tnt.layers.transformer_block import TransformerBlock
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class PyramidTNTBlock(FoldingLayer):
+class PyramidTNTBlock(PixelProjectionLayer):
     """A `TNTBlock` over a map of patches (arXiv 2201.00978, section 2.2).
 
     With pixels ``Y`` and patches ``Z``, without class token:
@@ -85,9 +85,9 @@ class PyramidTNTBlock(FoldingLayer):
             "dtype": self.dtype_policy,
         }
         self.inner = TransformerBlock(
-            inner_num_heads, joint_norm=True, name="inner", **common
+            inner_num_heads, norm_over_tokens=True, name="inner", **common
         )
-        self._create_fold()
+        self._create_pixel_projection()
         self.outer = SpatialReductionBlock(
             outer_num_heads, sr_ratio, name="outer", **common
         )
@@ -101,7 +101,7 @@ class PyramidTNTBlock(FoldingLayer):
                 f"got shapes {tuple(pixels_shape)} and {tuple(patches_shape)}."
             )
         self.inner.build((None, per_patch, inner_dim))
-        self._build_fold(per_patch * inner_dim, patches_shape[-1])
+        self._build_pixel_projection(per_patch * inner_dim, patches_shape[-1])
         self.outer.build(patches_shape, position_bias_shape)
 
     def call(
@@ -134,7 +134,8 @@ class PyramidTNTBlock(FoldingLayer):
             pixels, training=training, return_attention_scores=True
         )
         patches = patches + ops.reshape(
-            self._fold(pixels, training), (-1, rows, columns, patches.shape[-1])
+            self._project_pixels(pixels, training),
+            (-1, rows, columns, patches.shape[-1]),
         )
         pixels = ops.reshape(pixels, (-1, rows, columns, per_patch, inner_dim))
         patches, outer_scores = self.outer(

@@ -2,11 +2,11 @@
 
 import keras
 
-from keras_tnt.layers.base import CompositeLayer, pad_image
+from keras_tnt.layers.base import TNTLayer, pad_image
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class PatchMerging(CompositeLayer):
+class PatchMerging(TNTLayer):
     """Halves the grid of patches (arXiv 2201.00978, section 2.2).
 
     LayerNorm and a 3x3 convolution, stride 2, zero-padded by 1; an odd number of rows

@@ -3,11 +3,11 @@
 import keras
 from keras import ops
 
-from keras_tnt.layers.base import CompositeLayer, pad_image
+from keras_tnt.layers.base import TNTLayer, pad_image
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class PixelMerging(CompositeLayer):
+class PixelMerging(TNTLayer):
     """Gives the pixels of every 2x2 patches to one patch (arXiv 2201.00978, sec. 2.2).
 
     LayerNorm; the pixels of four patches side by side, a map of twice the side; on each

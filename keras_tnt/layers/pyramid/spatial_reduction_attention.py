@@ -3,11 +3,11 @@
 import keras
 from keras import ops
 
-from keras_tnt.layers.base import CompositeLayer
+from keras_tnt.layers.base import TNTLayer
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class SpatialReductionAttention(CompositeLayer):
+class SpatialReductionAttention(TNTLayer):
     """Attention with fewer keys than queries (arXiv 2201.00978, section 2.2).
 
     ``softmax(q kᵀ / sqrt(head_dim) + bias) v`` for each head, the heads concatenated

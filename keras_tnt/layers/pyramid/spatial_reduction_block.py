@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_tnt.layers.base import CompositeLayer
+from keras_tnt.layers.base import TNTLayer
 from keras_tnt.layers.feed_forward import FeedForward
 from keras_tnt.layers.pyramid.spatial_reduction_attention import (
     SpatialReductionAttention,
@@ -11,7 +11,7 @@ from keras_tnt.layers.rematerialization import rematerialize
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class SpatialReductionBlock(CompositeLayer):
+class SpatialReductionBlock(TNTLayer):
     """The outer transformer block of PyramidTNT (arXiv 2201.00978, section 2.2).
 
     ``x ← x + DropPath(SRA(LN(x)))``, then ``x ← x + DropPath(MLP(LN(x)))``, with

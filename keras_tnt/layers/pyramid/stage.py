@@ -3,15 +3,17 @@
 import keras
 from keras import ops
 
-from keras_tnt.layers.base import CompositeLayer
+from keras_tnt.layers.base import TNTLayer
 from keras_tnt.layers.pyramid.block import PyramidTNTBlock
 from keras_tnt.layers.pyramid.spatial_reduction_block import SpatialReductionBlock
 
-LONG = 6  # a stage of more blocks has two with an inner transformer
+MAX_DEPTH_WITH_ONE_INNER_BLOCK = (
+    6  # a stage of more blocks has two with an inner transformer
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class PyramidStage(CompositeLayer):
+class PyramidStage(TNTLayer):
     """Blocks of one size (arXiv 2201.00978, section 2.2 and table 1).
 
     The first block is a `PyramidTNTBlock`, in a stage of more than six the first two;
@@ -89,7 +91,7 @@ class PyramidStage(CompositeLayer):
             "name": f"block_{index + 1}",
             "dtype": self.dtype_policy,
         }
-        if index < (2 if self.depth > LONG else 1):
+        if index < (2 if self.depth > MAX_DEPTH_WITH_ONE_INNER_BLOCK else 1):
             return PyramidTNTBlock(
                 self.outer_num_heads, self.inner_num_heads, **options
             )

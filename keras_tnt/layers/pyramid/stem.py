@@ -3,14 +3,14 @@
 import keras
 from keras import ops
 
-from keras_tnt.layers.base import CompositeLayer, pad_image
+from keras_tnt.layers.base import TNTLayer, pad_image
 from keras_tnt.layers.initializers import normal_initializer
 
-SIDE = 4  # pixels along a patch's side
+PIXELS_PER_PATCH_SIDE = 4  # pixels along a patch's side
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class PyramidStem(CompositeLayer):
+class PyramidStem(TNTLayer):
     """Convolutional stem of PyramidTNT (arXiv 2201.00978, section 2.1).
 
     All convolutions are 3x3, zero-padded by 1, each followed by batch normalisation and
@@ -85,7 +85,7 @@ class PyramidStem(CompositeLayer):
                 layer.build((None, None, None, dim))
                 dim = getattr(layer, "filters", dim)
         self.pixel_position_embedding = self.add_weight(
-            shape=(1, SIDE**2, self.inner_dim),
+            shape=(1, PIXELS_PER_PATCH_SIDE**2, self.inner_dim),
             initializer=normal_initializer(),
             name="pixel_position_embedding",
         )
@@ -111,7 +111,10 @@ class PyramidStem(CompositeLayer):
                 f"{height}x{width}. Resize or pad the images."
             )
         grid = (batch, height // size, width // size)
-        return (*grid, SIDE**2, self.inner_dim), (*grid, self.outer_dim)
+        return (*grid, PIXELS_PER_PATCH_SIDE**2, self.inner_dim), (
+            *grid,
+            self.outer_dim,
+        )
 
     def call(self, inputs, training=None):
         """Gives pixels and patches; see the class for shapes."""
@@ -132,10 +135,12 @@ class PyramidStem(CompositeLayer):
     def _cut(self, x):
         """Cuts a map into the pixels of each patch, in row-major order."""
         _, height, width, dim = x.shape
-        rows, columns = height // SIDE, width // SIDE
-        x = ops.reshape(x, (-1, rows, SIDE, columns, SIDE, dim))
+        rows, columns = height // PIXELS_PER_PATCH_SIDE, width // PIXELS_PER_PATCH_SIDE
+        x = ops.reshape(
+            x, (-1, rows, PIXELS_PER_PATCH_SIDE, columns, PIXELS_PER_PATCH_SIDE, dim)
+        )
         x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
-        return ops.reshape(x, (-1, rows, columns, SIDE**2, dim))
+        return ops.reshape(x, (-1, rows, columns, PIXELS_PER_PATCH_SIDE**2, dim))
 
     def get_config(self):
         """Returns the constructor's arguments."""

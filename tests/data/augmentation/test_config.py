@@ -1,4 +1,4 @@
-"""The record of what is done to training pictures."""
+"""The record of what is done to training images."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""MixUp and CutMix: labels say what is in the pictures."""
+"""MixUp and CutMix: labels say what is in the images."""
 
 import numpy as np
 import pytest
@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_tnt.data import Augmentation
-from keras_tnt.data.augmentation.mixup_cutmix import cut_mix, mix, mix_up
+from keras_tnt.data.augmentation.mixup_cutmix import cutmix, mix, mixup
 
 SEEDS = st.tuples(*[st.integers(-(2**63), 2**63 - 1)] * 2)
 ALPHAS = st.floats(0.05, 5.0)
 
 
-def plain_pictures(batch, height, width):
-    """Pictures that are all of one value, their own number, and one-hot labels."""
+def plain_images(batch, height, width):
+    """Images that are all of one value, their own number, and one-hot labels."""
     numbers = np.arange(batch, dtype="float32")[:, None, None, None]
     images = np.broadcast_to(numbers, (batch, height, width, 1))
     return tf.constant(images), tf.eye(batch)
@@ -28,8 +28,8 @@ def plain_pictures(batch, height, width):
     ALPHAS,
 )
 def test_cutmix_labels_are_the_counted_shares_of_pixels(seed, pairs, size, alpha):
-    images, labels = plain_pictures(2 * pairs, *size)
-    mixed, found = cut_mix(images, labels, tf.constant(seed, tf.int64), alpha)
+    images, labels = plain_images(2 * pairs, *size)
+    mixed, found = cutmix(images, labels, tf.constant(seed, tf.int64), alpha)
     for number in range(2 * pairs):
         values, counts = np.unique(mixed[number], return_counts=True)
         counted = np.zeros(2 * pairs)
@@ -40,9 +40,9 @@ def test_cutmix_labels_are_the_counted_shares_of_pixels(seed, pairs, size, alpha
 
 @settings(max_examples=50, deadline=None)
 @given(SEEDS, ALPHAS)
-def test_mixup_labels_are_the_weights_of_the_pictures(seed, alpha):
-    images, labels = plain_pictures(4, 3, 5)
-    mixed, found = mix_up(images, labels, tf.constant(seed, tf.int64), alpha)
+def test_mixup_labels_are_the_weights_of_the_images(seed, alpha):
+    images, labels = plain_images(4, 3, 5)
+    mixed, found = mixup(images, labels, tf.constant(seed, tf.int64), alpha)
     values = np.asarray(mixed)
     assert (values == values[:, :1, :1]).all()
     expected = np.asarray(found) @ np.arange(4.0)
@@ -54,8 +54,8 @@ def test_mixup_labels_are_the_weights_of_the_pictures(seed, alpha):
 
 
 def shares(draw, alpha, number=400):
-    """The shares that stay of a picture, for many seeds."""
-    images, labels = plain_pictures(2, 64, 64)
+    """The shares that stay of an image, for many seeds."""
+    images, labels = plain_images(2, 64, 64)
     seeds = tf.stack([tf.range(number), tf.fill([number], 9)], axis=1)
     one = tf.function(lambda seed: draw(images, labels, seed, alpha)[1][0, 0])
     return np.array([one(seed) for seed in seeds])
@@ -64,13 +64,13 @@ def shares(draw, alpha, number=400):
 def test_mixup_shares_follow_the_beta_distribution():
     """Beta(a, a) has mean 1/2 and variance 1 / (8 a + 4)."""
     for alpha in (0.2, 0.8, 3.0):
-        found = shares(mix_up, alpha)
+        found = shares(mixup, alpha)
         assert abs(found.mean() - 0.5) < 0.07
         assert abs(found.var() * (8 * alpha + 4) - 1) < 0.25
 
 
 def test_cutmix_keeps_more_than_half_as_rectangles_are_cut_off():
-    found = shares(cut_mix, 1.0)
+    found = shares(cutmix, 1.0)
     assert 0.55 < found.mean() < 0.75
     assert found.min() < 0.2
     assert found.max() > 0.98
@@ -78,7 +78,7 @@ def test_cutmix_keeps_more_than_half_as_rectangles_are_cut_off():
 
 def kinds(augmentation, number=300):
     """How often a batch is left alone, mixed by MixUp, or by CutMix."""
-    images, labels = plain_pictures(2, 16, 16)
+    images, labels = plain_images(2, 16, 16)
     one = tf.function(lambda seed: mix(images, labels, seed, augmentation))
     counts = {"none": 0, "mixup": 0, "cutmix": 0}
     for number_ in range(number):

@@ -19,7 +19,7 @@ from tests.helpers.datasets import photo
 
 NAMES = [operation.__name__.removeprefix("_") for operation in OPERATIONS]
 SHAPE = (48, 64, 3)
-FILL = (128, 128, 128)
+FILL_VALUE = (128, 128, 128)
 
 
 def solarize_add(image, addition):
@@ -34,7 +34,7 @@ def posterize(image, bits):
 
 
 def affine(image, matrix):
-    fill = FILL if image.mode == "RGB" else 128
+    fill = FILL_VALUE if image.mode == "RGB" else 128
     return image.transform(
         image.size, Image.AFFINE, matrix, Image.BILINEAR, fillcolor=fill
     )
@@ -44,7 +44,7 @@ def reference(name, image, level, sign):
     """The operation as timm's recipe does it with Pillow, `level` from 0 to 1."""
     factor = max(0.1, 1 + sign * 0.9 * level)
     shear, (width, height) = sign * 0.3 * level, image.size
-    fill = FILL if image.mode == "RGB" else 128
+    fill = FILL_VALUE if image.mode == "RGB" else 128
     return {
         "autocontrast": lambda: ImageOps.autocontrast(image),
         "equalize": lambda: ImageOps.equalize(image),
@@ -99,7 +99,7 @@ def test_operations_do_what_pillow_does(name, channels):
         expected = np.asarray(reference(name, pillow(image), level, sign), "float32")
         difference = np.abs(found - expected.reshape(image.shape)).max(axis=-1)
         if NAMES.index(name) in (3, 11, 12, 13, 14):
-            # Where the picture meets the filling, Pillow repeats its last pixels.
+            # Where the image meets the filling, Pillow repeats its last pixels.
             outside = apply(name, np.full_like(image, 255), level, sign).min(axis=-1)
             difference = difference[(outside == 255) | (outside == 128)]
             assert difference.size > 0.25 * outside.size
@@ -120,7 +120,7 @@ def test_severity_increases(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_operations_take_pictures_of_one_color(name):
+def test_operations_take_images_of_one_color(name):
     for value in (0, 7, 255):
         image = np.full((8, 8, 3), value, "uint8")
         expected = np.asarray(reference(name, pillow(image), 0.0, 1.0))
@@ -128,7 +128,7 @@ def test_operations_take_pictures_of_one_color(name):
 
 
 def draws(augmentation, number):
-    """What random seeds make of a picture in which every operation shows."""
+    """What random seeds make of an image in which every operation shows."""
     image = photo(16, 16, 3) // 5 * 4 + 10
     seeds = tf.random.stateless_uniform((number, 2, 2), (3, 5), None, None, tf.int32)
     pixels = tf.constant(image, tf.float32)
@@ -137,7 +137,7 @@ def draws(augmentation, number):
 
 
 def test_half_of_the_drawn_operations_are_applied():
-    """Of two, each with probability 1/2, none is in a quarter of the pictures."""
+    """Of two, each with probability 1/2, none is in a quarter of the images."""
     image, found = draws(IMAGENET_AUGMENTATION, 400)
     unchanged = (found == image).all(axis=(1, 2, 3)).mean()
     assert 0.18 < unchanged < 0.32
@@ -184,7 +184,7 @@ def test_keras_cv_missing(monkeypatch):
         keras_cv_layer(2, 0.9)
 
 
-def test_the_same_seeds_give_the_same_picture():
+def test_the_same_seeds_give_the_same_image():
     _, first = draws(IMAGENET_AUGMENTATION, 20)
     _, second = draws(IMAGENET_AUGMENTATION, 20)
     np.testing.assert_array_equal(first, second)

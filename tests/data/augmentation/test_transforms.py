@@ -1,4 +1,4 @@
-"""From an encoded picture to an image: crops, resizing, mirroring, erasing, gray."""
+"""From an encoded image to an image: crops, resizing, mirroring, erasing, gray."""
 
 import dataclasses
 import io
@@ -27,12 +27,12 @@ CROP = Augmentation(crop_scale=(0.08, 1.0))
 
 
 def seeds(number):
-    """The seeds of a picture, others for each number."""
+    """The seeds of an image, others for each number."""
     return tf.random.stateless_uniform((SEEDS, 2), (number, 1), None, None, tf.int32)
 
 
 def train(contents, augmentation, shape=(24, 20, 3), number=200, crop_fraction=0.9):
-    """What many seeds make of one picture."""
+    """What many seeds make of one image."""
     one = tf.function(
         lambda seeds: training_image(
             contents, seeds, augmentation, shape, crop_fraction
@@ -74,8 +74,8 @@ def test_other_formats_are_cropped_too(kind):
 
 
 def test_a_whole_crop_is_resized_as_by_pillow():
-    picture = photo(60, 50)
-    contents = encoded(picture, "PNG")
+    image = photo(60, 50)
+    contents = encoded(image, "PNG")
     # Pillow cuts bicubic's overshoots off between its two passes, too.
     for method, pillow, most in (
         ("bilinear", Image.BILINEAR, 1),
@@ -85,7 +85,7 @@ def test_a_whole_crop_is_resized_as_by_pillow():
             crop_scale=(1.0, 1.0), crop_ratio=(5 / 6, 5 / 6), interpolation=method
         )
         found = train(contents, augmentation, number=1)[0]
-        expected = Image.fromarray(picture).resize((20, 24), pillow)
+        expected = Image.fromarray(image).resize((20, 24), pillow)
         difference = np.abs(found - np.asarray(expected, "float32"))
         assert difference.max() <= most
         assert difference.mean() < 0.3
@@ -132,7 +132,7 @@ def test_crops_are_as_large_and_as_long_as_asked_for():
     ("height", "width", "box"),
     [(10, 400, (0, 193, 10, 13)), (400, 10, (193, 0, 13, 10)), (1, 1, (0, 0, 1, 1))],
 )
-def test_pictures_in_which_no_crop_fits_are_cropped_at_the_center(height, width, box):
+def test_images_in_which_no_crop_fits_are_cropped_at_the_center(height, width, box):
     augmentation = Augmentation(crop_scale=(0.9, 1.0))
     found = boxes(height, width, augmentation, 5).T
     np.testing.assert_array_equal(found, [box] * 5)
@@ -141,9 +141,9 @@ def test_pictures_in_which_no_crop_fits_are_cropped_at_the_center(height, width,
 def test_mirroring():
     contents = encoded(photo(24, 20), "PNG")
     found = train(contents, FLIP_AUGMENTATION, crop_fraction=1.0)
-    picture = photo(24, 20).astype("float32")
-    same = (found == picture).all(axis=(1, 2, 3))
-    mirrored = (found == picture[:, ::-1]).all(axis=(1, 2, 3))
+    image = photo(24, 20).astype("float32")
+    same = (found == image).all(axis=(1, 2, 3))
+    mirrored = (found == image[:, ::-1]).all(axis=(1, 2, 3))
     assert (same | mirrored).all()
     assert 0.38 < mirrored.mean() < 0.62
 
@@ -152,7 +152,7 @@ def test_erasing_fills_rectangles_with_noise():
     contents = encoded(np.full((32, 32, 3), 77, "uint8"), "PNG")
     augmentation = Augmentation(random_erasing=0.25)
     found = train(contents, augmentation, (32, 32, 3), 400, crop_fraction=1.0)
-    assert found.min() == 0  # noise stays within the range of pictures
+    assert found.min() == 0  # noise stays within the range of images
     assert found.max() == 255
     erased = (found != 77).any(axis=-1)
     happened = erased.any(axis=(1, 2))
@@ -175,15 +175,15 @@ def test_erasing_fills_rectangles_with_noise():
 @pytest.mark.parametrize("crop_fraction", [0.9, 1.0])
 def test_evaluation_is_the_published_transform(crop_fraction):
     for size in ((24, 20), (60, 50), (31, 80)):
-        picture = photo(*size)
-        found = evaluation_image(encoded(picture, "PNG"), (24, 20, 3), crop_fraction)
-        expected = keras_tnt.preprocess_input(picture, (24, 20), crop_fraction)
+        image = photo(*size)
+        found = evaluation_image(encoded(image, "PNG"), (24, 20, 3), crop_fraction)
+        expected = keras_tnt.preprocess_input(image, (24, 20), crop_fraction)
         np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "gray JPEG", "gray PNG", "16-bit PNG"])
 def test_gray_and_color_to_either(kind):
-    """Gray is Pillow's; gray pictures in color have three equal channels."""
+    """Gray is Pillow's; gray images in color have three equal channels."""
     contents = encoded(photo(24, 20), kind)
     picture = Image.open(io.BytesIO(contents))
     if kind == "16-bit PNG":  # of which the high bytes are taken
