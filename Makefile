@@ -4,22 +4,42 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 VENV := .venv
 INSTALL := $(VENV)/bin/python -m pip install --quiet -c constraints.txt
+PYTEST := $(VENV)/bin/python -m pytest
+# A file's tests run in one process, so that its fixtures are built once.
+PARALLEL := -n 2 --dist loadfile
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-all test-study coverage fuzz lint clean
 
 demo: $(VENV)/demo.stamp
 	$(VENV)/bin/keras-tnt demo
 
 test: $(VENV)/dev.stamp
-	$(VENV)/bin/python -m pytest -n 2 -m "not slow" --cov --cov-report=
-	$(VENV)/bin/python -m pytest -m slow --cov --cov-append
+	$(PYTEST) $(PARALLEL) -m "not slow"
+
+# Everything: the tests of `make test`, the slow ones, and those that need both cores.
+test-all: $(VENV)/dev.stamp
+	$(PYTEST) $(PARALLEL) -m "not exclusive"
+	$(PYTEST) -m exclusive
+
+test-study: $(VENV)/dev.stamp
+	$(PYTEST) projects/inner_attention_study
+
+coverage: $(VENV)/dev.stamp
+	$(PYTEST) $(PARALLEL) -m "not exclusive" --cov --cov-report=
+	$(PYTEST) -m exclusive --cov --cov-append
+
+# 20,000 damaged images against a SavedModel, in its own process.
+fuzz: $(VENV)/dev.stamp
+	$(VENV)/bin/python benchmarks/serving_fuzz.py
 
 lint: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/mypy
 
 clean:
-	rm -rf $(VENV) dist build .coverage .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist build .coverage .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
