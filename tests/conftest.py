@@ -1,11 +1,16 @@
 """What every test runs with."""
 
+import fnmatch
 import os
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # No test may reach beyond this machine.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # The workers share the cores: each computes on one, and so do its subprocesses.
+    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
 
 import keras
 import numpy as np
@@ -17,6 +22,8 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration()] * 2,
 )
+
+ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +38,34 @@ def _fresh_keras():
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    """In CI, a skip that allowed_skips.txt does not list fails the session."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get("CI") or reporter is None:
+        return
+    unexpected = [
+        f"{report.nodeid}: {reason}"
+        for report in reporter.stats.get("skipped", [])
+        if not is_allowed(report.nodeid, reason := report.longrepr[2])
+    ]
+    if unexpected:
+        reporter.write_line(
+            "Unexpected skips. Install what is missing, or list them in "
+            "tests/allowed_skips.txt:",
+            red=True,
+        )
+        for line in unexpected:
+            reporter.write_line(f"  {line}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def is_allowed(nodeid, reason):
+    """Whether a line of allowed_skips.txt covers a skip."""
+    lines = ALLOWED_SKIPS.read_text(encoding="utf-8").splitlines()
+    patterns = [line.split(" :: ", 1) for line in lines if line and line[0] != "#"]
+    return any(
+        fnmatch.fnmatchcase(nodeid, where) and why in reason for where, why in patterns
+    )
