@@ -46,6 +46,16 @@ def test_all_names_what_there_is(package):
         assert getattr(module, name) is not None
 
 
+def test_module_name__stands_once():
+    """A module can be found by its name alone; commands are named as on the shell."""
+    names = [
+        module.name.rpartition(".")[2]
+        for module in pkgutil.walk_packages(keras_tnt.__path__, "keras_tnt.")
+        if not module.ispkg and not module.name.startswith("keras_tnt.cli.")
+    ]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_version_is_that_of_the_installed_package():
     assert re.fullmatch(r"\d+\.\d+\.\d+", keras_tnt.__version__)
     try:
