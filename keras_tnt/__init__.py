@@ -6,6 +6,7 @@ checkpoints compute, and load them.
 """
 
 from keras_tnt import layers, training
+from keras_tnt._version import __version__
 from keras_tnt.export import export_saved_model
 from keras_tnt.images import decode_predictions, load_image, preprocess_input
 from keras_tnt.models import (
@@ -23,8 +24,6 @@ from keras_tnt.models.features import feature_extractor
 from keras_tnt.visualization import attention_maps
 from keras_tnt.weights import load_weights, save_upstream_weights
 
-__version__ = "0.1.0"
-
 __all__ = [
     "TNT",
     "PyramidTNT",
@@ -35,6 +34,7 @@ __all__ = [
     "TNTBase",
     "TNTSmall",
     "TNTTiny",
+    "__version__",
     "attention_maps",
     "decode_predictions",
     "export_saved_model",

@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 
-from keras_tnt import __version__
+from keras_tnt._version import __version__
 from keras_tnt.cli import (
     app,
     attention,

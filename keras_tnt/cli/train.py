@@ -2,14 +2,18 @@
 
 import argparse
 import dataclasses
+import importlib.util
 import inspect
 import json
 import re
 from pathlib import Path
 
+from keras_tnt import distribute
 from keras_tnt.data import Augmentation
+from keras_tnt.training import RunDirectory, train
 from keras_tnt.training.recipe import Recipe, field_types
 from keras_tnt.training.recipes import RECIPES
+from keras_tnt.visualization.plot_results import plot_training_curves
 
 RECIPE_FIELD_PREFIX = "field:"
 
@@ -44,22 +48,33 @@ def add_command(commands):
 
 def run(options):
     """Runs the command."""
-    from keras_tnt import distribute
-    from keras_tnt.training import RunDirectory, train
-
     name = options.recipe
     recipe = override(read_recipe(name), options)
     directory = options.out or _folder(name)
     strategy = distribute.strategy(options.strategy)
     result = train(recipe, directory, strategy)
     if distribute.is_chief(strategy):
+        directory = RunDirectory(directory)
+        plot_history(directory)
         last = result.history[-1]
         figures = ", ".join(
             f"{key} {value:.4g}" for key, value in last.items() if key != "epoch"
         )
         print(f"\nEpoch {last['epoch']}: {figures}\n")
-        for path, what in RunDirectory(directory).contents():
+        for path, what in directory.contents():
             print(f"  {path!s:40} {what}")
+
+
+def plot_history(run):
+    """Plot the history of a run where matplotlib is installed, else say how to."""
+    if importlib.util.find_spec("matplotlib"):
+        plot_training_curves(run.history, run.curves)
+    else:
+        print(
+            'For training curves, run: pip install matplotlib; python -c "from '
+            "keras_tnt.visualization import plot_training_curves; "
+            f"plot_training_curves('{run.history}', '{run.curves}')\""
+        )
 
 
 def _folder(name):
@@ -71,8 +86,6 @@ def _folder(name):
 
 def read_recipe(source):
     """The recipe of that name, or in that file."""
-    from keras_tnt.training import RunDirectory
-
     if source in RECIPES:
         return RECIPES[source]()
     path = Path(source)

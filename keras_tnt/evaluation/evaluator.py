@@ -13,7 +13,6 @@ from keras_tnt.data import image_dataset
 from keras_tnt.data.errors import readable_errors
 from keras_tnt.images import imagenet_classes
 from keras_tnt.utils.files import atomic_write
-from keras_tnt.visualization.plot_results import plot_confusion
 
 
 class Report(NamedTuple):
@@ -149,7 +148,7 @@ def match_classes(model_names, data_names):
 
 
 def write_report(report, directory):
-    """Writes a report: `report.json`, `per_class.csv` and `confusion.png`.
+    """Write a report: `report.json` and `per_class.csv`.
 
     Args:
         report: a `Report`.
@@ -174,4 +173,3 @@ def write_report(report, directory):
         unfinished.open("w", newline="") as file,
     ):
         csv.writer(file).writerows(lines)
-    plot_confusion(report.confusion, report.class_names, directory / "confusion.png")

@@ -7,7 +7,7 @@ import platform
 import keras
 import tensorflow as tf
 
-import keras_tnt  # for its version, at run time: it imports this module
+from keras_tnt._version import __version__
 
 
 def write_warm_up(directory, name, signatures, batch_sizes):
@@ -77,7 +77,7 @@ def write_metadata(directory, model, record):
         **record,
         "weights_sha256": weights_checksum(model),
         "versions": {
-            "keras_tnt": keras_tnt.__version__,
+            "keras_tnt": __version__,
             "keras": keras.__version__,
             "tensorflow": tf.__version__,
             "python": platform.python_version(),

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-import keras_tnt
+from keras_tnt._version import __version__
 from keras_tnt.training.recipe import Recipe
 from keras_tnt.utils.files import atomic_write
 
@@ -137,7 +137,7 @@ class RunDirectory:
             "versions": {
                 "python": platform.python_version(),
                 "keras": keras.__version__,
-                "keras_tnt": keras_tnt.__version__,
+                "keras_tnt": __version__,
                 "tensorflow": tf.__version__,
             },
         }

@@ -33,10 +33,6 @@ from keras_tnt.training.history import History
 from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.training.state import TrainingState
 from keras_tnt.utils.files import atomic_write
-from keras_tnt.visualization.plot_results import (
-    plot_training_curves,
-    require_matplotlib,
-)
 
 
 class TrainingResult(NamedTuple):
@@ -92,7 +88,6 @@ def train(recipe, directory, strategy=None, verbose=None):
     strategy = strategy or distribute.strategy()
     if verbose is None:
         verbose = 1 if sys.stdout.isatty() else 2
-    require_matplotlib()
     with distribute.worker_errors(strategy), readable_errors():
         sources = Sources.open(recipe)
         steps_per_epoch = count_steps(recipe, sources.train, strategy)
@@ -278,8 +273,6 @@ class _Training:
         if broken:
             self._say(f"{broken} images could not be decoded and were left out.")
         rows = self.history.rows()
-        if self.writes and rows:
-            plot_training_curves(self.directory.history, self.directory.curves)
         return TrainingResult(self.model, rows)
 
     def _save_model(self):
