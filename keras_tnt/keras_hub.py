@@ -5,8 +5,6 @@ KerasHub, the extra ``hub``. Once imported, `keras_hub.models.Backbone.from_pres
 `keras_hub.models.ImageClassifier.from_preset` know presets of these classes.
 """
 
-import contextlib
-
 import keras
 
 from keras_tnt.models import TNT
@@ -56,8 +54,9 @@ class TNTBackbone(keras_hub.models.Backbone):
         trainable=True,
         **options,
     ):
-        with _dtype_policy(dtype):
-            tnt = TNT(input_shape=tuple(image_shape), include_top=False, **options)
+        tnt = TNT(
+            input_shape=tuple(image_shape), include_top=False, dtype=dtype, **options
+        )
         super().__init__(
             inputs=tnt.input,
             outputs=tnt.get_layer("norm").output,
@@ -174,14 +173,3 @@ class TNTImageClassifier(keras_hub.models.ImageClassifier):
             "activation": self.activation,
             "dropout": self.dropout,
         }
-
-
-@contextlib.contextmanager
-def _dtype_policy(dtype):
-    """Makes a dtype policy the global one for a while."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(dtype or before)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

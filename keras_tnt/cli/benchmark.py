@@ -85,12 +85,12 @@ def _model(options):
     from keras_tnt.inference.classifier import load_classifier
 
     if options.model in models.__all__:
-        keras.config.set_dtype_policy(options.precision)
         size = options.image_size
         return getattr(models, options.model)(
             weights=None,
             input_shape=(size, size, 3) if size else None,
             remat=options.remat,
+            dtype=options.precision,
         )
     if options.image_size or options.remat or options.precision != "float32":
         raise ValueError(

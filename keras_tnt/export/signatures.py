@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_tnt.images import decode_image, preprocess_input
+from keras_tnt.structure import architecture, patch_grid
 
 SMALLEST_PROBABILITY = np.finfo("float32").tiny  # positive, so that it has a logarithm
 
@@ -125,17 +126,15 @@ def _without_activation(head):
 
 
 def _feature_map(model):
-    """The patches after the final norm in their places ``(batch, h, w, d)``, if any."""
-    names = [layer.name for layer in model.layers]
-    patches = model.get_layer("norm").output if "norm" in names else None
-    if "patch_embedding" in names and patches is not None:  # tokens of a TNT, in rows
-        _, height, width, _ = model.input_shape
-        patch_size = model.get_layer("pixel_embedding").patch_size
-        patches = keras.layers.Cropping1D((1, 0))(patches)  # without the class token
-        grid = (height // patch_size, width // patch_size, -1)
-        patches = keras.layers.Reshape(grid)(patches)
-    is_map = patches is not None and len(patches.shape) == 4
-    return patches if is_map else None
+    """The patches after the final norm, a map ``(batch, rows, columns, dim)``."""
+    kind = architecture(model)
+    if kind is None:
+        return None
+    patches = model.get_layer("norm").output
+    if kind == "tnt":  # the patches are rows behind the class token
+        patches = keras.layers.Cropping1D((1, 0))(patches)
+        patches = keras.layers.Reshape((*patch_grid(model), -1))(patches)
+    return patches
 
 
 def _classify(answer, input_shape, labels, top_k, crop_fraction):

@@ -1,6 +1,6 @@
 """What can be exported."""
 
-from keras_tnt.layers import PixelEmbedding, PyramidStem
+from keras_tnt.structure import has_preprocessing
 
 
 def check_labels(model, labels):
@@ -22,9 +22,7 @@ def check_labels(model, labels):
             "Expected a classifier of gray or color images, got a model from "
             f"{model.input_shape} to {model.output_shape}."
         )
-    if any(
-        isinstance(layer, PixelEmbedding | PyramidStem) for layer in model.layers[:2]
-    ):
+    if not has_preprocessing(model):
         raise ValueError(
             f"Model {model.name!r} expects images that are scaled already. Build it "
             "with include_preprocessing=True, and load its weights into that."

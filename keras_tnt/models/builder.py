@@ -1,23 +1,113 @@
-"""What all builders share: the image at one end, the head at the other."""
+"""What all builders share: input, head, checks, and the text of their docstrings."""
+
+import itertools
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
 from keras_tnt.layers.initializers import normal_initializer
-from keras_tnt.weights import load_weights
+from keras_tnt.utils.typing import DType, PathLike, Shape, Tensor
+from keras_tnt.weights import load_weights, registry
+
+COMMON_ARGUMENTS = """\
+include_top: whether the model ends in a classification head. Without it the
+    model returns features.
+weights: {weights}. `keras_tnt.load_weights` says
+    what happens with another image size or number of classes.
+input_tensor: a Keras tensor ``(batch, height, width, channels)`` to use as
+    the images.
+input_shape: ``(height, width, channels)``, static. {input_shape}
+pooling: what a model without top returns, after the final norm. {pooling}
+classes: number of classes of the head.
+classifier_activation: activation of the head; ``None`` for logits.
+include_preprocessing: whether the model scales its input from 0-255 (uint8 or
+    float) to ±1. Otherwise it expects scaled images.
+name: name of the model.
+dtype: dtype policy of all layers, or its name; the global policy by default.
+    Preprocessing and head compute in float32 under every policy.
+"""
+VARIANT_DOCSTRING = """{summary}
+
+{accuracy}
+
+Args:
+{arguments}
+    **options: further arguments of `keras_tnt.{family}`, such as
+        ``drop_path_rate``.
+
+Returns:
+    A functional `keras.Model`; see `keras_tnt.{family}`.
+
+Raises:
+    ValueError: if an argument is out of range, or the weights do not fit.
+    OSError: if the weights cannot be downloaded.
+
+Example:
+{example}
+"""
 
 
-def check_channels_last():
-    """Raises a `ValueError` if Keras is set to channels-first images."""
+def common_arguments(**texts: str) -> Callable[[Callable], Callable]:
+    """Return a decorator that puts `COMMON_ARGUMENTS` into a docstring.
+
+    Args:
+        **texts: what stands for the names in braces.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        arguments = textwrap.indent(COMMON_ARGUMENTS.format(**texts), 8 * " ")
+        assert function.__doc__
+        function.__doc__ = function.__doc__.replace(
+            8 * " " + "{common_arguments}\n", arguments
+        )
+        return function
+
+    return decorate
+
+
+def variant_docstring(
+    family: str, summary: str, accuracy: str, example: str, **texts: str
+) -> Callable[[Callable], Callable]:
+    """Return a decorator that writes the docstring of a published size.
+
+    Args:
+        family: builder of any size, ``"TNT"`` or ``"PyramidTNT"``.
+        summary: the first sentence.
+        accuracy: what is known of its accuracy and its weights.
+        example: lines of the example.
+        **texts: what stands for the names in braces in `COMMON_ARGUMENTS`.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        arguments = COMMON_ARGUMENTS.format(**texts).rstrip()
+        function.__doc__ = VARIANT_DOCSTRING.format(
+            family=family,
+            summary=summary,
+            accuracy=textwrap.fill(accuracy, 84),
+            arguments=textwrap.indent(arguments, 4 * " "),
+            example=textwrap.indent(textwrap.dedent(example).strip(), 4 * " "),
+        )
+        return function
+
+    return decorate
+
+
+def check_channels_last() -> None:
+    """Raise a `ValueError` if Keras is set to channels-first images."""
     if keras.config.image_data_format() != "channels_last":
         raise ValueError(
-            "keras_tnt works on channels-last images, and image_data_format is "
+            "keras_tnt expects channels-last images, but image_data_format is "
             f"{keras.config.image_data_format()!r}. Call "
-            'keras.config.set_image_data_format("channels_last") before.'
+            'keras.config.set_image_data_format("channels_last") first.'
         )
 
 
-def check_widths(outer_dim, inner_dim, outer_num_heads, inner_num_heads):
-    """Raises a `ValueError` if heads do not divide their width."""
+def check_widths(
+    outer_dim: int, inner_dim: int, outer_num_heads: int, inner_num_heads: int
+) -> None:
+    """Raise a `ValueError` if heads do not divide their width."""
     for side, dim, heads in (
         ("outer", outer_dim, outer_num_heads),
         ("inner", inner_dim, inner_num_heads),
@@ -29,48 +119,50 @@ def check_widths(outer_dim, inner_dim, outer_num_heads, inner_num_heads):
             )
 
 
-def check_pooling(pooling, poolings):
-    """Raises a `ValueError` if there is no such pooling."""
+def check_pooling(pooling: str | None, poolings: Sequence[str | None]) -> None:
+    """Raise a `ValueError` for an unknown pooling."""
     if pooling not in poolings:
         raise ValueError(f"pooling must be one of {poolings}, got {pooling!r}.")
 
 
-def image_input(input_tensor, input_shape, default_shape):
-    """Returns the model's input, a Keras tensor ``(batch, height, width, channels)``.
+def image_input(
+    input_tensor: Tensor | None, input_shape: Shape | None, default_shape: Shape
+) -> Tensor:
+    """Return the model's input, a Keras tensor ``(batch, height, width, channels)``.
 
     Args:
         input_tensor: a Keras tensor to use, or ``None``.
         input_shape: shape beyond the batch, or ``None``.
-        default_shape: the shape with neither.
+        default_shape: the shape if neither is given.
 
     Raises:
-        ValueError: if the two disagree, or ``input_tensor`` is no Keras tensor.
+        ValueError: if the two disagree, or ``input_tensor`` is not a Keras tensor.
     """
     if input_tensor is None:
         return keras.Input(input_shape or default_shape, name="images")
     if not keras.utils.is_keras_tensor(input_tensor):
         raise ValueError(
-            "input_tensor must be a Keras tensor, such as keras.Input gives, got "
+            "input_tensor must be a Keras tensor, such as keras.Input returns, got "
             f"{type(input_tensor).__name__}. To run a model on values, call it."
         )
     shape = tuple(input_tensor.shape[1:])
     if input_shape and shape != tuple(input_shape):
         raise ValueError(
-            f"input_tensor has shape {shape} beyond the batch, input_shape says "
+            f"input_tensor has shape {shape} beyond the batch, but input_shape is "
             f"{tuple(input_shape)}. Leave input_shape out, or make them agree."
         )
     return input_tensor
 
 
-def rescale(images):
-    """Scales pixel values 0-255, uint8 or float, to ±1."""
+def rescale(images: Tensor) -> Tensor:
+    """Scale pixel values 0-255, uint8 or float, to ±1."""
     return keras.layers.Rescaling(
         1 / 127.5, offset=-1.0, name="rescaling", dtype="float32"
     )(images)
 
 
-def classification_head(features, classes, activation):
-    """Returns class probabilities (or logits) of vectors, in float32."""
+def classification_head(features: Tensor, classes: int, activation: Any) -> Tensor:
+    """Return class probabilities (or logits) of feature vectors, in float32."""
     return keras.layers.Dense(
         classes,
         activation=activation,
@@ -80,12 +172,48 @@ def classification_head(features, classes, activation):
     )(features)
 
 
-def build_model(images, outputs, name, weights):
-    """Returns the model from what ``images`` were made of, with its weights loaded."""
+def build_model(
+    images: Tensor,
+    outputs: Tensor,
+    name: str,
+    weights: PathLike | None,
+    dtype: DType | None,
+) -> keras.Model:
+    """Return the model from the sources of ``images``, with its weights loaded."""
     sources = keras.utils.get_source_inputs(images)
     model = keras.Model(
         sources[0] if len(sources) == 1 else sources, outputs, name=name
     )
+    if dtype is not None:  # by which `compile` decides whether to scale the loss
+        model.dtype_policy = dtype
     if weights is not None:
         load_weights(model, weights)
     return model
+
+
+def drop_path_rates(last: float, depths: Sequence[int]) -> list[list[float]]:
+    """Return the rates of each stage's blocks, growing linearly over all blocks.
+
+    Args:
+        last: rate of the last block.
+        depths: number of blocks of each stage.
+    """
+    steps = max(sum(depths) - 1, 1)
+    rates = iter([last * block / steps for block in range(sum(depths))])
+    return [list(itertools.islice(rates, depth)) for depth in depths]
+
+
+def no_imagenet_weights(weights: PathLike | None, published: str) -> None:
+    """Raise a `ValueError` if ``"imagenet"`` is asked of a builder of any size."""
+    if isinstance(weights, str) and weights == "imagenet":
+        raise ValueError(
+            f'weights="imagenet" needs a published size: use {published}. Here, pass '
+            "weights=None, a path, or hf://owner/name."
+        )
+
+
+def published_weights(variant: str, weights: PathLike | None) -> PathLike | None:
+    """Return the source of a variant's weights; ``"imagenet"`` becomes a hub id."""
+    if isinstance(weights, str) and weights == "imagenet":
+        return f"hf://{registry.published(variant).repo_id}"
+    return weights

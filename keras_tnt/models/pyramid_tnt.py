@@ -4,11 +4,12 @@ A model is a plain functional `keras.Model`:
 
     image → rescaling → stem → stage_1 → merging → stage_2 → … → stage_4 → norm
 
-and a head on the mean patch. The stages see the image at strides 8, 16, 32 and 64; both
-pixels and patches are merged in between.
+and a head on the mean patch. The stages see the image at strides 8, 16, 32 and 64;
+pixels and patches are both merged in between.
 """
 
-import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -25,75 +26,83 @@ from keras_tnt.models.builder import (
     check_pooling,
     check_widths,
     classification_head,
+    common_arguments,
+    drop_path_rates,
     image_input,
+    no_imagenet_weights,
+    published_weights,
     rescale,
+    variant_docstring,
 )
-from keras_tnt.weights import registry
+from keras_tnt.utils.typing import DType, PathLike, Shape, Tensor
 
+FIELDS = ("outer_dim", "inner_dim", "depths", "outer_num_heads", "inner_num_heads")
 # The paper's Table 1; widths and heads are the first stage's.
-VARIANTS = {
-    "pyramid_tnt_tiny": {
-        "outer_dim": 80,
-        "inner_dim": 5,
-        "depths": (2, 6, 3, 2),
-        "outer_num_heads": 2,
-        "inner_num_heads": 1,
-    },
-    "pyramid_tnt_small": {
-        "outer_dim": 128,
-        "inner_dim": 8,
-        "depths": (2, 8, 4, 2),
-        "outer_num_heads": 4,
-        "inner_num_heads": 2,
-    },
-    "pyramid_tnt_medium": {
-        "outer_dim": 192,
-        "inner_dim": 12,
-        "depths": (2, 8, 6, 2),
-        "outer_num_heads": 4,
-        "inner_num_heads": 2,
-    },
-    "pyramid_tnt_base": {
-        "outer_dim": 256,
-        "inner_dim": 16,
-        "depths": (2, 10, 6, 2),
-        "outer_num_heads": 4,
-        "inner_num_heads": 2,
-    },
+VARIANTS: dict[str, dict[str, Any]] = {
+    name: dict(zip(FIELDS, row, strict=True))
+    for name, row in (
+        ("pyramid_tnt_tiny", (80, 5, (2, 6, 3, 2), 2, 1)),
+        ("pyramid_tnt_small", (128, 8, (2, 8, 4, 2), 4, 2)),
+        ("pyramid_tnt_medium", (192, 12, (2, 8, 6, 2), 4, 2)),
+        ("pyramid_tnt_base", (256, 16, (2, 10, 6, 2), 4, 2)),
+    )
 }
 
 # Stage by stage: widths and heads as multiples of the first stage's, and the side of
-# the squares that the outer attention pools keys and values over.
+# the squares over which the outer attention pools keys and values.
 MULTIPLES = (1, 2, 4, 4)
 SR_RATIOS = (4, 2, 1, 1)
 
 POOLINGS = (None, "avg", "max")
+SHAPE = "Height and\n    width must be multiples of 8 and at least 32. {} by default."
+EXAMPLE = """
+    ```python
+    model = keras_tnt.PyramidTNTSmall(weights="pyramid_tnt_s.pth.tar")
+    ```
+"""
+TINY_EXAMPLE = """
+    >>> import keras_tnt
+    >>> keras_tnt.PyramidTNTTiny(weights=None, include_top=False).output_shape
+    (None, 3, 3, 320)
+"""
+POOLED = (
+    "``None``\n    for the last stage's map ``(batch, height / 64, width / 64, "
+    '4 · outer_dim)``,\n    rounded up; ``"avg"`` or ``"max"`` over that map, '
+    "``(batch, 4 · outer_dim)``."
+)
 
 
-def PyramidTNT(  # noqa: N802 (keras.applications' convention: a builder reads like a class)
-    outer_dim=128,
-    inner_dim=8,
-    depths=(2, 8, 4, 2),
-    outer_num_heads=4,
-    inner_num_heads=2,
-    mlp_ratio=4.0,
-    dropout_rate=0.0,
-    drop_path_rate=0.0,
-    remat=False,
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=None,
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    include_preprocessing=True,
-    name="pyramid_tnt",
-):
-    """Builds a PyramidTNT of any size (arXiv 2201.00978, section 2).
+@common_arguments(
+    weights='``None``, a path, or ``"hf://owner/name"``',
+    input_shape=SHAPE.format("``(256, 256, 3)``"),
+    pooling=POOLED,
+)
+def PyramidTNT(  # noqa: D417, N802 (keras.applications' convention)
+    outer_dim: int = 128,
+    inner_dim: int = 8,
+    depths: Sequence[int] = (2, 8, 4, 2),
+    outer_num_heads: int = 4,
+    inner_num_heads: int = 2,
+    mlp_ratio: float = 4.0,
+    dropout_rate: float = 0.0,
+    drop_path_rate: float = 0.0,
+    remat: bool = False,
+    include_top: bool = True,
+    weights: PathLike | None = None,
+    input_tensor: Tensor | None = None,
+    input_shape: Shape | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: Any = "softmax",
+    include_preprocessing: bool = True,
+    name: str = "pyramid_tnt",
+    dtype: DType | None = None,
+) -> keras.Model:
+    """Build a PyramidTNT of any size (arXiv 2201.00978, section 2).
 
-    After a convolutional stem, four stages of growing width and shrinking map. Widths
-    and heads are given for the first stage; the others have 2, 4 and 4 times as many.
+    A convolutional stem precedes four stages of growing width and shrinking map.
+    Widths and heads are given for the first stage; the others have 2, 4 and 4 times
+    as many.
 
     Args:
         outer_dim: width of a patch in the first stage.
@@ -101,38 +110,23 @@ def PyramidTNT(  # noqa: N802 (keras.applications' convention: a builder reads l
         depths: number of blocks of each of the four stages.
         outer_num_heads: heads of the attention over the patches in the first stage.
         inner_num_heads: heads of the attention inside a patch in the first stage.
-        mlp_ratio: width of a perceptron's hidden layer as a multiple of its tokens'.
+        mlp_ratio: width of an MLP's hidden layer as a multiple of its tokens' width.
         dropout_rate: dropout of the first patches, 0 to 1.
-        drop_path_rate: stochastic depth: probability of leaving out a branch in the
-            last block, growing linearly from 0 in the first. Inner branches are left
-            out for each patch by itself, outer ones for each image.
+        drop_path_rate: stochastic depth: probability of dropping a branch in the
+            last block. It grows linearly from 0 in the first block. Inner branches
+            are dropped for each patch separately, outer branches for each image.
         remat: whether training keeps only the blocks' inputs in memory and computes
             each block a second time for its gradient (rematerialization).
-        include_top: whether to classification_head; else the model gives features.
-        weights: ``None`` (random), a path to weights, or ``"hf://owner/name"``; what
-            `keras_tnt.load_weights` takes.
-        input_tensor: a Keras tensor to use as the images, ``(batch, height, width,
-            channels)``.
-        input_shape: ``(height, width, channels)``, static, height and width multiples
-            of 8 and more than 24. ``(256, 256, 3)`` by default.
-        pooling: what a model without top returns, all after the final norm:
-            ``None`` for the last stage's map ``(batch, height / 64, width / 64,
-            4 · outer_dim)``, rounded up, ``"avg"`` or ``"max"`` over that map,
-            ``(batch, 4 · outer_dim)``. Not used with top.
-        classes: number of classes of the head.
-        classifier_activation: activation of the head; ``None`` for logits.
-        include_preprocessing: whether the model scales its input from 0-255 (uint8
-            or float) to ±1; else it expects scaled images.
-        name: name of the model.
+        {common_arguments}
 
     Returns:
-        A functional `keras.Model`; its outputs are float32 with top, also under
-        mixed precision. Its layers ``stage_1`` to ``stage_4`` each give their pixels
-        and their patches, the latter a map ``(batch, rows, columns, dim)``.
+        A functional `keras.Model`. With top its outputs are float32, also under
+        mixed precision. Its layers ``stage_1`` to ``stage_4`` each return pixels
+        and patches; the patches are a map ``(batch, rows, columns, dim)``.
 
     Raises:
-        ValueError: for an argument out of range, an image of another size, or
-            ``channels_first``.
+        ValueError: if an argument is out of range, the image size does not fit, or
+            Keras is set to ``channels_first``.
 
     Example:
         >>> import keras_tnt, numpy
@@ -143,12 +137,7 @@ def PyramidTNT(  # noqa: N802 (keras.applications' convention: a builder reads l
         >>> model.get_layer("stage_1").output[1].shape
         (None, 4, 8, 16)
     """
-    if isinstance(weights, str) and weights == "imagenet":
-        raise ValueError(
-            'weights="imagenet" is for the published sizes, such as '
-            "keras_tnt.PyramidTNTSmall; use weights=None, a path, or hf://owner/name "
-            "here."
-        )
+    no_imagenet_weights(weights, "one such as keras_tnt.PyramidTNTSmall")
     check_channels_last()
     check_widths(outer_dim, inner_dim, outer_num_heads, inner_num_heads)
     if len(depths) != len(MULTIPLES) or min(depths) < 1:
@@ -157,21 +146,21 @@ def PyramidTNT(  # noqa: N802 (keras.applications' convention: a builder reads l
         )
     check_pooling(pooling, POOLINGS)
     images = image_input(input_tensor, input_shape, (256, 256, 3))
-    stem = PyramidStem(outer_dim, inner_dim, dropout_rate, name="stem")
+    stem = PyramidStem(outer_dim, inner_dim, dropout_rate, name="stem", dtype=dtype)
     _check_size(stem, images.shape)
 
     x = rescale(images) if include_preprocessing else images
     pixels, patches = stem(x)
-    rates = _drop_path_rates(drop_path_rate, depths)
+    rates = drop_path_rates(drop_path_rate, depths)
     for index, multiple in enumerate(MULTIPLES):
         stage = index + 1
         if index > 0:
-            pixels = PixelMerging(multiple * inner_dim, name=f"pixel_merging_{stage}")(
-                pixels
-            )
-            patches = PatchMerging(multiple * outer_dim, name=f"patch_merging_{stage}")(
-                patches
-            )
+            pixels = PixelMerging(
+                multiple * inner_dim, name=f"pixel_merging_{stage}", dtype=dtype
+            )(pixels)
+            patches = PatchMerging(
+                multiple * outer_dim, name=f"patch_merging_{stage}", dtype=dtype
+            )(patches)
         pixels, patches = PyramidStage(
             depths[index],
             multiple * outer_num_heads,
@@ -181,290 +170,122 @@ def PyramidTNT(  # noqa: N802 (keras.applications' convention: a builder reads l
             rates[index],
             remat,
             name=f"stage_{stage}",
+            dtype=dtype,
         )(pixels, patches)
-    outputs = LayerNorm(name="norm")(patches)
+    outputs = LayerNorm(name="norm", dtype=dtype)(patches)
+    layers = keras.layers
     if include_top or pooling == "avg":
-        outputs = keras.layers.GlobalAveragePooling2D(name="avg_pool")(outputs)
+        outputs = layers.GlobalAveragePooling2D(name="avg_pool", dtype=dtype)(outputs)
     elif pooling == "max":
-        outputs = keras.layers.GlobalMaxPooling2D(name="max_pool")(outputs)
+        outputs = layers.GlobalMaxPooling2D(name="max_pool", dtype=dtype)(outputs)
     if include_top:
         outputs = classification_head(outputs, classes, classifier_activation)
-    return build_model(images, outputs, name, weights)
+    return build_model(images, outputs, name, weights, dtype)
 
 
 def _check_size(stem, image_shape):
-    """Raises a `ValueError` before any weight is made."""
+    """Raise a `ValueError` before any weight is created."""
     (_, rows, columns, *_), _ = stem.compute_output_shape(image_shape)
     if min(rows, columns) < SR_RATIOS[0]:
         raise ValueError(
-            "height and width must be at least 32, the first stage's keys being pooled "
-            f"from 4x4 patches of 8x8, got {image_shape[1]}x{image_shape[2]}. Resize "
-            "or pad the images."
+            "height and width must be at least 32, because the first stage pools its "
+            f"keys over 4x4 patches of 8x8, got {image_shape[1]}x{image_shape[2]}. "
+            "Resize or pad the images."
         )
 
 
-def _drop_path_rates(last, depths):
-    """A list of rates for each stage, growing linearly over all their blocks."""
-    steps = max(sum(depths) - 1, 1)
-    rates = iter([last * block / steps for block in range(sum(depths))])
-    return [list(itertools.islice(rates, depth)) for depth in depths]
-
-
-def PyramidTNTTiny(  # noqa: N802
-    include_top=True,
-    weights="imagenet",
-    input_tensor=None,
-    input_shape=None,
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    include_preprocessing=True,
-    name="pyramid_tnt_tiny",
-    **options,
-):
-    """Builds PyramidTNT-Ti: 10,578,529 parameters, 0.6 GFLOPs at 192x192.
-
-    Weights of 75.2 % top-1 on ImageNet are published on a file-sharing site alone: the
-    default, ``weights="imagenet"``, raises and says where; give the path of the file
-    that you fetched there.
-
-    Args:
-        include_top: whether to classification_head; else the model gives features.
-        weights: ``None``, a path, or ``"hf://owner/name"``; see
-            `keras_tnt.load_weights` for other image sizes and classes.
-        input_tensor: a Keras tensor to use as the images.
-        input_shape: ``(height, width, channels)``; ``(192, 192, 3)`` by default.
-        pooling: ``None``, ``"avg"`` or ``"max"``; for features.
-        classes: number of classes of the head.
-        classifier_activation: activation of the head; ``None`` for logits.
-        include_preprocessing: whether the model scales its input from 0-255.
-        name: name of the model.
-        **options: further arguments of `keras_tnt.PyramidTNT`, such as
-            ``drop_path_rate``.
-
-    Returns:
-        A functional `keras.Model`; see `keras_tnt.PyramidTNT`.
-
-    Raises:
-        ValueError: as `keras_tnt.PyramidTNT` and `keras_tnt.load_weights` do.
-        OSError: if the weights cannot be downloaded.
-
-    Example:
-        >>> import keras_tnt
-        >>> model = keras_tnt.PyramidTNTTiny(weights=None, include_top=False)
-        >>> model.output_shape
-        (None, 3, 3, 320)
-    """
-    return _variant(
-        "pyramid_tnt_tiny",
-        options,
-        192,
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        include_preprocessing=include_preprocessing,
-        name=name,
-    )
-
-
-def PyramidTNTSmall(  # noqa: N802
-    include_top=True,
-    weights="imagenet",
-    input_tensor=None,
-    input_shape=None,
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    include_preprocessing=True,
-    name="pyramid_tnt_small",
-    **options,
-):
-    """Builds PyramidTNT-S: 31,953,200 parameters, 3.3 GFLOPs at 256x256.
-
-    Weights of 82.0 % top-1 on ImageNet are published on a file-sharing site alone: the
-    default, ``weights="imagenet"``, raises and says where; give the path of the file
-    that you fetched there.
-
-    Args:
-        include_top: whether to classification_head; else the model gives features.
-        weights: ``None``, a path, or ``"hf://owner/name"``; see
-            `keras_tnt.load_weights` for other image sizes and classes.
-        input_tensor: a Keras tensor to use as the images.
-        input_shape: ``(height, width, channels)``; ``(256, 256, 3)`` by default.
-        pooling: ``None``, ``"avg"`` or ``"max"``; for features.
-        classes: number of classes of the head.
-        classifier_activation: activation of the head; ``None`` for logits.
-        include_preprocessing: whether the model scales its input from 0-255.
-        name: name of the model.
-        **options: further arguments of `keras_tnt.PyramidTNT`, such as
-            ``drop_path_rate``.
-
-    Returns:
-        A functional `keras.Model`; see `keras_tnt.PyramidTNT`.
-
-    Raises:
-        ValueError: as `keras_tnt.PyramidTNT` and `keras_tnt.load_weights` do.
-        OSError: if the weights cannot be downloaded.
-
-    Example:
-        >>> import keras_tnt
-        >>> model = keras_tnt.PyramidTNTSmall(weights=None, include_top=False)
-        >>> model.output_shape
-        (None, 4, 4, 512)
-    """
-    return _variant(
-        "pyramid_tnt_small",
-        options,
-        256,
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        include_preprocessing=include_preprocessing,
-        name=name,
-    )
-
-
-def PyramidTNTMedium(  # noqa: N802
-    include_top=True,
-    weights="imagenet",
-    input_tensor=None,
-    input_shape=None,
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    include_preprocessing=True,
-    name="pyramid_tnt_medium",
-    **options,
-):
-    """Builds PyramidTNT-M: 84,943,572 parameters, 8.2 GFLOPs at 256x256.
-
-    Weights of 83.5 % top-1 on ImageNet are published on a file-sharing site alone: the
-    default, ``weights="imagenet"``, raises and says where; give the path of the file
-    that you fetched there.
-
-    Args:
-        include_top: whether to classification_head; else the model gives features.
-        weights: ``None``, a path, or ``"hf://owner/name"``; see
-            `keras_tnt.load_weights` for other image sizes and classes.
-        input_tensor: a Keras tensor to use as the images.
-        input_shape: ``(height, width, channels)``; ``(256, 256, 3)`` by default.
-        pooling: ``None``, ``"avg"`` or ``"max"``; for features.
-        classes: number of classes of the head.
-        classifier_activation: activation of the head; ``None`` for logits.
-        include_preprocessing: whether the model scales its input from 0-255.
-        name: name of the model.
-        **options: further arguments of `keras_tnt.PyramidTNT`, such as
-            ``drop_path_rate``.
-
-    Returns:
-        A functional `keras.Model`; see `keras_tnt.PyramidTNT`.
-
-    Raises:
-        ValueError: as `keras_tnt.PyramidTNT` and `keras_tnt.load_weights` do.
-        OSError: if the weights cannot be downloaded.
-
-    Example:
-        >>> import keras_tnt
-        >>> model = keras_tnt.PyramidTNTMedium(weights=None, include_top=False)
-        >>> model.output_shape
-        (None, 4, 4, 768)
-    """
-    return _variant(
-        "pyramid_tnt_medium",
-        options,
-        256,
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        include_preprocessing=include_preprocessing,
-        name=name,
-    )
-
-
-def PyramidTNTBase(  # noqa: N802
-    include_top=True,
-    weights="imagenet",
-    input_tensor=None,
-    input_shape=None,
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    include_preprocessing=True,
-    name="pyramid_tnt_base",
-    **options,
-):
-    """Builds PyramidTNT-B: 156,990,072 parameters, 16.0 GFLOPs at 256x256.
-
-    Weights of 84.1 % top-1 on ImageNet are published on a file-sharing site alone: the
-    default, ``weights="imagenet"``, raises and says where; give the path of the file
-    that you fetched there.
-
-    Args:
-        include_top: whether to classification_head; else the model gives features.
-        weights: ``None``, a path, or ``"hf://owner/name"``; see
-            `keras_tnt.load_weights` for other image sizes and classes.
-        input_tensor: a Keras tensor to use as the images.
-        input_shape: ``(height, width, channels)``; ``(256, 256, 3)`` by default.
-        pooling: ``None``, ``"avg"`` or ``"max"``; for features.
-        classes: number of classes of the head.
-        classifier_activation: activation of the head; ``None`` for logits.
-        include_preprocessing: whether the model scales its input from 0-255.
-        name: name of the model.
-        **options: further arguments of `keras_tnt.PyramidTNT`, such as
-            ``drop_path_rate``.
-
-    Returns:
-        A functional `keras.Model`; see `keras_tnt.PyramidTNT`.
-
-    Raises:
-        ValueError: as `keras_tnt.PyramidTNT` and `keras_tnt.load_weights` do.
-        OSError: if the weights cannot be downloaded.
-
-    Example:
-        >>> import keras_tnt
-        >>> model = keras_tnt.PyramidTNTBase(weights=None, include_top=False)
-        >>> model.output_shape
-        (None, 4, 4, 1024)
-    """
-    return _variant(
-        "pyramid_tnt_base",
-        options,
-        256,
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        include_preprocessing=include_preprocessing,
-        name=name,
-    )
-
-
-def _variant(variant, options, size, weights, input_tensor, input_shape, **arguments):
-    """Builds a row of `VARIANTS`, whatever the model's own name is."""
-    if isinstance(weights, str) and weights == "imagenet":
-        weights = f"hf://{registry.published(variant).repo_id}"
+def _variant(variant, size, weights, input_tensor, input_shape, options, **arguments):
+    """Build a row of `VARIANTS`, whatever the model's own name is."""
     if input_tensor is None:
         input_shape = input_shape or (size, size, 3)
     return PyramidTNT(
-        weights=weights,
+        weights=published_weights(variant, weights),
         input_tensor=input_tensor,
         input_shape=input_shape,
         **VARIANTS[variant],
         **arguments,
         **options,
     )
+
+
+def _docstring(size, parameters, flops, side, top_1, example=EXAMPLE):
+    return variant_docstring(
+        "PyramidTNT",
+        f"Build PyramidTNT-{size}: {parameters} parameters, {flops} GFLOPs at "
+        f"{side}x{side}.",
+        f"The published weights reach {top_1} % top-1 on ImageNet. Their only source "
+        "is a file-sharing site, from which no program can download them. So the "
+        "default raises an error that says where they are; pass the path of the file.",
+        example,
+        weights='``"imagenet"``, ``None``, a path, or\n    ``"hf://owner/name"``',
+        input_shape=SHAPE.format(f"``({side}, {side}, 3)``"),
+        pooling=POOLED,
+    )
+
+
+@_docstring("Ti", "10,578,529", 0.6, 192, 75.2, TINY_EXAMPLE)
+def PyramidTNTTiny(  # noqa: D103, N802
+    include_top: bool = True,
+    weights: PathLike | None = "imagenet",
+    input_tensor: Tensor | None = None,
+    input_shape: Shape | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: Any = "softmax",
+    include_preprocessing: bool = True,
+    name: str = "pyramid_tnt_tiny",
+    dtype: DType | None = None,
+    **options: Any,
+) -> keras.Model:
+    return _variant("pyramid_tnt_tiny", 192, **locals())
+
+
+@_docstring("S", "31,953,200", 3.3, 256, 82.0)
+def PyramidTNTSmall(  # noqa: D103, N802
+    include_top: bool = True,
+    weights: PathLike | None = "imagenet",
+    input_tensor: Tensor | None = None,
+    input_shape: Shape | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: Any = "softmax",
+    include_preprocessing: bool = True,
+    name: str = "pyramid_tnt_small",
+    dtype: DType | None = None,
+    **options: Any,
+) -> keras.Model:
+    return _variant("pyramid_tnt_small", 256, **locals())
+
+
+@_docstring("M", "84,943,572", 8.2, 256, 83.5)
+def PyramidTNTMedium(  # noqa: D103, N802
+    include_top: bool = True,
+    weights: PathLike | None = "imagenet",
+    input_tensor: Tensor | None = None,
+    input_shape: Shape | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: Any = "softmax",
+    include_preprocessing: bool = True,
+    name: str = "pyramid_tnt_medium",
+    dtype: DType | None = None,
+    **options: Any,
+) -> keras.Model:
+    return _variant("pyramid_tnt_medium", 256, **locals())
+
+
+@_docstring("B", "156,990,072", 16.0, 256, 84.1)
+def PyramidTNTBase(  # noqa: D103, N802
+    include_top: bool = True,
+    weights: PathLike | None = "imagenet",
+    input_tensor: Tensor | None = None,
+    input_shape: Shape | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: Any = "softmax",
+    include_preprocessing: bool = True,
+    name: str = "pyramid_tnt_base",
+    dtype: DType | None = None,
+    **options: Any,
+) -> keras.Model:
+    return _variant("pyramid_tnt_base", 256, **locals())

@@ -1,12 +1,21 @@
 """The structure of a model: whether it is a TNT, and where its parts are."""
 
-from keras_tnt.structure.architecture import blocks, find_tnt, patch_grid, stages
+from keras_tnt.structure.architecture import (
+    architecture,
+    blocks,
+    find_tnt,
+    has_preprocessing,
+    patch_grid,
+    stages,
+)
 from keras_tnt.structure.graph import extend_from_input, model_to, rebuild_graph
 
 __all__ = [
+    "architecture",
     "blocks",
     "extend_from_input",
     "find_tnt",
+    "has_preprocessing",
     "model_to",
     "patch_grid",
     "rebuild_graph",

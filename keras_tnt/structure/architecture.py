@@ -6,9 +6,47 @@ import keras
 
 from keras_tnt.layers import PixelEmbedding, PyramidStage, PyramidStem
 
+# The layer that cuts the image into patches marks the architecture.
+STEMS = {"tnt": PixelEmbedding, "pyramid_tnt": PyramidStem}
 
-def find_tnt(model):
-    """Finds the TNT or PyramidTNT that a model is or has among its layers.
+
+def architecture(model: keras.Model) -> str | None:
+    """Return ``"tnt"`` or ``"pyramid_tnt"`` if a model's own layers are one's.
+
+    Args:
+        model: any model. A TNT nested in it as a layer does not count; see `find_tnt`.
+
+    Returns:
+        The architecture, or ``None`` for any other model.
+
+    Example:
+        >>> import keras, keras_tnt
+        >>> from keras_tnt.structure import architecture
+        >>> architecture(keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3,
+        ...                            input_shape=(32, 64, 3)))
+        'tnt'
+        >>> architecture(keras.Sequential([keras.layers.Dense(2)])) is None
+        True
+    """
+    for name, stem in STEMS.items():
+        if any(isinstance(layer, stem) for layer in getattr(model, "layers", ())):
+            return name
+    return None
+
+
+def has_preprocessing(model: keras.Model) -> bool:
+    """Return whether a model scales its images before a TNT's first layer.
+
+    Args:
+        model: a model on images. One without a TNT among its own layers counts as
+            one that preprocesses its images.
+    """
+    first = model.layers[:2]  # the input, and what it goes into
+    return not any(isinstance(layer, tuple(STEMS.values())) for layer in first)
+
+
+def find_tnt(model: keras.Model) -> keras.Model:
+    """Find the TNT or PyramidTNT that a model is or has among its layers.
 
     Args:
         model: a TNT or PyramidTNT; a model grown from the tensors of one; or a model
@@ -32,21 +70,25 @@ def find_tnt(model):
     return path_to_tnt(model)[-1]
 
 
-def path_to_tnt(model):
-    """The models from ``model`` to the TNT in it, each a layer of the one before."""
+def path_to_tnt(model: keras.Model) -> list[keras.Model]:
+    """Return the models from ``model`` to its TNT, each a layer of the one before.
+
+    Raises:
+        ValueError: if there is no TNT, or more than one.
+    """
     paths = _paths(model, [])
     if len(paths) == 1:
         return paths[0]
     name = getattr(model, "name", type(model).__name__)
     if not paths:
         raise ValueError(
-            f"Expected a TNT or PyramidTNT, or a model with one among its layers; "
-            f"model {name!r} has no layer of either."
+            "Expected a TNT or PyramidTNT, or a model with one among its layers; model "
+            f"{name!r} has no layer of either."
         )
     found = ", ".join("/".join(layer.name for layer in path[1:]) for path in paths)
     raise ValueError(
-        f"Model {name!r} has more than one TNT: {found or name}. Give the one that is "
-        "meant, model.get_layer(NAME)."
+        f"Model {name!r} has more than one TNT: {found or name}. Pass one of them: "
+        "model.get_layer(NAME)."
     )
 
 
@@ -55,30 +97,29 @@ def _paths(model, seen):
         return []
     seen.append(model)
     layers = getattr(model, "layers", [])
-    own = any(isinstance(layer, (PixelEmbedding, PyramidStem)) for layer in layers)
-    paths = [[model]] if own else []
+    paths = [[model]] if architecture(model) else []
     for layer in layers:
         if isinstance(layer, keras.Model):
             paths += [[model, *path] for path in _paths(layer, seen)]
     return paths
 
 
-def stages(model):
-    """Returns the stages of a PyramidTNT from first to last; a TNT has none."""
+def stages(model: keras.Model) -> list[PyramidStage]:
+    """Return the stages of a PyramidTNT from first to last; a TNT has none."""
     return [layer for layer in model.layers if isinstance(layer, PyramidStage)]
 
 
-def blocks(model):
-    """Returns the blocks of a TNT from first to last."""
+def blocks(model: keras.Model) -> list[keras.layers.Layer]:
+    """Return the blocks of a TNT from first to last."""
     numbered = [
         layer for layer in model.layers if re.fullmatch(r"block_\d+", layer.name)
     ]
     return sorted(numbered, key=lambda layer: int(layer.name.removeprefix("block_")))
 
 
-def patch_grid(model):
-    """Returns ``(rows, columns)`` of the patches that a model cuts an image into."""
-    cutters = (PixelEmbedding, PyramidStem)
-    (cutter,) = (layer for layer in model.layers if isinstance(layer, cutters))
-    _, height, width, _ = cutter.input.shape
-    return height // cutter.patch_size, width // cutter.patch_size
+def patch_grid(model: keras.Model) -> tuple[int, int]:
+    """Return ``(rows, columns)`` of the patches that a TNT cuts an image into."""
+    stems = tuple(STEMS.values())
+    (stem,) = (layer for layer in model.layers if isinstance(layer, stems))
+    _, height, width, _ = stem.input.shape
+    return height // stem.patch_size, width // stem.patch_size

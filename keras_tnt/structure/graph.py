@@ -1,14 +1,16 @@
 """The graph of a model: rebuilt, and extended to the input of an outer model."""
 
 import itertools
+from collections.abc import Callable
 
 import keras
 
 from keras_tnt.structure.architecture import path_to_tnt
+from keras_tnt.utils.typing import Tensor
 
 
-def extend_from_input(model, part):
-    """Puts what a model does before its TNT in front of a part of that TNT.
+def extend_from_input(model: keras.Model, part: keras.Model) -> keras.Model:
+    """Put what a model does before its TNT in front of a part of that TNT.
 
     Args:
         model: a model with a TNT among its layers, at any depth, or a TNT itself.
@@ -65,11 +67,11 @@ def _from_outer_input(outer, inner, part):
     return model_to(outputs[0], part.name)
 
 
-def rebuild_graph(model, call):
-    """Calls the layers of a functional model again, as its graph has them.
+def rebuild_graph(model: keras.Model, call: Callable[..., Tensor]) -> keras.Model:
+    """Call the layers of a functional model again, as its graph has them.
 
-    Keras tells publicly in no other way what a layer is called on. The layers are the
-    model's own, the graph is a new one.
+    `clone_model` is the only public API that exposes the call graph. The layers are
+    the model's own, the graph is a new one.
 
     Args:
         model: a functional model.
@@ -86,8 +88,8 @@ def rebuild_graph(model, call):
     )
 
 
-def model_to(outputs, name):
-    """Makes a functional model to tensors, from all inputs that they come from."""
+def model_to(outputs: Tensor, name: str) -> keras.Model:
+    """Make a functional model to tensors, from all inputs that they come from."""
     first = keras.tree.flatten(outputs)[0]
     inputs = _single(keras.utils.get_source_inputs(first))
     return keras.Model(inputs, outputs, name=name)

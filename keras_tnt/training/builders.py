@@ -1,6 +1,5 @@
 """What a recipe means on this machine: data, model, optimizer; and what cannot be."""
 
-import contextlib
 from typing import NamedTuple
 
 import keras
@@ -9,6 +8,7 @@ import tensorflow as tf
 from keras_tnt import models
 from keras_tnt.data import load_dataset
 from keras_tnt.training.optimizer import AdamW, warmup_cosine
+from keras_tnt.training.recipe import Recipe
 
 
 class Sources(NamedTuple):
@@ -61,6 +61,7 @@ def build_model(recipe, classes):
             classes=classes,
             input_shape=(height, width, recipe.channels),
             remat=recipe.remat,
+            dtype=dtype_policy(recipe),
             **recipe.model_options,
         )
     except TypeError as error:
@@ -159,18 +160,12 @@ def count_steps(recipe, source, strategy):
     return steps
 
 
-@contextlib.contextmanager
-def precision(recipe):
-    """Sets the policy under which a recipe's layers are made."""
+def dtype_policy(recipe: Recipe) -> str:
+    """Return the name of the dtype policy of a recipe's layers on this machine."""
     name = recipe.precision
     if name == "auto":
         fast = tf.config.list_logical_devices("GPU") or (
             tf.config.list_logical_devices("TPU")
         )
         name = "bfloat16" if fast else "float32"
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name if name == "float32" else f"mixed_{name}")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
+    return name if name == "float32" else f"mixed_{name}"

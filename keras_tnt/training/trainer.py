@@ -17,7 +17,6 @@ from keras_tnt.training.builders import (
     build_model,
     compile_model,
     count_steps,
-    precision,
 )
 from keras_tnt.training.callbacks import (
     Evaluation,
@@ -96,7 +95,7 @@ def train(recipe, directory, strategy=None, verbose=None):
         if recipe.deterministic:
             tf.config.experimental.enable_op_determinism()
         keras.utils.set_random_seed(recipe.seed)
-        with strategy.scope(), precision(recipe):
+        with strategy.scope():
             model = build_model(recipe, len(sources.train.class_names))
             compile_model(model, recipe, steps_per_epoch)
         return _Training(recipe, run, strategy, sources, model, verbose).run()

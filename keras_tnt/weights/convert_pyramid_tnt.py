@@ -3,12 +3,17 @@
 There is one naming, the official one. See `keras_tnt.weights.convert_tnt` for TNT.
 """
 
+from collections.abc import Iterator
+
+import keras
+
 from keras_tnt.layers import PyramidTNTBlock
 from keras_tnt.structure import patch_grid
-from keras_tnt.weights.checks import check_finite, grid_of_positions
 from keras_tnt.weights.mapping import (
     IDENTITY,
     MappedVariable,
+    Tensors,
+    check_finite,
     convolution_entries,
     dense_entries,
     feed_forward_entries,
@@ -16,22 +21,18 @@ from keras_tnt.weights.mapping import (
     norm_entries,
     without_module,
 )
-from keras_tnt.weights.resample import resample_position_bias, resample_tokens
+from keras_tnt.weights.resample import (
+    Grid,
+    grid_of_positions,
+    resample_position_bias,
+    resample_tokens,
+)
 
 STAGES = (1, 2, 3, 4)
 
-NAME = "PyramidTNT"
-# A model with these layers is one.
-LAYERS = {"stem", "norm", *(f"stage_{stage}" for stage in STAGES)}
-# What depends on the image's size or channels: by upstream name, the layer of a Keras
-# file and the place within it.
-SIZED = {"outer_pos": ("stem", "vars/1")} | {
-    f"stages.{stage - 1}.relative_pos": (f"stage_{stage}", "vars/0") for stage in STAGES
-}
-FIRST_KERNEL = (
-    "patch_embed.common_conv.0.weight",
-    ("stem", "common_steps/conv2d/vars/0"),
-)
+# What depends on the image size.
+SIZED = ("outer_pos", *(f"stages.{stage - 1}.relative_pos" for stage in STAGES))
+FIRST_KERNEL = "patch_embed.common_conv.0.weight"
 OPTIONS = "depths"
 
 # Convolution and BatchNorm of every step of the stem, in its order.
@@ -40,7 +41,7 @@ PIXEL_STEPS = ("patch_embed.inner_convs.0", "patch_embed.inner_convs.1")
 PATCH_STEPS = tuple(f"patch_embed.outer_convs.{index}" for index in (0, 1, 3, 4, 6, 7))
 
 # PyTorch counts the batches that a BatchNorm has seen; Keras has no use for that.
-IGNORED = {
+WITHOUT_COUNTERPART = {
     f"{name}.num_batches_tracked"
     for name in (*COMMON_STEPS, *PIXEL_STEPS, *PATCH_STEPS)[1::2]
 }
@@ -48,14 +49,14 @@ IGNORED = {
 QKV_KERNEL = fused_dense(1)
 
 
-def entries(model):
-    """Ties every weight of a PyramidTNT to its upstream tensors.
+def entries(model: keras.Model) -> Iterator[MappedVariable]:
+    """Map every weight of a PyramidTNT to its upstream tensors.
 
     Args:
         model: a PyramidTNT, with or without top.
 
     Yields:
-        An `MappedVariable` for each weight, in the order of the published files.
+        A `MappedVariable` for each weight, in the order of the published files.
     """
     stem = model.get_layer("stem")
     yield MappedVariable(stem.patch_position_embedding, ("outer_pos",), IDENTITY)
@@ -125,8 +126,10 @@ def _outer_attention(layer, name):
         yield from norm_entries(layer.reduction_norm, f"{name}.norm")
 
 
-def resample(model, tensors, recorded_grid):
-    """Resamples what belongs to another image size.
+def resample(
+    model: keras.Model, tensors: Tensors, recorded_grid: Grid | None
+) -> Tensors:
+    """Resample the tensors that depend on the image size.
 
     Args:
         model: a PyramidTNT.
@@ -164,8 +167,8 @@ def resample(model, tensors, recorded_grid):
     return fitted
 
 
-def standard_names(tensors):
-    """Takes off what training wraps around names, and what has no counterpart.
+def standard_names(tensors: Tensors) -> Tensors:
+    """Remove the prefixes of training, and tensors without a counterpart.
 
     Args:
         tensors: dict from official names to arrays.
@@ -177,20 +180,19 @@ def standard_names(tensors):
         ValueError: for weights of another architecture.
     """
     tensors = without_module(tensors)
-    first, _ = FIRST_KERNEL
     if "cls_token" in tensors:
         raise ValueError(
             "Tensor 'cls_token' marks a TNT, and the model is a PyramidTNT. Use the "
             "weights of one."
         )
-    if first not in tensors:
+    if FIRST_KERNEL not in tensors:
         found = ", ".join(list(tensors)[:5]) or "no tensor at all"
         raise ValueError(
-            f"Tensor {first!r} is missing: the file holds no PyramidTNT in official "
-            f"naming. It starts with {found}."
+            f"Tensor {FIRST_KERNEL!r} is missing: the file has no PyramidTNT in "
+            f"official naming. It starts with {found}."
         )
     return {
         name: value
         for name, value in tensors.items()
-        if name not in IGNORED or value.size != 1
+        if name not in WITHOUT_COUNTERPART or value.size != 1
     }

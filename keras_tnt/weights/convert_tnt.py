@@ -7,16 +7,19 @@ names are translated to timm's first; one table then ties those to the variables
 """
 
 import re
+from collections.abc import Iterator
 
+import keras
 import numpy as np
 
 from keras_tnt.layers import TNTBlock
 from keras_tnt.structure import blocks, patch_grid
-from keras_tnt.weights.checks import check_finite, grid_of_positions
 from keras_tnt.weights.mapping import (
     IDENTITY,
     MappedVariable,
+    Tensors,
     WeightMapping,
+    check_finite,
     convolution_entries,
     dense_entries,
     feed_forward_entries,
@@ -24,7 +27,7 @@ from keras_tnt.weights.mapping import (
     norm_entries,
     without_module,
 )
-from keras_tnt.weights.resample import resample_patch_positions
+from keras_tnt.weights.resample import Grid, grid_of_positions, resample_patch_positions
 
 # Official name → timm name of what is inside `blocks.N.` …
 OFFICIAL_BLOCK_NAMES = {
@@ -48,13 +51,7 @@ OFFICIAL_NAMES = {
     "proj_norm2": "norm2_proj",
 }
 
-NAME = "TNT"
-# A model with these layers is one.
-LAYERS = {"pixel_embedding", "patch_embedding", "norm"}
-# What depends on the image's size or channels: by upstream name, the layer of a Keras
-# file and the place within it.
-SIZED = {"patch_pos": ("patch_embedding", "vars/1")}
-FIRST_KERNEL = ("pixel_embed.proj.weight", ("pixel_embedding", "projection/vars/0"))
+FIRST_KERNEL = "pixel_embed.proj.weight"
 OPTIONS = "depth, inner_blocks, qkv_bias and se_ratio"
 
 
@@ -74,14 +71,14 @@ PIXEL_POSITIONS = WeightMapping(
 )
 
 
-def entries(model):
-    """Ties every weight of a TNT to its upstream tensors.
+def entries(model: keras.Model) -> Iterator[MappedVariable]:
+    """Map every weight of a TNT to its upstream tensors.
 
     Args:
         model: a TNT, with or without top.
 
     Yields:
-        An `MappedVariable` for each weight of the TNT, in the order of the published files.
+        A `MappedVariable` for each weight, in the order of the published files.
     """
     pixels = model.get_layer("pixel_embedding")
     patches = model.get_layer("patch_embedding")
@@ -131,8 +128,10 @@ def _attention(layer, name):
     yield from dense_entries(layer.projection, f"{name}.proj")
 
 
-def resample(model, tensors, recorded_grid):
-    """Resamples what belongs to another image size.
+def resample(
+    model: keras.Model, tensors: Tensors, recorded_grid: Grid | None
+) -> Tensors:
+    """Resample the tensors that depend on the image size.
 
     Args:
         model: a TNT.
@@ -158,8 +157,8 @@ def resample(model, tensors, recorded_grid):
     }
 
 
-def standard_names(tensors):
-    """Translates official names, and what training wraps around names, to timm's.
+def standard_names(tensors: Tensors) -> Tensors:
+    """Translate official names, and the prefixes of training, to timm's names.
 
     Args:
         tensors: dict from official or timm names to arrays.

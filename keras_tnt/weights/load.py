@@ -1,46 +1,58 @@
-"""Loading weights into a model and writing them for others, all or nothing."""
+"""Loading weights into a model, all or nothing, and writing them for others."""
 
+import contextlib
+import logging
 import pathlib
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from types import ModuleType
 
+import h5py
 import keras
 import numpy as np
 
-from keras_tnt.structure import patch_grid
-from keras_tnt.weights import native, registry
-from keras_tnt.weights.architectures import converter_for
-from keras_tnt.weights.checks import check_finite, report_kept_head
-from keras_tnt.weights.files import read_tensors, write_tensors
+from keras_tnt.structure import architecture, find_tnt, patch_grid
+from keras_tnt.utils.typing import PathLike
+from keras_tnt.weights import convert_pyramid_tnt, convert_tnt, registry
+from keras_tnt.weights.mapping import Tensors, check_finite
+from keras_tnt.weights.resample import Grid
+from keras_tnt.weights.tensor_files import read_tensors, write_tensors
 
 UPSTREAM_SUFFIXES = (".safetensors", ".pth", ".pt", ".pth.tar")
 KERAS_SUFFIXES = (".keras", ".weights.h5")
+CONVERTERS = {"tnt": convert_tnt, "pyramid_tnt": convert_pyramid_tnt}
 GRID_KEY = "patch_grid"
 HEAD = ("head.weight", "head.bias")
 
+logger = logging.getLogger("keras_tnt")
 
-def load_weights(model, source):
-    """Loads weights of the published models, or of a Keras file, into a model.
+
+def load_weights(model: keras.Model, source: PathLike) -> None:
+    """Load weights of the published models, or of a Keras file, into a model.
 
     Everything is checked before the first weight is set: every tensor of the source
     is used once, every weight of the model is set once, shapes agree and all values
-    are finite. Three differences are bridged:
+    are finite. Three differences are bridged, except from a ``.weights.h5`` file,
+    which does not record its architecture:
 
     - another image size: the patch positions are resampled (bicubic, antialias), and
       a PyramidTNT's position biases over queries and over keys;
-    - another number of classes, or a source without head: the model's head stays as
-      it is, and a log message says so;
+    - another number of classes, or a source without head: the model's head keeps its
+      values, and a log message says so;
     - one channel where the source has three: the kernels of the three are summed.
 
     Args:
         model: a model made by `keras_tnt.TNT`, `keras_tnt.PyramidTNT` or one of their
-            sizes, or one that was grown from its input and output.
+            sizes, or one that was extended from its input and output.
         source: a path to ``.safetensors``, ``.pth``, ``.pt`` or ``.pth.tar`` (official
             or timm names; PyTorch files need PyTorch), ``.keras`` or ``.weights.h5``;
             or ``"hf://owner/name"`` for ``model.safetensors`` of that Hugging Face
             repository.
 
     Raises:
-        ValueError: for weights that do not fit, naming the first offending tensor;
-            the model is left as it was.
+        ValueError: if the weights do not fit; the first offending tensor is named,
+            and the model is left as it was.
         FileNotFoundError: if there is no such file.
         OSError: if a download fails.
         ImportError: for a PyTorch file without PyTorch.
@@ -48,47 +60,42 @@ def load_weights(model, source):
     Example:
         >>> import keras_tnt
         >>> keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3, classes=7,
-        ...               input_shape=(64, 64, 3)).save_weights("tnt.weights.h5")
+        ...               input_shape=(64, 64, 3)).save("tnt.keras")
         >>> model = keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3, classes=7,
         ...                       input_shape=(96, 96, 3))
-        >>> keras_tnt.load_weights(model, "tnt.weights.h5")
+        >>> keras_tnt.load_weights(model, "tnt.keras")
     """
-    family = converter_for(model)
+    converter_for(model)
     path = registry.fetch(source)
-    if path.name.endswith(KERAS_SUFFIXES):
-        native.load_keras_file(model, path, family)
-        return
-    if not path.name.endswith(UPSTREAM_SUFFIXES):
+    if path.name.endswith(".keras"):
+        load = _load_keras_file
+    elif path.name.endswith(".weights.h5"):
+        load = _load_weights_file
+    elif path.name.endswith(UPSTREAM_SUFFIXES):
+        load = _load_upstream_file
+    else:
         raise ValueError(
-            f"Cannot tell what {path} is by its name: expected one of "
+            f"Unknown kind of weight file: {path}. Expected a name that ends in one of "
             f"{', '.join(UPSTREAM_SUFFIXES + KERAS_SUFFIXES)}, or hf://owner/name."
         )
-    tensors, metadata = read_tensors(path)
-    grid = _parse_grid(metadata.get(GRID_KEY))
-    try:
-        assign_upstream(model, tensors, grid)
-    except ValueError as error:
-        raise ValueError(
-            f"{path} does not fit the model {model.name!r}. {error}"
-        ) from None
+    load(model, path)
 
 
-def save_upstream_weights(model, path):
-    """Writes a model's weights with upstream names and layouts, as safetensors.
+def save_upstream_weights(model: keras.Model, path: PathLike) -> None:
+    """Write a model's weights with upstream names and layouts, as safetensors.
 
-    A TNT's have timm's names, a PyramidTNT's the official ones; the published code and
-    `keras_tnt.load_weights` read the file, and the round trip is exact. Of a
-    PyramidTNT's BatchNorms, PyTorch's counters of batches, which nothing uses, are left
-    out.
+    A TNT's tensors have timm's names, a PyramidTNT's the official ones. The published
+    code and `keras_tnt.load_weights` read the file, and the round trip is exact.
+    PyTorch's counters of BatchNorm batches, which nothing uses, are left out.
 
     Args:
         model: a model made by `keras_tnt.TNT`, `keras_tnt.PyramidTNT` or one of their
             sizes.
-        path: the file to write, ``….safetensors``; written to a temporary name and
-            moved into place.
+        path: the file to write, ``….safetensors``. It is written to a temporary name
+            and moved into place.
 
     Raises:
-        ValueError: if ``path`` has another suffix or ``model`` is of neither kind.
+        ValueError: if ``path`` has another suffix or ``model`` is not a TNT.
 
     Example:
         >>> import keras_tnt
@@ -98,14 +105,31 @@ def save_upstream_weights(model, path):
     """
     converter_for(model)
     if pathlib.Path(path).suffix != ".safetensors":
-        raise ValueError(f"The file must end in .safetensors, got {path}.")
+        raise ValueError(f"The file name must end in .safetensors, got {path}.")
     rows, columns = patch_grid(model)
     metadata = {"format": "pt", GRID_KEY: f"{rows}x{columns}"}
     write_tensors(path, to_upstream(model), metadata)
 
 
-def to_upstream(model):
-    """Returns a model's weights as a dict from upstream names to float32 arrays.
+def converter_for(model: keras.Model) -> ModuleType:
+    """Return the module that maps a model's weights to upstream tensors.
+
+    Raises:
+        ValueError: if the model itself is neither a TNT nor a PyramidTNT.
+    """
+    names = {layer.name for layer in getattr(model, "layers", ())}
+    kind = architecture(model)
+    if kind is None or "norm" not in names:
+        raise ValueError(
+            "Expected a model made by keras_tnt.TNT, keras_tnt.PyramidTNT or one of "
+            f"their sizes, got {getattr(model, 'name', model)!r}. If the TNT is a "
+            "layer of this model, pass that layer: model.get_layer(NAME)."
+        )
+    return CONVERTERS[kind]
+
+
+def to_upstream(model: keras.Model) -> Tensors:
+    """Return a model's weights as a dict from upstream names to float32 arrays.
 
     The names are timm's for a TNT, the official ones for a PyramidTNT.
     """
@@ -113,37 +137,152 @@ def to_upstream(model):
     for entry in converter_for(model).entries(model):
         _check_is_float(entry)
         value = np.asarray(entry.variable, "float32")
-        tensors.update(zip(entry.names, entry.layout.to_upstream(value), strict=True))
+        tensors.update(zip(entry.names, entry.mapping.to_upstream(value), strict=True))
     return tensors
 
 
-def assign_upstream(model, tensors, grid=None):
-    """Sets a model's weights from upstream tensors, or raises and sets none.
+def assign_upstream(
+    model: keras.Model,
+    tensors: Tensors,
+    grid: Grid | None = None,
+    others: Iterable[tuple[keras.Variable, np.ndarray]] = (),
+) -> None:
+    """Set a model's weights from upstream tensors, or raise and set none.
 
     Args:
         model: a TNT or a PyramidTNT.
         tensors: dict from official or timm names to float32 arrays.
         grid: ``(rows, columns)`` of the patch positions in ``tensors``, if known.
+        others: more variables to set, with their values.
+
+    Raises:
+        ValueError: if the tensors do not fit the model; the first one is named.
     """
-    family = converter_for(model)
-    tensors = family.standard_names(tensors)
-    table = list(family.entries(model))
+    converter = converter_for(model)
+    tensors = converter.standard_names(tensors)
+    table = list(converter.entries(model))
     _check_assignable(table)
     table = _drop_mismatched_head(model, tensors, table)
-    _check_names(table, tensors, family.OPTIONS)
-    tensors.update(family.resample(model, tensors, grid))
-    _fit_channels(table, tensors, family.FIRST_KERNEL[0])
+    _check_names(table, tensors, converter.OPTIONS)
+    tensors.update(converter.resample(model, tensors, grid))
+    _fit_channels(table, tensors, converter.FIRST_KERNEL)
     _check_shapes(table, tensors)
     check_finite(tensors.items(), "The file")
     values = [
         (
             entry.variable,
-            entry.layout.to_keras(*(tensors[name] for name in entry.names)),
+            entry.mapping.to_keras(*(tensors[name] for name in entry.names)),
         )
         for entry in table
     ]
-    for variable, value in values:
+    for variable, value in [*values, *others]:
         variable.assign(value)
+
+
+def _load_upstream_file(model, path):
+    tensors, metadata = read_tensors(path)
+    text = metadata.get(GRID_KEY)
+    grid = tuple(int(side) for side in text.split("x")) if text else None
+    with _naming(path, model):
+        assign_upstream(model, tensors, grid)
+
+
+def _load_keras_file(model, path):
+    """Load a model with its architecture, and carry its weights over."""
+    try:
+        saved = keras.saving.load_model(path, compile=False)
+    except (zipfile.BadZipFile, KeyError, OSError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is not a complete .keras file of known classes: {error}"
+        ) from error
+    with _naming(path, model):
+        tnt = find_tnt(saved)
+        others = _pair_others(model, tnt)
+        assign_upstream(model, to_upstream(tnt), patch_grid(tnt), others)
+
+
+def _pair_others(model, saved):
+    """Pair the variables of a user's own layers: by path, else by order."""
+    own, found = _other_variables(model), _other_variables(saved)
+    by_path = {variable.path: variable for variable in found}
+    if {variable.path for variable in own} == by_path.keys():
+        found = [by_path[variable.path] for variable in own]
+    shapes = [[variable.shape for variable in side] for side in (own, found)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"Weights only in the model: {_list([v.path for v in own])}; only in the "
+            f"file: {_list([v.path for v in found])}. Give the model the layers of the "
+            "saved one, or load into keras_tnt's part of it."
+        )
+    values = [np.asarray(variable, "float32") for variable in found]
+    check_finite(zip((v.path for v in found), values, strict=True), "The file")
+    return list(zip(own, values, strict=True))
+
+
+def _other_variables(model):
+    """The weights that have no upstream counterpart: those of a user's own layers."""
+    mapped = {id(entry.variable) for entry in converter_for(model).entries(model)}
+    return [
+        variable
+        for variable in model.variables
+        if id(variable) not in mapped and "seed_generator" not in variable.path
+    ]
+
+
+def _load_weights_file(model, path):
+    """Load a file of weights without architecture: everything must be equal."""
+    with tempfile.TemporaryDirectory() as directory:
+        own_path = pathlib.Path(directory) / "own.weights.h5"
+        model.save_weights(own_path)
+        own, found = _describe(own_path, model), _describe(path, model)
+    different = [name for name in own | found if own.get(name) != found.get(name)]
+    if different:
+        first = different[0]
+        raise ValueError(
+            f"{path} does not fit the model {model.name!r}. First difference: "
+            f"{first!r} is {found.get(first, 'missing')} in the file, "
+            f"{own.get(first, 'missing')} in the model. A .weights.h5 file fits only a "
+            "model of equal options, image size and classes; save as .keras to load "
+            "into another model."
+        )
+    model.load_weights(path)
+
+
+def _describe(path, model):
+    """The shape of every tensor of a weight file, and the name of every TNT layer."""
+    ours = {
+        layer.name
+        for layer in model.layers
+        if type(layer).__module__.startswith("keras_tnt.")
+    }
+    description = {}
+
+    def visit(name, item):
+        if isinstance(item, h5py.Dataset):
+            description[name] = item.shape
+            value = item[()]
+            if value.dtype.kind == "f":  # bfloat16 is stored as raw bytes
+                check_finite([(name, value)], str(path))
+        elif item.attrs.get("name") in ours:
+            description[f"name of {name}"] = item.attrs["name"]
+
+    try:
+        with h5py.File(path) as file:
+            file.visititems(visit)
+    except OSError as error:
+        raise ValueError(f"{path} is not a complete HDF5 file: {error}.") from error
+    return description
+
+
+@contextlib.contextmanager
+def _naming(path, model):
+    """Name file and model in the error of weights that do not fit."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(
+            f"{path} does not fit the model {model.name!r}. {error}"
+        ) from None
 
 
 def _check_is_float(entry):
@@ -152,7 +291,7 @@ def _check_is_float(entry):
     ):
         raise ValueError(
             f"The weights of {entry.names[0]!r} are quantized. Load or save upstream "
-            "weights first, and quantize after."
+            "weights before you quantize the model."
         )
 
 
@@ -162,16 +301,12 @@ def _check_assignable(table):
         if not isinstance(entry.variable, keras.Variable):
             raise ValueError(
                 f"The weights of {entry.names[0]!r} are adapted by LoRA. Load upstream "
-                "weights first, and call enable_lora after."
+                "weights before you call enable_lora."
             )
 
 
-def _parse_grid(text):
-    return tuple(int(side) for side in text.split("x")) if text else None
-
-
 def _drop_mismatched_head(model, tensors, table):
-    """Takes the head out of tensors and table where the two do not belong together."""
+    """Remove the head from tensors and table if their classes differ."""
     head = [entry for entry in table if entry.names[0] in HEAD]
     classes = model.get_layer("predictions").units if head else None
     found = tensors["head.weight"].shape[0] if "head.weight" in tensors else None
@@ -180,7 +315,12 @@ def _drop_mismatched_head(model, tensors, table):
     for name in HEAD:
         tensors.pop(name, None)
     if head:
-        report_kept_head(model, classes, found)
+        logger.warning(
+            "The head of %r (%d classes) keeps its values: the weights come %s.",
+            model.name,
+            classes,
+            f"with {found} classes" if found else "without a head",
+        )
     return [entry for entry in table if entry.names[0] not in HEAD]
 
 

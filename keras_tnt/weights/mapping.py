@@ -1,34 +1,37 @@
-"""How a model's variables are laid out as upstream tensors, and back.
+"""Mappings between a model's variables and upstream tensors.
 
 Upstream tensors come from PyTorch: dense kernels are (out, in), convolutions
 (out, in, height, width).
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeAlias
 
 import keras
 import numpy as np
 
+# By upstream name.
+Tensors: TypeAlias = dict[str, np.ndarray]
+
 
 class WeightMapping(NamedTuple):
-    """How one variable is laid out as upstream tensors, and back."""
+    """The conversion of a variable to upstream tensors, and back."""
 
     to_keras: Callable[..., np.ndarray]
     to_upstream: Callable[[np.ndarray], tuple[np.ndarray, ...]]
 
 
 class MappedVariable(NamedTuple):
-    """A variable of the model and the upstream tensors that it is made of."""
+    """A variable of the model, with its upstream tensors."""
 
     variable: keras.Variable
     names: tuple[str, ...]
-    layout: WeightMapping
+    mapping: WeightMapping
 
-    def upstream_shapes(self):
-        """Returns the shapes of the upstream tensors, in the order of the names."""
+    def upstream_shapes(self) -> list[tuple[int, ...]]:
+        """Return the shapes of the upstream tensors, in the order of the names."""
         zeros = np.broadcast_to(np.float32(0), self.variable.shape)
-        return [part.shape for part in self.layout.to_upstream(zeros)]
+        return [part.shape for part in self.mapping.to_upstream(zeros)]
 
 
 IDENTITY = WeightMapping(lambda tensor: tensor, lambda value: (value,))
@@ -39,8 +42,8 @@ CONVOLUTION = WeightMapping(
 )
 
 
-def fused_dense(first):
-    """WeightMapping of a fused query/key/value kernel that upstream holds as two tensors.
+def fused_dense(first: int) -> WeightMapping:
+    """Return the mapping of a fused query/key/value kernel to two upstream tensors.
 
     Args:
         first: how many of the three the first tensor holds; the second has the rest.
@@ -54,8 +57,8 @@ def fused_dense(first):
     return WeightMapping(lambda *parts: np.concatenate(parts).T, split)
 
 
-def norm_entries(layer, name):
-    """Yields the entries of a normalisation layer; upstream holds them flat."""
+def norm_entries(layer: keras.layers.Layer, name: str) -> Iterator[MappedVariable]:
+    """Yield the entries of a normalisation layer; upstream holds them flat."""
     shape = tuple(layer.gamma.shape)
     flat = WeightMapping(
         lambda tensor: tensor.reshape(shape), lambda value: (value.reshape(-1),)
@@ -64,28 +67,43 @@ def norm_entries(layer, name):
     yield MappedVariable(layer.beta, (f"{name}.bias",), flat)
 
 
-def dense_entries(layer, name):
-    """Yields the entries of a Dense layer, with or without bias."""
+def dense_entries(layer: keras.layers.Dense, name: str) -> Iterator[MappedVariable]:
+    """Yield the entries of a Dense layer, with or without bias."""
     yield MappedVariable(layer.kernel, (f"{name}.weight",), DENSE)
     if layer.use_bias:
         yield MappedVariable(layer.bias, (f"{name}.bias",), IDENTITY)
 
 
-def convolution_entries(layer, name):
-    """Yields the entries of a convolution with bias."""
+def convolution_entries(
+    layer: keras.layers.Conv2D, name: str
+) -> Iterator[MappedVariable]:
+    """Yield the entries of a convolution with bias."""
     yield MappedVariable(layer.kernel, (f"{name}.weight",), CONVOLUTION)
     yield MappedVariable(layer.bias, (f"{name}.bias",), IDENTITY)
 
 
-def feed_forward_entries(layer, name):
-    """Yields the entries of a `FeedForward`."""
+def feed_forward_entries(
+    layer: keras.layers.Layer, name: str
+) -> Iterator[MappedVariable]:
+    """Yield the entries of a `FeedForward`."""
     yield from dense_entries(layer.intermediate_dense, f"{name}.fc1")
     yield from dense_entries(layer.output_dense, f"{name}.fc2")
 
 
-def without_module(tensors):
-    """Takes off the prefix that parallel training puts before every name."""
+def without_module(tensors: Tensors) -> Tensors:
+    """Remove the prefix that parallel training puts before every name."""
     prefix = "module."
     if tensors and all(name.startswith(prefix) for name in tensors):
         return {name.removeprefix(prefix): value for name, value in tensors.items()}
     return dict(tensors)
+
+
+def check_finite(named_values: Iterable[tuple[str, np.ndarray]], where: str) -> None:
+    """Raise a `ValueError` that names the first tensor with NaN or infinity."""
+    for name, value in named_values:
+        if not np.isfinite(value).all():
+            raise ValueError(
+                f"{where} has NaN or infinite values, first in tensor {name!r}. It is "
+                "damaged, or its training diverged. Get it again, or use an earlier "
+                "checkpoint."
+            )

@@ -1,22 +1,33 @@
 """Patch positions and position biases of another image size."""
 
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
+
+from keras_tnt.structure import patch_grid
+
+Grid: TypeAlias = tuple[int, int]
 
 
-def source_grid(num_positions, target_grid, recorded_grid=None):
-    """Finds the grid of patches that position embeddings belong to.
+def source_grid(
+    num_positions: int, target_grid: Grid, recorded_grid: Grid | None = None
+) -> Grid | None:
+    """Find the grid of patches that position embeddings belong to.
 
-    Upstream files do not say it. As timm does, a square number of patches is taken
-    for a square image; the target's own grid is the other choice.
+    Upstream files do not record it. As in timm, a square number of patches stands for
+    a square image; otherwise the target's own grid is tried.
 
     Args:
         num_positions: positions in the file, the class token's not counted.
         target_grid: ``(rows, columns)`` of the model.
-        recorded_grid: ``(rows, columns)`` if the file says it, else ``None``.
+        recorded_grid: ``(rows, columns)`` if the file records it, else ``None``.
 
     Returns:
-        ``(rows, columns)``, or ``None`` if it cannot be told.
+        ``(rows, columns)``, or ``None`` if it is ambiguous.
 
     Example:
         >>> from keras_tnt.weights.resample import source_grid
@@ -31,8 +42,39 @@ def source_grid(num_positions, target_grid, recorded_grid=None):
     return None
 
 
-def resample_patch_positions(positions, old_grid, new_grid):
-    """Resamples patch positions to another grid: bicubic, with antialias.
+def grid_of_positions(
+    model: keras.Model, count: int, recorded_grid: Grid | None, name: str
+) -> Grid:
+    """Return the grid of the patch positions in a file.
+
+    Args:
+        model: the model to load them into.
+        count: number of positions, the class token's not counted.
+        recorded_grid: ``(rows, columns)`` if the file records it, else ``None``.
+        name: what the file calls the positions.
+
+    Returns:
+        ``(rows, columns)``.
+
+    Raises:
+        ValueError: if the grid is ambiguous.
+    """
+    grid = patch_grid(model)
+    old_grid = source_grid(count, grid, recorded_grid)
+    if old_grid is None:
+        raise ValueError(
+            f"The grid of tensor {name!r} is unknown: its {count} positions are "
+            f"neither a square nor the model's {grid[0]}x{grid[1]} patches. Load it "
+            "into a model of its own image size, and save that model as .keras or with "
+            "keras_tnt.save_upstream_weights: both record the grid."
+        )
+    return old_grid
+
+
+def resample_patch_positions(
+    positions: ArrayLike, old_grid: Grid, new_grid: Grid
+) -> np.ndarray:
+    """Resample patch positions to another grid: bicubic, with antialias.
 
     The class token's position, the first, stays as it is.
 
@@ -55,8 +97,8 @@ def resample_patch_positions(positions, old_grid, new_grid):
     return np.concatenate([positions[:, :1], patches], axis=1)
 
 
-def resample_tokens(tokens, old_grid, new_grid):
-    """Resamples vectors on a grid to another grid: bicubic, with antialias.
+def resample_tokens(tokens: ArrayLike, old_grid: Grid, new_grid: Grid) -> np.ndarray:
+    """Resample vectors on a grid to another grid: bicubic, with antialias.
 
     Args:
         tokens: float32 array ``(batch, rows · columns, dim)`` of the old grid.
@@ -86,8 +128,10 @@ def resample_tokens(tokens, old_grid, new_grid):
     return ops.convert_to_numpy(resized).reshape(batch, -1, dim)
 
 
-def resample_position_bias(bias, old_grids, new_grids):
-    """Resamples a relative position bias over queries and over keys.
+def resample_position_bias(
+    bias: np.ndarray, old_grids: Sequence[Grid], new_grids: Sequence[Grid]
+) -> np.ndarray:
+    """Resample a relative position bias over queries and over keys.
 
     Args:
         bias: float32 array ``(1, heads, queries, keys)``.

@@ -246,7 +246,7 @@ def test_bad_arguments_say_what_was_expected(arguments, message):
 
 
 def test_input_tensor_and_shape_must_agree():
-    with pytest.raises(ValueError, match="input_shape says"):
+    with pytest.raises(ValueError, match="input_shape is"):
         small(input_tensor=keras.Input((64, 48, 3)))
 
 

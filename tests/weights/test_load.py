@@ -173,21 +173,6 @@ class TestKerasFiles:
         logits = reference.tensors(CASE)["logits"]
         np.testing.assert_allclose(model(reference.images(CASE)), logits, atol=1e-4)
 
-    def test_another_image_size(self, suffix, tmp_path):
-        path = self.save(reference.build(CASE), tmp_path, suffix)
-        model = small(input_shape=(48, 80, 3), weights=str(path))
-        expected = reference.tensors("tnt_timm_resized")["logits48x80"]
-        images = reference.images("tnt_timm_resized", "input48x80")
-        np.testing.assert_allclose(model(images), expected, atol=1e-4)
-
-    def test_another_number_of_classes(self, suffix, tmp_path, caplog):
-        path = self.save(reference.build(CASE), tmp_path, suffix)
-        model = small(classes=3, drop_path_rate=0.1, dropout_rate=0.1)
-        keras_tnt.load_weights(model, path)
-        assert "the weights come with 7 classes" in caplog.text
-        expected = reference.tensors(CASE, "weight.")["norm.weight"]
-        np.testing.assert_array_equal(model.get_layer("norm").gamma, expected)
-
     def test_own_layers_come_along(self, suffix, tmp_path):
         def grown():
             backbone = small(include_top=False, pooling="token")
@@ -217,36 +202,89 @@ class TestKerasFiles:
     def test_other_blocks_are_refused(self, suffix, tmp_path):
         """Same number of blocks and shapes: by order alone they would fit."""
         path = self.save(small(inner_blocks=(1, 2)), tmp_path, suffix)
-        unchanged(small(inner_blocks=(1, 3)), path, "inner_blocks")
+        unchanged(small(inner_blocks=(1, 3)), path, self.misfit(suffix, "inner_blocks"))
 
     def test_another_depth_is_refused(self, suffix, tmp_path):
         path = self.save(small(depth=4), tmp_path, suffix)
-        unchanged(small(), path, "Build the model with the depth")
+        unchanged(small(), path, self.misfit(suffix, "Build the model with the depth"))
 
     def test_another_width_is_refused(self, suffix, tmp_path):
         path = self.save(small(outer_dim=60), tmp_path, suffix)
-        unchanged(small(), path, r"does not fit .* has shape \(60, 7\) in the file")
+        unchanged(small(), path, self.misfit(suffix, r"has shape \(1, 1, 60\)"))
+
+    def misfit(self, suffix, message):
+        if suffix == ".keras":
+            return f"does not fit .*{message}"
+        return "does not fit .* in the file, .* in the model.* save as .keras"
 
     def test_damaged_files_are_refused(self, suffix, tmp_path):
         path = self.save(small(), tmp_path, suffix)
         whole = path.read_bytes()
         for content in (b"", b"text", whole[: len(whole) // 2]):
             path.write_bytes(content)
-            unchanged(small(), path, f"model{suffix} is no whole")
+            unchanged(small(), path, f"model{suffix} is not a complete")
 
     def test_nan_is_refused(self, suffix, tmp_path):
         model = small()
         model.get_layer("norm").beta.assign(np.full(48, np.nan))
         path = self.save(model, tmp_path, suffix)
-        unchanged(
-            small(), path, "NaN or infinite values, first in tensor 'norm/vars/1'"
-        )
+        name = {".keras": "norm.bias", ".weights.h5": "layers/.*/vars/1"}[suffix]
+        unchanged(small(), path, f"NaN or infinite values, first in tensor '{name}'")
 
     def test_another_architecture_is_refused(self, suffix, tmp_path):
         images = keras.Input((64, 64, 3))
         other = keras.Model(images, keras.layers.Conv2D(4, 3)(images))
         path = self.save(other, tmp_path, suffix)
-        unchanged(small(), path, "holds no TNT: layers .* are missing")
+        message = {
+            ".keras": "has no layer of either",
+            ".weights.h5": "First difference",
+        }
+        unchanged(small(), path, message[suffix])
+
+
+class TestFilesWithArchitecture:
+    """A .keras file is loaded as a model, so that sizes and head may differ."""
+
+    @pytest.fixture
+    def file(self, tmp_path):
+        reference.build(CASE).save(tmp_path / "model.keras")
+        return tmp_path / "model.keras"
+
+    def test_load_weights__another_image_size(self, file):
+        model = small(input_shape=(48, 80, 3), weights=str(file))
+        expected = reference.tensors("tnt_timm_resized")["logits48x80"]
+        images = reference.images("tnt_timm_resized", "input48x80")
+        np.testing.assert_allclose(model(images), expected, atol=1e-4)
+
+    def test_load_weights__another_number_of_classes(self, file, caplog):
+        model = small(classes=3, drop_path_rate=0.1, dropout_rate=0.1)
+        keras_tnt.load_weights(model, file)
+        assert "the weights come with 7 classes" in caplog.text
+        expected = reference.tensors(CASE, "weight.")["norm.weight"]
+        np.testing.assert_array_equal(model.get_layer("norm").gamma, expected)
+
+    def test_load_weights__tnt_nested_in_the_saved_model(self, tmp_path):
+        tnt = reference.build(CASE)
+        images = keras.Input((64, 64, 3))
+        keras.Model(images, tnt(images)).save(tmp_path / "outer.keras")
+        model = small(weights=str(tmp_path / "outer.keras"))
+        logits = reference.tensors(CASE)["logits"]
+        np.testing.assert_allclose(model(reference.images(CASE)), logits, atol=1e-4)
+
+    def test_load_weights__unknown_class_is_named(self, tmp_path):
+        class Unknown(keras.layers.Layer):
+            pass
+
+        tnt = small(include_top=False, pooling="token")
+        model = keras.Model(tnt.input, Unknown()(tnt.output))
+        model.save(tmp_path / "model.keras")
+        unchanged(small(), tmp_path / "model.keras", "known classes: .*'Unknown'")
+
+
+@pytest.mark.parametrize("changes", [{"input_shape": (48, 80, 3)}, {"classes": 3}])
+def test_load_weights__h5_of_another_size_or_head_is_refused(changes, tmp_path):
+    small().save_weights(tmp_path / "model.weights.h5")
+    unchanged(small(**changes), tmp_path / "model.weights.h5", "save as .keras")
 
 
 def unchanged(model, source, message):
@@ -291,7 +329,7 @@ def changed(path, **changes):
         ),
         (
             {"patch_pos": np.ones((1, 12, 48), "float32")},
-            "'patch_pos' has 11 positions, which is no square",
+            "grid of tensor 'patch_pos' is unknown: its 11 positions",
         ),
         (
             {"pixel_embed__proj__weight": np.ones((12, 4, 7, 7), "float32")},
@@ -375,7 +413,9 @@ def test_truncated_files_name_the_first_cut_tensor(timm_file):
 
 def test_names_of_files_and_models_are_checked(tmp_path):
     (tmp_path / "weights.bin").write_bytes(b"")
-    unchanged(small(), tmp_path / "weights.bin", "Cannot tell what .*weights.bin is")
+    unchanged(
+        small(), tmp_path / "weights.bin", "Unknown kind of weight file: .*weights.bin"
+    )
     with pytest.raises(FileNotFoundError, match=r"none\.safetensors"):
         keras_tnt.load_weights(small(), tmp_path / "none.safetensors")
     with pytest.raises(ValueError, match=r"must end in \.safetensors"):

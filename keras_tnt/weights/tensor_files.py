@@ -7,13 +7,15 @@ import pathlib
 import numpy as np
 
 from keras_tnt.utils.files import atomic_write
+from keras_tnt.utils.typing import PathLike
+from keras_tnt.weights.mapping import Tensors
 
-# In the order of preference: what a training checkpoint wraps its weights in.
+# Keys under which training checkpoints keep their weights, the preferred one first.
 CHECKPOINT_KEYS = ("state_dict_ema", "state_dict", "model")
 
 
-def read_tensors(path):
-    """Reads a safetensors or PyTorch file.
+def read_tensors(path: PathLike) -> tuple[Tensors, dict[str, str]]:
+    """Read a safetensors or PyTorch file.
 
     Args:
         path: a ``.safetensors``, ``.pth``, ``.pt`` or ``.pth.tar`` file.
@@ -23,7 +25,7 @@ def read_tensors(path):
         and the file's own metadata, a dict of strings.
 
     Raises:
-        ValueError: if the file is truncated or not what its name says.
+        ValueError: if the file is truncated or of another format than its name.
         ImportError: for a PyTorch file without PyTorch.
     """
     path = pathlib.Path(path)
@@ -32,11 +34,11 @@ def read_tensors(path):
     return _read_torch(path), {}
 
 
-def write_tensors(path, tensors, metadata):
-    """Writes a safetensors file in one step: a crash leaves no half file.
+def write_tensors(path: PathLike, tensors: Tensors, metadata: dict[str, str]) -> None:
+    """Write a safetensors file atomically: a crash leaves no partial file.
 
     Args:
-        path: where to; the directory must exist. An existing file is replaced.
+        path: the file; its directory must exist. An existing file is replaced.
         tensors: dict from names to arrays.
         metadata: dict of strings, kept in the file's header.
     """
@@ -58,7 +60,7 @@ def _read_safetensors(path):
             return tensors, file.metadata() or {}
     except SafetensorError as error:
         raise ValueError(
-            f"{path} is no whole safetensors file ({error}); "
+            f"{path} is not a complete safetensors file ({error}): "
             f"{_first_damage(path)}. Download it again."
         ) from error
 
@@ -99,7 +101,7 @@ def _read_torch(path):
         import torch
     except ImportError as error:
         raise ImportError(
-            f"Reading {path} takes PyTorch, which is not installed. Install it (pip "
+            f"Reading {path} needs PyTorch, which is not installed. Install it (pip "
             "install torch), or convert the file once where PyTorch is: "
             'safetensors.torch.save_file(torch.load("FILE.pth", weights_only=True), '
             '"FILE.safetensors"), and load that.'
@@ -108,7 +110,7 @@ def _read_torch(path):
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch has no error class of its own for this
         raise ValueError(
-            f"{path} is no PyTorch checkpoint that can be read safely "
+            f"{path} is not a PyTorch checkpoint that can be read safely "
             f"({type(error).__name__}: {error}). Download it again; a file that holds "
             "more than tensors must be converted to safetensors where it was made."
         ) from error
@@ -117,14 +119,14 @@ def _read_torch(path):
             if isinstance(checkpoint.get(wrapper), dict):
                 checkpoint = checkpoint[wrapper]
                 break
-    strangers = (
+    unexpected = (
         [name for name, value in checkpoint.items() if not torch.is_tensor(value)]
         if isinstance(checkpoint, dict)
         else [type(checkpoint).__name__]
     )
-    if strangers:
+    if unexpected:
         raise ValueError(
-            f"{path} holds no state dict: found {strangers[:5]} where tensors were "
+            f"{path} contains no state dict: found {unexpected[:5]} where tensors were "
             f"expected, at the top or under one of {CHECKPOINT_KEYS}."
         )
     return {
