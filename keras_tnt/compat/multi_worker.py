@@ -5,6 +5,8 @@ Keras issue 20585, seen in 3.15.1: `fit` and `evaluate` do not work under
 it does not take. `tests/training/test_distribution_workers.py` says when this can go.
 """
 
+from typing import Any
+
 import tensorflow as tf
 
 
@@ -15,7 +17,7 @@ class MultiWorkerStrategy(tf.distribute.MultiWorkerMirroredStrategy):
     does no harm under a Keras that has been repaired.
     """
 
-    def reduce(self, reduce_op, value, axis):
+    def reduce(self, reduce_op: Any, value: Any, axis: int | None) -> Any:
         """Reduces over all replicas, as `tf.distribute.Strategy.reduce` does.
 
         Args:

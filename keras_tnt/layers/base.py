@@ -1,10 +1,13 @@
 """What the layers of this package have in common: how they make their sublayers."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_tnt.layers.initializers import convolution_initializer, normal_initializer
 from keras_tnt.layers.layer_norm import LayerNorm
+from keras_tnt.utils.typing import Tensor
 
 
 class TNTLayer(keras.layers.Layer):
@@ -16,7 +19,7 @@ class TNTLayer(keras.layers.Layer):
     optimizer of a model that was trained in part.
     """
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns name, trainability and dtype, that of quantized sublayers apart."""
         config = super().get_config()
         policies = {
@@ -29,13 +32,13 @@ class TNTLayer(keras.layers.Layer):
             config["dtype"] = keras.dtype_policies.DTypePolicyMap(default, policies)
         return config
 
-    def get_build_config(self):
+    def get_build_config(self) -> dict[str, Any] | None:
         """Returns the shapes that the layer was built for, and what of it is frozen."""
         config = super().get_build_config()
         frozen = [layer.path for layer in self._sublayers() if not layer.trainable]
         return {**config, "frozen": frozen} if config and frozen else config
 
-    def build_from_config(self, config):
+    def build_from_config(self, config: dict[str, Any]) -> None:
         """Builds the layer as `get_build_config` describes it."""
         super().build_from_config(config)
         for layer in self._sublayers():
@@ -76,7 +79,7 @@ class TNTLayer(keras.layers.Layer):
         )
 
 
-def pad_image(images, margin=1):
+def pad_image(images: Tensor, margin: int = 1) -> Tensor:
     """Pads height and width with zeros on all sides, as PyTorch's convolutions do.
 
     Keras's ``padding="same"`` pads a strided convolution at the far sides only.

@@ -1,14 +1,17 @@
 """The two-layer perceptron of a transformer block."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_tnt.layers import fused_ops
 from keras_tnt.layers.base import TNTLayer
+from keras_tnt.utils.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-def gelu(x):
+def gelu(x: Tensor) -> Tensor:
     """Exact GELU, ``x · (1 + erf(x / sqrt(2))) / 2``.
 
     `keras.activations.gelu(approximate=False)` computes the same through the
@@ -56,14 +59,16 @@ class FeedForward(TNTLayer):
         TensorShape([2, 17, 48])
     """
 
-    def __init__(self, mlp_ratio=4.0, dropout_rate=0.0, **kwargs):
+    def __init__(
+        self, mlp_ratio: float = 4.0, dropout_rate: float = 0.0, **kwargs: Any
+    ):
         super().__init__(**kwargs)
         self.mlp_ratio = mlp_ratio
         self.dropout_rate = dropout_rate
         self.intermediate_dropout = self._dropout(dropout_rate, "intermediate_dropout")
         self.output_dropout = self._dropout(dropout_rate, "output_dropout")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates the two Dense sublayers for ``(batch, …, dim)`` inputs."""
         dim = input_shape[-1]
         units = int(dim * self.mlp_ratio)
@@ -77,7 +82,7 @@ class FeedForward(TNTLayer):
         self.output_dense = self._dense(dim, "output_dense")
         self.output_dense.build((None, units))
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Applies the perceptron; see the class for shapes."""
         _, *tokens, dim = inputs.shape
         rows = self.intermediate_dense(ops.reshape(inputs, (-1, dim)))
@@ -87,7 +92,7 @@ class FeedForward(TNTLayer):
         rows = self.output_dropout(rows, training=training)
         return ops.reshape(rows, (-1, *tokens, dim))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

@@ -14,10 +14,12 @@ import math
 import keras
 import tensorflow as tf
 
+from keras_tnt.utils.typing import Tensor
+
 compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
 
 
-def runs_on_cpu_only():
+def runs_on_cpu_only() -> bool:
     """Whether TensorFlow computes here, and without accelerators."""
     return (
         keras.backend.backend() == "tensorflow"
@@ -26,7 +28,7 @@ def runs_on_cpu_only():
     )
 
 
-def use_fused_ops(training):
+def use_fused_ops(training: bool | None) -> bool:
     """Whether islands are the fast way: training on TensorFlow, without accelerators.
 
     With GPUs or TPUs, Keras compiles the whole step by default.
@@ -41,7 +43,7 @@ def use_fused_ops(training):
 
 
 @tf.custom_gradient
-def gelu(x):
+def gelu(x: Tensor) -> Tensor:
     """Exact GELU; see `keras_tnt.layers.gelu`.
 
     Args:
@@ -53,7 +55,7 @@ def gelu(x):
     return _gelu(x), lambda upstream: _gelu_gradient(x, upstream)
 
 
-def layer_norm(x, gamma, beta, epsilon):
+def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Tensor:
     """Layer norm of rows, computed in float32.
 
     Args:

@@ -3,7 +3,7 @@
 import keras
 
 
-def normal_initializer():
+def normal_initializer() -> keras.Initializer:
     """Returns the initializer of dense kernels, positions and the class token.
 
     Normal with standard deviation 0.02. The official code truncates it at ±2, that
@@ -13,7 +13,7 @@ def normal_initializer():
     return keras.initializers.RandomNormal(stddev=0.02)
 
 
-def convolution_initializer():
+def convolution_initializer() -> keras.Initializer:
     """Returns the initializer of PyramidTNT's convolutions.
 
     Normal with standard deviation ``sqrt(2 / fan_out)``. As with

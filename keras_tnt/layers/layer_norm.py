@@ -2,12 +2,15 @@
 
 import contextlib
 import contextvars
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import ops
 
 from keras_tnt.layers import fused_ops
+from keras_tnt.utils.typing import Tensor
 
 _PORTABLE = contextvars.ContextVar("portable", default=False)
 
@@ -41,10 +44,12 @@ class LayerNorm(keras.layers.LayerNormalization):
         TensorShape([2, 17, 48])
     """
 
-    def __init__(self, axis=-1, epsilon=1e-5, **kwargs):
+    def __init__(
+        self, axis: int | Sequence[int] = -1, epsilon: float = 1e-5, **kwargs: Any
+    ):
         super().__init__(axis=axis, epsilon=epsilon, **kwargs)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Normalizes; see the class for shapes."""
         if _PORTABLE.get():
             return self._decomposed(inputs)
@@ -88,7 +93,7 @@ class LayerNorm(keras.layers.LayerNormalization):
         gamma, beta = ops.cast(self.gamma, "float32"), ops.cast(self.beta, "float32")
         return ops.cast(normalized * gamma + beta, self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         config = keras.layers.Layer.get_config(self)
         return {**config, "axis": self.axis, "epsilon": self.epsilon}
@@ -102,7 +107,7 @@ class LayerNorm(keras.layers.LayerNormalization):
 
 
 @contextlib.contextmanager
-def decomposed_layer_norm():
+def decomposed_layer_norm() -> Iterator[None]:
     """Has layer norms traced as in textbooks, for runtimes other than TensorFlow.
 
     Their converters fuse that formula, not the one for TensorFlow's optimizer.

@@ -1,10 +1,13 @@
 """From the pixels of the patches to one token for each patch."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_tnt.layers.base import TNTLayer
 from keras_tnt.layers.initializers import normal_initializer
+from keras_tnt.utils.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
@@ -35,7 +38,7 @@ class PatchEmbedding(TNTLayer):
         TensorShape([2, 9, 384])
     """
 
-    def __init__(self, dim, dropout_rate=0.0, **kwargs):
+    def __init__(self, dim: int, dropout_rate: float = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
         if dim < 1:
             raise ValueError(f"dim must be at least 1, got {dim}.")
@@ -46,7 +49,7 @@ class PatchEmbedding(TNTLayer):
         self.output_norm = self._norm("output_norm")
         self.dropout = self._dropout(dropout_rate, "dropout")
 
-    def build(self, pixels_shape):
+    def build(self, pixels_shape: Shape) -> None:
         """Creates the weights for pixels ``(batch, patches, pixels, inner_dim)``."""
         _, patches, pixels, inner_dim = pixels_shape
         self.input_norm.build((None, pixels * inner_dim))
@@ -61,7 +64,7 @@ class PatchEmbedding(TNTLayer):
             name="position_embedding",
         )
 
-    def call(self, pixels, training=None):
+    def call(self, pixels: Tensor, training: bool | None = None) -> Tensor:
         """Embeds the patches; see the class for shapes."""
         _, patches, per_patch, inner_dim = pixels.shape
         rows = self.input_norm(ops.reshape(pixels, (-1, per_patch * inner_dim)))
@@ -75,11 +78,11 @@ class PatchEmbedding(TNTLayer):
         tokens = tokens + ops.cast(self.position_embedding, tokens.dtype)
         return self.dropout(tokens, training=training)
 
-    def compute_output_shape(self, pixels_shape):
+    def compute_output_shape(self, pixels_shape: Shape) -> Shape:
         """Returns ``(batch, 1 + patches, dim)``."""
         return (pixels_shape[0], 1 + pixels_shape[1], self.dim)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

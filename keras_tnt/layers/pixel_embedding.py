@@ -1,10 +1,13 @@
 """From an image to the pixels ("visual words") of each of its patches."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_tnt.layers.base import TNTLayer, pad_image
 from keras_tnt.layers.initializers import normal_initializer
+from keras_tnt.utils.typing import Shape, Tensor
 
 KERNEL_SIZE = 7
 
@@ -42,7 +45,7 @@ class PixelEmbedding(TNTLayer):
         TensorShape([2, 8, 16, 24])
     """
 
-    def __init__(self, dim, patch_size=16, stride=4, **kwargs):
+    def __init__(self, dim: int, patch_size: int = 16, stride: int = 4, **kwargs: Any):
         super().__init__(**kwargs)
         if min(dim, patch_size, stride) < 1:
             raise ValueError(
@@ -53,7 +56,7 @@ class PixelEmbedding(TNTLayer):
         self.patch_size = patch_size
         self.stride = stride
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates convolution and positions for images of the given shape."""
         channels = input_shape[-1]
         self.compute_output_shape(input_shape)
@@ -82,7 +85,7 @@ class PixelEmbedding(TNTLayer):
     def _pixels(self):
         return (-(-self.patch_size // self.stride)) ** 2
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns ``(batch, patches, pixels, dim)``."""
         if len(input_shape) != 4 or None in input_shape[1:]:
             raise ValueError(
@@ -100,7 +103,7 @@ class PixelEmbedding(TNTLayer):
             )
         return (batch, (height // patch) * (width // patch), self._pixels, self.dim)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         """Embeds the pixels; see the class for shapes."""
         _, height, width, channels = inputs.shape
         patch = self.patch_size
@@ -113,7 +116,7 @@ class PixelEmbedding(TNTLayer):
         x = ops.reshape(x, (-1, rows * columns, self._pixels, self.dim))
         return x + ops.cast(self.position_embedding, x.dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

@@ -1,9 +1,15 @@
 """Less memory for the same gradients: a block computed again in the backward pass."""
 
+from collections.abc import Callable
+
 import keras
 
+from keras_tnt.utils.typing import Tensor
 
-def rematerialize(layer, compute, *inputs):
+
+def rematerialize(
+    layer: keras.layers.Layer, compute: Callable[..., Tensor], *inputs: Tensor
+) -> Tensor:
     """Calls a part of a layer so that its intermediate results are not kept.
 
     The gradient recomputes them from the inputs. `keras.remat` does that for a pure

@@ -1,9 +1,12 @@
 """Multi-head self-attention with one fused query/key/value projection."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_tnt.layers.base import TNTLayer
+from keras_tnt.utils.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
@@ -42,7 +45,13 @@ class SelfAttention(TNTLayer):
         TensorShape([2, 17, 48])
     """
 
-    def __init__(self, num_heads, qkv_bias=False, dropout_rate=0.0, **kwargs):
+    def __init__(
+        self,
+        num_heads: int,
+        qkv_bias: bool = False,
+        dropout_rate: float = 0.0,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         if num_heads < 1:
             raise ValueError(f"num_heads must be at least 1, got {num_heads}.")
@@ -51,7 +60,7 @@ class SelfAttention(TNTLayer):
         self.dropout_rate = dropout_rate
         self.dropout = self._dropout(dropout_rate, "dropout")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates the projections for inputs of shape ``(batch, tokens, dim)``."""
         dim = input_shape[-1]
         if dim % self.num_heads:
@@ -64,7 +73,12 @@ class SelfAttention(TNTLayer):
         self.projection = self._dense(dim, "projection")
         self.projection.build((None, dim))
 
-    def call(self, inputs, training=None, return_attention_scores=False):
+    def call(
+        self,
+        inputs: Tensor,
+        training: bool | None = None,
+        return_attention_scores: bool = False,
+    ) -> Tensor:
         """Attends; see the class for shapes."""
         _, tokens, dim = inputs.shape
         head_dim = dim // self.num_heads
@@ -80,7 +94,7 @@ class SelfAttention(TNTLayer):
         outputs = ops.reshape(outputs, (-1, tokens, dim))
         return (outputs, scores) if return_attention_scores else outputs
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

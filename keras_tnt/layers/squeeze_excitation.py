@@ -1,9 +1,12 @@
 """Channel attention after a perceptron: the SE variant of TNT."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_tnt.layers.base import TNTLayer
+from keras_tnt.utils.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
@@ -32,12 +35,12 @@ class SqueezeExcitation(TNTLayer):
         TensorShape([2, 17, 48])
     """
 
-    def __init__(self, ratio=0.25, **kwargs):
+    def __init__(self, ratio: float = 0.25, **kwargs: Any):
         super().__init__(**kwargs)
         self.ratio = ratio
         self.norm = self._norm("norm")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates the two Dense sublayers for ``(batch, tokens, dim)`` inputs."""
         dim = input_shape[-1]
         units = int(dim * self.ratio)
@@ -52,12 +55,12 @@ class SqueezeExcitation(TNTLayer):
         self.expand_dense = self._dense(dim, "expand_dense", activation="tanh")
         self.expand_dense.build((None, units))
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Reweights the channels; see the class for the equation."""
         squeezed = self.norm(ops.mean(inputs, axis=1), training=training)
         excitation = self.expand_dense(self.reduce_dense(squeezed))
         return inputs + ops.expand_dims(excitation, 1) * inputs
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "ratio": self.ratio}

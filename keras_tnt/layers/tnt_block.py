@@ -1,11 +1,14 @@
 """One TNT block: attention inside the patches, fold, attention over them."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_tnt.layers.pixel_projection import PixelProjectionLayer
 from keras_tnt.layers.rematerialization import rematerialize
 from keras_tnt.layers.transformer_block import TransformerBlock
+from keras_tnt.utils.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
@@ -61,15 +64,15 @@ class TNTBlock(PixelProjectionLayer):
 
     def __init__(
         self,
-        outer_num_heads,
-        inner_num_heads,
-        mlp_ratio=4.0,
-        qkv_bias=False,
-        se_ratio=0.0,
-        dropout_rate=0.0,
-        drop_path_rate=0.0,
-        remat=False,
-        **kwargs,
+        outer_num_heads: int,
+        inner_num_heads: int,
+        mlp_ratio: float = 4.0,
+        qkv_bias: bool = False,
+        se_ratio: float = 0.0,
+        dropout_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        remat: bool = False,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.outer_num_heads = outer_num_heads
@@ -93,7 +96,7 @@ class TNTBlock(PixelProjectionLayer):
             outer_num_heads, se_ratio=se_ratio, name="outer", **common
         )
 
-    def build(self, pixels_shape, patches_shape):
+    def build(self, pixels_shape: Shape, patches_shape: Shape) -> None:
         """Creates the weights for the two inputs' shapes."""
         batch, num_patches, per_patch, inner_dim = pixels_shape
         _, tokens, outer_dim = patches_shape
@@ -106,7 +109,13 @@ class TNTBlock(PixelProjectionLayer):
         self._build_pixel_projection(per_patch * inner_dim, outer_dim)
         self.outer.build((batch, tokens, outer_dim))
 
-    def call(self, pixels, patches, training=None, return_attention_scores=False):
+    def call(
+        self,
+        pixels: Tensor,
+        patches: Tensor,
+        training: bool | None = None,
+        return_attention_scores: bool = False,
+    ) -> tuple[Tensor, ...]:
         """Applies the block; see the class for shapes."""
         if self.remat and training and not return_attention_scores:
             patches, pixels = rematerialize(self, self._train, pixels, patches)
@@ -137,7 +146,7 @@ class TNTBlock(PixelProjectionLayer):
         shape = (-1, num_patches, self.inner_num_heads, per_patch, per_patch)
         return pixels, patches, ops.reshape(inner_scores, shape), outer_scores
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

@@ -1,5 +1,7 @@
 """One pre-norm transformer block, used inside the patches and over them."""
 
+from typing import Any
+
 import keras
 
 from keras_tnt.layers.base import TNTLayer
@@ -7,6 +9,7 @@ from keras_tnt.layers.feed_forward import FeedForward
 from keras_tnt.layers.rematerialization import rematerialize
 from keras_tnt.layers.self_attention import SelfAttention
 from keras_tnt.layers.squeeze_excitation import SqueezeExcitation
+from keras_tnt.utils.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
@@ -49,15 +52,15 @@ class TransformerBlock(TNTLayer):
 
     def __init__(
         self,
-        num_heads,
-        mlp_ratio=4.0,
-        qkv_bias=False,
-        se_ratio=0.0,
-        dropout_rate=0.0,
-        drop_path_rate=0.0,
-        remat=False,
-        norm_over_tokens=False,
-        **kwargs,
+        num_heads: int,
+        mlp_ratio: float = 4.0,
+        qkv_bias: bool = False,
+        se_ratio: float = 0.0,
+        dropout_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        remat: bool = False,
+        norm_over_tokens: bool = False,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.num_heads = num_heads
@@ -91,7 +94,7 @@ class TransformerBlock(TNTLayer):
             drop_path_rate, "feed_forward_drop_path", (None, 1, 1)
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Builds the sublayers for inputs of shape ``(batch, tokens, dim)``."""
         self.attention_norm.build(input_shape)
         self.attention.build(input_shape)
@@ -100,7 +103,12 @@ class TransformerBlock(TNTLayer):
         if self.squeeze_excitation:
             self.squeeze_excitation.build(input_shape)
 
-    def call(self, inputs, training=None, return_attention_scores=False):
+    def call(
+        self,
+        inputs: Tensor,
+        training: bool | None = None,
+        return_attention_scores: bool = False,
+    ) -> Tensor:
         """Applies the block; see the class for shapes."""
         if self.remat and training and not return_attention_scores:
             return rematerialize(self, lambda x: self._apply(x, True)[0], inputs)
@@ -120,7 +128,7 @@ class TransformerBlock(TNTLayer):
             hidden = self.squeeze_excitation(hidden, training=training)
         return x + self.feed_forward_drop_path(hidden, training=training), scores
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

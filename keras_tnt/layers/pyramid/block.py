@@ -1,5 +1,7 @@
 """One PyramidTNT block: attention inside the patches, fold, attention over them."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -7,6 +9,7 @@ from keras_tnt.layers.pixel_projection import PixelProjectionLayer
 from keras_tnt.layers.pyramid.spatial_reduction_block import SpatialReductionBlock
 from keras_tnt.layers.rematerialization import rematerialize
 from keras_tnt.layers.transformer_block import TransformerBlock
+from keras_tnt.utils.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
@@ -64,13 +67,13 @@ class PyramidTNTBlock(PixelProjectionLayer):
 
     def __init__(
         self,
-        outer_num_heads,
-        inner_num_heads,
-        sr_ratio=1,
-        mlp_ratio=4.0,
-        drop_path_rate=0.0,
-        remat=False,
-        **kwargs,
+        outer_num_heads: int,
+        inner_num_heads: int,
+        sr_ratio: int = 1,
+        mlp_ratio: float = 4.0,
+        drop_path_rate: float = 0.0,
+        remat: bool = False,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.outer_num_heads = outer_num_heads
@@ -92,7 +95,9 @@ class PyramidTNTBlock(PixelProjectionLayer):
             outer_num_heads, sr_ratio, name="outer", **common
         )
 
-    def build(self, pixels_shape, patches_shape, position_bias_shape):
+    def build(
+        self, pixels_shape: Shape, patches_shape: Shape, position_bias_shape: Shape
+    ) -> None:
         """Creates the weights for the three inputs' shapes."""
         *grid, per_patch, inner_dim = pixels_shape
         if tuple(grid[1:]) != tuple(patches_shape[1:-1]):
@@ -106,12 +111,12 @@ class PyramidTNTBlock(PixelProjectionLayer):
 
     def call(
         self,
-        pixels,
-        patches,
-        position_bias,
-        training=None,
-        return_attention_scores=False,
-    ):
+        pixels: Tensor,
+        patches: Tensor,
+        position_bias: Tensor,
+        training: bool | None = None,
+        return_attention_scores: bool = False,
+    ) -> tuple[Tensor, ...]:
         """Applies the block; see the class for shapes."""
         if self.remat and training and not return_attention_scores:
             patches, pixels = rematerialize(
@@ -144,7 +149,7 @@ class PyramidTNTBlock(PixelProjectionLayer):
         shape = (-1, rows * columns, self.inner_num_heads, per_patch, per_patch)
         return pixels, patches, ops.reshape(inner_scores, shape), outer_scores
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

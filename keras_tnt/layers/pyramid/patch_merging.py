@@ -1,8 +1,11 @@
 """Four patches to one, between the stages of a PyramidTNT."""
 
+from typing import Any
+
 import keras
 
 from keras_tnt.layers.base import TNTLayer, pad_image
+from keras_tnt.utils.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
@@ -29,22 +32,22 @@ class PatchMerging(TNTLayer):
         TensorShape([2, 4, 4, 256])
     """
 
-    def __init__(self, dim, **kwargs):
+    def __init__(self, dim: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.dim = dim
         self.norm = self._norm("norm")
         self.convolution = self._convolution(dim, "convolution", strides=2)
 
-    def build(self, patches_shape):
+    def build(self, patches_shape: Shape) -> None:
         """Builds norm and convolution for ``(batch, rows, columns, channels)``."""
         channels = patches_shape[-1]
         self.norm.build((None, channels))
         self.convolution.build((None, None, None, channels))
 
-    def call(self, patches):
+    def call(self, patches: Tensor) -> Tensor:
         """Merges the patches; see the class for shapes."""
         return self.convolution(pad_image(self.norm(patches)))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "dim": self.dim}

@@ -1,9 +1,12 @@
 """The pixels of four patches to those of one, between the stages of a PyramidTNT."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_tnt.layers.base import TNTLayer, pad_image
+from keras_tnt.utils.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
@@ -32,13 +35,13 @@ class PixelMerging(TNTLayer):
         TensorShape([2, 4, 4, 16, 16])
     """
 
-    def __init__(self, dim, **kwargs):
+    def __init__(self, dim: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.dim = dim
         self.norm = self._norm("norm")
         self.convolution = self._convolution(dim, "convolution", strides=2)
 
-    def build(self, pixels_shape):
+    def build(self, pixels_shape: Shape) -> None:
         """Creates the weights for ``(batch, rows, columns, pixels, channels)``."""
         *_, per_patch, channels = pixels_shape
         if round(per_patch**0.5) ** 2 != per_patch:
@@ -49,7 +52,7 @@ class PixelMerging(TNTLayer):
         self.norm.build((None, channels))
         self.convolution.build((None, None, None, channels))
 
-    def call(self, pixels):
+    def call(self, pixels: Tensor) -> Tensor:
         """Merges the pixels; see the class for shapes."""
         _, rows, columns, per_patch, channels = pixels.shape
         side = round(per_patch**0.5)
@@ -62,6 +65,6 @@ class PixelMerging(TNTLayer):
         x = self.convolution(pad_image(x))
         return ops.reshape(x, (-1, rows, columns, per_patch, self.dim))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "dim": self.dim}

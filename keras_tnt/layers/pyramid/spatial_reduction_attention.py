@@ -1,9 +1,12 @@
 """Multi-head attention of patches to a pooled map of themselves."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_tnt.layers.base import TNTLayer
+from keras_tnt.utils.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
@@ -46,7 +49,7 @@ class SpatialReductionAttention(TNTLayer):
         TensorShape([2, 8, 6, 64])
     """
 
-    def __init__(self, num_heads, sr_ratio=1, **kwargs):
+    def __init__(self, num_heads: int, sr_ratio: int = 1, **kwargs: Any):
         super().__init__(**kwargs)
         if min(num_heads, sr_ratio) < 1:
             raise ValueError(
@@ -56,7 +59,7 @@ class SpatialReductionAttention(TNTLayer):
         self.num_heads = num_heads
         self.sr_ratio = sr_ratio
 
-    def build(self, patches_shape, position_bias_shape):
+    def build(self, patches_shape: Shape, position_bias_shape: Shape) -> None:
         """Creates the projections for the two inputs' shapes."""
         _, rows, columns, dim = patches_shape
         if dim % self.num_heads:
@@ -90,8 +93,12 @@ class SpatialReductionAttention(TNTLayer):
         return (rows // self.sr_ratio) * (columns // self.sr_ratio)
 
     def call(
-        self, patches, position_bias, training=None, return_attention_scores=False
-    ):
+        self,
+        patches: Tensor,
+        position_bias: Tensor,
+        training: bool | None = None,
+        return_attention_scores: bool = False,
+    ) -> Tensor:
         """Attends; see the class for shapes."""
         _, rows, columns, dim = patches.shape
         heads = (self.num_heads, dim // self.num_heads)
@@ -121,7 +128,7 @@ class SpatialReductionAttention(TNTLayer):
         rows = self.reduction_dense(ops.reshape(pooled, (-1, dim)))
         return self.reduction_norm(rows, training=training)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

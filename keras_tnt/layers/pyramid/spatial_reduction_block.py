@@ -1,5 +1,7 @@
 """One pre-norm transformer block over a map of patches."""
 
+from typing import Any
+
 import keras
 
 from keras_tnt.layers.base import TNTLayer
@@ -8,6 +10,7 @@ from keras_tnt.layers.pyramid.spatial_reduction_attention import (
     SpatialReductionAttention,
 )
 from keras_tnt.layers.rematerialization import rematerialize
+from keras_tnt.utils.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
@@ -47,12 +50,12 @@ class SpatialReductionBlock(TNTLayer):
 
     def __init__(
         self,
-        num_heads,
-        sr_ratio=1,
-        mlp_ratio=4.0,
-        drop_path_rate=0.0,
-        remat=False,
-        **kwargs,
+        num_heads: int,
+        sr_ratio: int = 1,
+        mlp_ratio: float = 4.0,
+        drop_path_rate: float = 0.0,
+        remat: bool = False,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.num_heads = num_heads
@@ -74,7 +77,7 @@ class SpatialReductionBlock(TNTLayer):
             drop_path_rate, "feed_forward_drop_path", (None, 1, 1, 1)
         )
 
-    def build(self, patches_shape, position_bias_shape):
+    def build(self, patches_shape: Shape, position_bias_shape: Shape) -> None:
         """Builds the sublayers for the two inputs' shapes."""
         self.attention_norm.build(patches_shape)
         self.attention.build(patches_shape, position_bias_shape)
@@ -82,13 +85,17 @@ class SpatialReductionBlock(TNTLayer):
         self.feed_forward.build(patches_shape)
 
     def call(
-        self, patches, position_bias, training=None, return_attention_scores=False
-    ):
+        self,
+        patches: Tensor,
+        position_bias: Tensor,
+        training: bool | None = None,
+        return_attention_scores: bool = False,
+    ) -> Tensor:
         """Applies the block; see the class for shapes."""
         if self.remat and training and not return_attention_scores:
             return rematerialize(
                 self,
-                lambda *inputs: self._apply(*inputs, True)[0],
+                lambda x, bias: self._apply(x, bias, True)[0],
                 patches,
                 position_bias,
             )
@@ -106,7 +113,7 @@ class SpatialReductionBlock(TNTLayer):
         hidden = self.feed_forward(hidden, training=training)
         return x + self.feed_forward_drop_path(hidden, training=training), scores
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

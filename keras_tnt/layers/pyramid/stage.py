@@ -1,11 +1,15 @@
 """One stage of a PyramidTNT: blocks of one size that share a position bias."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_tnt.layers.base import TNTLayer
 from keras_tnt.layers.pyramid.block import PyramidTNTBlock
 from keras_tnt.layers.pyramid.spatial_reduction_block import SpatialReductionBlock
+from keras_tnt.utils.typing import Shape, Tensor
 
 MAX_DEPTH_WITH_ONE_INNER_BLOCK = (
     6  # a stage of more blocks has two with an inner transformer
@@ -57,14 +61,14 @@ class PyramidStage(TNTLayer):
 
     def __init__(
         self,
-        depth,
-        outer_num_heads,
-        inner_num_heads,
-        sr_ratio=1,
-        mlp_ratio=4.0,
-        drop_path_rates=None,
-        remat=False,
-        **kwargs,
+        depth: int,
+        outer_num_heads: int,
+        inner_num_heads: int,
+        sr_ratio: int = 1,
+        mlp_ratio: float = 4.0,
+        drop_path_rates: Sequence[float] | None = None,
+        remat: bool = False,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         rates = [0.0] * depth if drop_path_rates is None else list(drop_path_rates)
@@ -97,7 +101,7 @@ class PyramidStage(TNTLayer):
             )
         return SpatialReductionBlock(self.outer_num_heads, **options)
 
-    def build(self, pixels_shape, patches_shape):
+    def build(self, pixels_shape: Shape, patches_shape: Shape) -> None:
         """Creates the weights for the two inputs' shapes."""
         _, rows, columns, _ = patches_shape
         pooled = (rows // self.sr_ratio) * (columns // self.sr_ratio)
@@ -113,7 +117,9 @@ class PyramidStage(TNTLayer):
             name="position_bias",
         )
 
-    def call(self, pixels, patches, training=None):
+    def call(
+        self, pixels: Tensor, patches: Tensor, training: bool | None = None
+    ) -> tuple[Tensor, ...]:
         """Applies the blocks; see the class for shapes."""
         position_bias = ops.cast(self.position_bias, patches.dtype)
         for block in self.blocks:
@@ -125,11 +131,13 @@ class PyramidStage(TNTLayer):
                 patches = block(patches, position_bias, training=training)
         return pixels, patches
 
-    def compute_output_shape(self, pixels_shape, patches_shape):
+    def compute_output_shape(
+        self, pixels_shape: Shape, patches_shape: Shape
+    ) -> tuple[Shape, Shape]:
         """Returns the shapes of pixels and patches."""
         return pixels_shape, patches_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),

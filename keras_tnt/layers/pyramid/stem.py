@@ -1,10 +1,13 @@
 """From an image to the first pixels and patches of a PyramidTNT."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_tnt.layers.base import TNTLayer, pad_image
 from keras_tnt.layers.initializers import normal_initializer
+from keras_tnt.utils.typing import Shape, Tensor
 
 PIXELS_PER_PATCH_SIDE = 4  # pixels along a patch's side
 
@@ -46,7 +49,9 @@ class PyramidStem(TNTLayer):
 
     patch_size = 8  # in image pixels
 
-    def __init__(self, outer_dim, inner_dim, dropout_rate=0.0, **kwargs):
+    def __init__(
+        self, outer_dim: int, inner_dim: int, dropout_rate: float = 0.0, **kwargs: Any
+    ):
         super().__init__(**kwargs)
         if min(outer_dim, inner_dim) < 1:
             raise ValueError(
@@ -72,7 +77,7 @@ class PyramidStem(TNTLayer):
         )
         return [convolution, norm]
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates convolutions and positions for images of the given shape."""
         (_, rows, columns, *_), _ = self.compute_output_shape(input_shape)
         channels = input_shape[-1]
@@ -95,7 +100,7 @@ class PyramidStem(TNTLayer):
             name="patch_position_embedding",
         )
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> tuple[Shape, Shape]:
         """Returns the shapes of pixels and patches."""
         if len(input_shape) != 4 or None in input_shape[1:]:
             raise ValueError(
@@ -116,7 +121,7 @@ class PyramidStem(TNTLayer):
             self.outer_dim,
         )
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> tuple[Tensor, ...]:
         """Gives pixels and patches; see the class for shapes."""
         common = self._convolve(inputs, self.common_steps, training)
         pixels = self._cut(self._convolve(common, self.pixel_steps, training))
@@ -142,7 +147,7 @@ class PyramidStem(TNTLayer):
         x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
         return ops.reshape(x, (-1, rows, columns, PIXELS_PER_PATCH_SIDE**2, dim))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),
