@@ -58,7 +58,7 @@ def measure(case, steps, batch):
             tf.config.list_physical_devices("CPU")[0],
             [tf.config.LogicalDeviceConfiguration()] * 2,
         )
-    strategy = distribute.strategy(CASES[case][0])
+    strategy = distribute.create_strategy(CASES[case][0])
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model = build_model(fashion_mnist_demo(), classes=10)
@@ -74,7 +74,7 @@ def measure(case, steps, batch):
 
     clock = Clock()
     model.fit(
-        distribute.distribute(strategy, part),
+        distribute.distribute_dataset(strategy, part),
         steps_per_epoch=WARM_UP + steps,
         callbacks=[clock],
         shuffle=False,

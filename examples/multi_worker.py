@@ -27,7 +27,7 @@ from keras_tnt.training.recipes import RECIPES
 def work(options):
     """Does the part of one worker; all of them run this, with the same options."""
     # First of all, before TensorFlow computes anything. It waits for the others.
-    strategy = distribute.strategy("multi_worker")
+    strategy = distribute.create_strategy("multi_worker")
 
     recipe = RECIPES[options.recipe]()
     if options.recipe == "fashion_mnist_demo":  # less of it, for a first look

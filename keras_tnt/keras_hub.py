@@ -5,9 +5,12 @@ KerasHub, the extra ``hub``. Once imported, `keras_hub.models.Backbone.from_pres
 `keras_hub.models.ImageClassifier.from_preset` know presets of these classes.
 """
 
+from typing import Any
+
 import keras
 
 from keras_tnt.models import TNT
+from keras_tnt.utils.typing import DType
 
 try:
     import keras_hub
@@ -48,11 +51,11 @@ class TNTBackbone(keras_hub.models.Backbone):
 
     def __init__(
         self,
-        image_shape=(224, 224, 3),
-        dtype=None,
-        name="tnt_backbone",
-        trainable=True,
-        **options,
+        image_shape: tuple[int, int, int] = (224, 224, 3),
+        dtype: DType | None = None,
+        name: str = "tnt_backbone",
+        trainable: bool = True,
+        **options: Any,
     ):
         tnt = TNT(
             input_shape=tuple(image_shape), include_top=False, dtype=dtype, **options
@@ -67,7 +70,7 @@ class TNTBackbone(keras_hub.models.Backbone):
         self.image_shape = tuple(image_shape)
         self.options = options
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),
@@ -142,12 +145,12 @@ class TNTImageClassifier(keras_hub.models.ImageClassifier):
 
     def __init__(
         self,
-        backbone,
-        num_classes,
-        preprocessor=None,
-        activation="softmax",
-        dropout=0.0,
-        **kwargs,
+        backbone: TNTBackbone,
+        num_classes: int,
+        preprocessor: Any = None,
+        activation: Any = "softmax",
+        dropout: float = 0.0,
+        **kwargs: Any,
     ):
         tokens = backbone(backbone.input)
         head = keras.layers.Dense(
@@ -164,7 +167,7 @@ class TNTImageClassifier(keras_hub.models.ImageClassifier):
         self.activation = activation
         self.dropout = dropout
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         # Not the parent's, which has the pooling of a map.
         return {

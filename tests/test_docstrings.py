@@ -10,8 +10,8 @@ import pytest
 
 import keras_tnt
 
-# They do their work when they are imported: a script, and the command line.
-SCRIPTS = {"keras_tnt.__main__", "keras_tnt.export.reload_saved_model"}
+# It does its work when it is imported.
+SCRIPTS = {"keras_tnt.__main__"}
 # It needs an extra of its own.
 OPTIONAL = set() if importlib.util.find_spec("keras_hub") else {"keras_tnt.keras_hub"}
 MODULES = [

@@ -3,6 +3,8 @@
 import base64
 import html
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +13,7 @@ from keras_tnt.app.prediction import blend_overlay, explain_prediction
 from keras_tnt.images import load_image, preprocess_input
 from keras_tnt.inference.classifier import find_images, load_classifier
 from keras_tnt.training.run_directory import RunDirectory
+from keras_tnt.utils.typing import PathLike
 
 MAX_EXAMPLES = 20
 # Images wait on the disk for their turn, an answer in memory for its slider.
@@ -29,7 +32,7 @@ STYLE = """
 """
 
 
-def build_app(model, examples=None):
+def build_app(model: str, examples: PathLike | None = None) -> Any:
     """Builds the page.
 
     Args:
@@ -155,7 +158,7 @@ def build_app(model, examples=None):
     return app
 
 
-def require_gradio():
+def require_gradio() -> ModuleType:
     """Raises an `ImportError` that says what to install, before any work is done.
 
     Returns:

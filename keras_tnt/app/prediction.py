@@ -6,9 +6,10 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from keras_tnt.images import preprocess_input
-from keras_tnt.inference.classifier import classify, prepare
+from keras_tnt.inference.classifier import Classifier, classify, prepare
 from keras_tnt.structure import find_tnt
 from keras_tnt.visualization import attention_maps, block_map
 
@@ -33,7 +34,9 @@ class Explanation(NamedTuple):
     seconds: tuple
 
 
-def explain_prediction(classifier, image, top=5):
+def explain_prediction(
+    classifier: Classifier, image: ArrayLike, top: int = 5
+) -> Explanation:
     """Classifies an image, and computes the attention of every block, once.
 
     Args:
@@ -65,7 +68,7 @@ def explain_prediction(classifier, image, top=5):
     return Explanation(classes, _view(classifier, image), maps, seconds)
 
 
-def blend_overlay(image, weights):
+def blend_overlay(image: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Lays a map of attention over an image: dark where there is none.
 
     Args:
@@ -92,7 +95,7 @@ def blend_overlay(image, weights):
     return np.round(0.4 * image + 0.6 * heat).astype("uint8")
 
 
-def has_attention(model):
+def has_attention(model: keras.Model) -> bool:
     """Whether there are maps for a model.
 
     Args:

@@ -4,12 +4,18 @@ import os
 import tempfile
 
 from keras_tnt.app.page import STYLE, build_app, require_gradio
+from keras_tnt.utils.typing import PathLike
 
 MAX_FILE_BYTES = 50 * 2**20
 MAX_VISITORS = 200  # whose last answers are kept in memory
 
 
-def serve(model, examples=None, host="127.0.0.1", port=7860):
+def serve(
+    model: str,
+    examples: PathLike | None = None,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+) -> None:
     """Serves the page until the process is interrupted.
 
     Args:

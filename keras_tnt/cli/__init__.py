@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
 
 from keras_tnt._version import __version__
 from keras_tnt.cli import (
@@ -35,7 +36,7 @@ COMMANDS = (
 ERRORS = (FloatingPointError, ImportError, OSError, RuntimeError, ValueError)
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command.
 
     Args:

@@ -1,9 +1,10 @@
 """`keras-tnt app`."""
 
+import argparse
 import signal
 
 
-def add_command(commands):
+def add_command(commands: argparse._SubParsersAction) -> None:
     """Adds the command's arguments to the command line."""
     app = commands.add_parser("app", help="a web page to try a model on images")
     app.add_argument(
@@ -26,7 +27,7 @@ def add_command(commands):
     app.set_defaults(run=run)
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     """Runs the command."""
     from keras_tnt.app import serve
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 
-def add_command(commands):
+def add_command(commands: argparse._SubParsersAction) -> None:
     """Adds the command's arguments to the command line."""
     attention = commands.add_parser(
         "attention", help="draw what a model attends to in an image"
@@ -35,7 +35,7 @@ def add_command(commands):
     attention.set_defaults(run=run)
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     """Runs the command."""
     from keras_tnt.images import load_image
     from keras_tnt.inference.classifier import classify, load_classifier, prepare

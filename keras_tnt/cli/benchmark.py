@@ -1,10 +1,11 @@
 """`keras-tnt benchmark`."""
 
+import argparse
 import json
 from pathlib import Path
 
 
-def add_command(commands):
+def add_command(commands: argparse._SubParsersAction) -> None:
     """Adds the command's arguments to the command line."""
     benchmark = commands.add_parser(
         "benchmark", help="measure speed and memory of a model on this machine"
@@ -41,7 +42,7 @@ def add_command(commands):
     benchmark.set_defaults(run=run)
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     """Runs the command."""
     from keras_tnt.cli.benchmark_run import benchmark, describe_machine, plot_speed
     from keras_tnt.training import RunDirectory

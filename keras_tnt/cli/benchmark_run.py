@@ -7,13 +7,15 @@ import resource
 import statistics
 import sys
 import time
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_tnt.training.optimizer import AdamW
+from keras_tnt.utils.typing import PathLike
 from keras_tnt.visualization.figure import new_figure, save_figure
 
 SECONDS = 0.5  # of one measurement, at least
@@ -40,7 +42,12 @@ class Measurement(NamedTuple):
     peak_mib: float
 
 
-def benchmark(model, batch_sizes=(1, 8, 16, 32), training=True, repetitions=7):
+def benchmark(
+    model: keras.Model,
+    batch_sizes: Sequence[int] = (1, 8, 16, 32),
+    training: bool = True,
+    repetitions: int = 7,
+) -> Iterator[Measurement]:
     """Measures inference and training steps of a classifier.
 
     Inference is `model.predict_on_batch`; a training step is `model.train_on_batch`
@@ -85,7 +92,7 @@ def benchmark(model, batch_sizes=(1, 8, 16, 32), training=True, repetitions=7):
         yield from _measure_all("training", model, batch_sizes, repetitions)
 
 
-def describe_machine():
+def describe_machine() -> dict[str, Any]:
     """What the figures are of: devices, cores, versions, load.
 
     Returns:
@@ -112,7 +119,7 @@ def describe_machine():
     }
 
 
-def plot_speed(measurements, path):
+def plot_speed(measurements: Sequence[Measurement], path: PathLike) -> None:
     """Draws images a second against the batch size.
 
     Args:

@@ -1,5 +1,6 @@
 """`keras-tnt demo`."""
 
+import argparse
 import dataclasses
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ Try next:
   saved_model_cli show --all --dir {saved_model}"""
 
 
-def add_command(commands):
+def add_command(commands: argparse._SubParsersAction) -> None:
     """Adds the command's arguments to the command line."""
     demo = commands.add_parser(
         "demo", help="train, evaluate and export a small TNT on embedded images"
@@ -22,7 +23,7 @@ def add_command(commands):
     demo.set_defaults(run=run)
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     """Runs the command."""
     from keras_tnt.cli.demo_run import run_demo
     from keras_tnt.training import RunDirectory, fashion_mnist_demo

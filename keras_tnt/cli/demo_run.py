@@ -8,6 +8,8 @@ import tensorflow as tf
 from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
 from keras_tnt.export import check_saved_model, export_saved_model
 from keras_tnt.training import train
+from keras_tnt.training.recipe import Recipe
+from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.visualization.plot_results import plot_attention, plot_predictions
 
 
@@ -33,7 +35,7 @@ class DemoResult(NamedTuple):
     export_difference: float
 
 
-def run_demo(run, recipe):
+def run_demo(run: RunDirectory, recipe: Recipe) -> DemoResult:
     """Trains, evaluates and exports a small TNT on the embedded images.
 
     Args:

@@ -1,11 +1,12 @@
 """`keras-tnt evaluate`."""
 
+import argparse
 import json
 import sys
 from pathlib import Path
 
 
-def add_command(commands):
+def add_command(commands: argparse._SubParsersAction) -> None:
     """Adds the command's arguments to the command line."""
     evaluate = commands.add_parser(
         "evaluate", help="count how many images of a data set a model names right"
@@ -29,7 +30,7 @@ def add_command(commands):
     evaluate.set_defaults(run=run)
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     """Runs the command."""
     from keras_tnt.data import load_dataset
     from keras_tnt.evaluation.evaluator import evaluate_classifier, write_report

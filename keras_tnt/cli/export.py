@@ -1,12 +1,13 @@
 """`keras-tnt export`."""
 
+import argparse
 import glob
 from pathlib import Path
 
 CALIBRATION_IMAGES = 300  # more do not change the measured ranges much
 
 
-def add_command(commands):
+def add_command(commands: argparse._SubParsersAction) -> None:
     """Adds the command's arguments to the command line."""
     export = commands.add_parser(
         "export",
@@ -59,7 +60,7 @@ def add_command(commands):
     export.set_defaults(run=run)
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     """Runs the command."""
     import keras
 

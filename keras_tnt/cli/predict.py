@@ -1,9 +1,10 @@
 """`keras-tnt predict`."""
 
+import argparse
 import json
 
 
-def add_command(commands):
+def add_command(commands: argparse._SubParsersAction) -> None:
     """Adds the command's arguments to the command line."""
     predict = commands.add_parser("predict", help="name what images show")
     predict.add_argument(
@@ -20,7 +21,7 @@ def add_command(commands):
     predict.set_defaults(run=run)
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     """Runs the command."""
     from keras_tnt.inference.classifier import (
         find_images,

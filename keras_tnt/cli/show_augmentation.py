@@ -1,11 +1,12 @@
 """`keras-tnt data`."""
 
+import argparse
 from pathlib import Path
 
 ROWS, COLUMNS = 4, 6
 
 
-def add_command(commands):
+def add_command(commands: argparse._SubParsersAction) -> None:
     """Adds the command's arguments to the command line."""
     data = commands.add_parser(
         "data", help="show what training does to the images of a data set"
@@ -40,7 +41,7 @@ def add_command(commands):
     data.set_defaults(run=run)
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     """Runs the command."""
     from keras_tnt import data
     from keras_tnt.visualization.plot_results import (

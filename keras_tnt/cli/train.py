@@ -18,7 +18,7 @@ from keras_tnt.visualization.plot_results import plot_training_curves
 RECIPE_FIELD_PREFIX = "field:"
 
 
-def add_command(commands):
+def add_command(commands: argparse._SubParsersAction) -> None:
     """Adds the command's arguments to the command line."""
     train = commands.add_parser(
         "train",
@@ -46,12 +46,12 @@ def add_command(commands):
     train.set_defaults(run=run)
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     """Runs the command."""
     name = options.recipe
     recipe = override(read_recipe(name), options)
     directory = options.out or _folder(name)
-    strategy = distribute.strategy(options.strategy)
+    strategy = distribute.create_strategy(options.strategy)
     result = train(recipe, directory, strategy)
     if distribute.is_chief(strategy):
         directory = RunDirectory(directory)
@@ -65,7 +65,7 @@ def run(options):
             print(f"  {path!s:40} {what}")
 
 
-def plot_history(run):
+def plot_history(run: RunDirectory) -> None:
     """Plot the history of a run where matplotlib is installed, else say how to."""
     if importlib.util.find_spec("matplotlib"):
         plot_training_curves(run.history, run.curves)
@@ -84,7 +84,7 @@ def _folder(name):
     return run.with_name(f"{run.name}-repeat")
 
 
-def read_recipe(source):
+def read_recipe(source: str) -> Recipe:
     """The recipe of that name, or in that file."""
     if source in RECIPES:
         return RECIPES[source]()
@@ -97,7 +97,7 @@ def read_recipe(source):
     return RunDirectory.read_recipe_file(path)[0]
 
 
-def override(recipe, options):
+def override(recipe: Recipe, options: argparse.Namespace) -> Recipe:
     """The recipe with the fields that are given on the command line."""
     given = {
         name.removeprefix(RECIPE_FIELD_PREFIX): value

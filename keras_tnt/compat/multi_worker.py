@@ -1,9 +1,4 @@
-"""What Keras gets wrong under several workers, put right from outside.
-
-Keras issue 20585, seen in 3.15.1: `fit` and `evaluate` do not work under
-`tf.distribute.MultiWorkerMirroredStrategy`, because Keras calls its `reduce` with what
-it does not take. `tests/training/test_distribution_workers.py` says when this can go.
-"""
+"""Keras training and evaluation on several workers."""
 
 from typing import Any
 
@@ -11,14 +6,19 @@ import tensorflow as tf
 
 
 class MultiWorkerStrategy(tf.distribute.MultiWorkerMirroredStrategy):
-    """A strategy for several workers that takes what Keras gives it.
+    """A `tf.distribute.MultiWorkerMirroredStrategy` that `fit` and `evaluate` can use.
 
-    Only calls that otherwise raise an error are answered in another way, so that this
-    does no harm under a Keras that has been repaired.
+    Fault: Keras calls the strategy's `reduce` with a batch of per-replica tensors, and
+    with scalars on axis 0. Both calls raise an error under this strategy.
+    Issue: https://github.com/keras-team/keras/issues/20585.
+    Seen in: Keras 3.15.1 (first and last version checked).
+
+    Only calls that otherwise raise an error behave differently. The class therefore
+    does no harm under a Keras without the fault.
     """
 
     def reduce(self, reduce_op: Any, value: Any, axis: int | None) -> Any:
-        """Reduces over all replicas, as `tf.distribute.Strategy.reduce` does.
+        """Reduce over all replicas, as `tf.distribute.Strategy.reduce` does.
 
         Args:
             reduce_op: ``"SUM"`` or ``"MEAN"``, or a `tf.distribute.ReduceOp`.
@@ -26,13 +26,13 @@ class MultiWorkerStrategy(tf.distribute.MultiWorkerMirroredStrategy):
             axis: an axis that is reduced too, or ``None``.
 
         Returns:
-            A tensor, the same on all workers; or a batch of this worker's.
+            A tensor, the same on all workers; or a batch of this worker.
         """
         if isinstance(value, (tuple, list, dict)):
-            # Keras builds the model with a batch, of which it needs shapes and types.
+            # Keras builds the model with a batch and needs only its shapes and dtypes.
             return tf.nest.map_structure(self._local, value)
         if axis == 0 and self._local(value).shape.rank == 0:
-            # The figures of a step have no axis: Keras means their mean over replicas.
+            # The metrics of a step are scalars: Keras wants their mean over replicas.
             axis = None
         return super().reduce(reduce_op, value, axis)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def bundled_builder() -> tfds.core.DatasetBuilder:
     return import_tfds().builder_from_directory(FOLDER)
 
 
-def import_tfds():
+def import_tfds() -> ModuleType:
     """Imports tensorflow_datasets, which only extras install."""
     try:
         import tensorflow_datasets as tfds

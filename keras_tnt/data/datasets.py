@@ -8,11 +8,15 @@ import tensorflow as tf
 from keras_tnt.data.bundled import bundled_builder, import_tfds
 from keras_tnt.data.folders import load_folder
 from keras_tnt.data.records import load_prepared
+from keras_tnt.data.source import ImageSource
+from keras_tnt.utils.typing import PathLike
 
 BUNDLED = "fashion_mnist_mini"
 
 
-def load_dataset(data, split=None, data_dir=None):
+def load_dataset(
+    data: str, split: str | None = None, data_dir: PathLike | None = None
+) -> ImageSource:
     """Opens a data set of labelled images.
 
     Args:

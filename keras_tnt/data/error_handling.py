@@ -1,13 +1,22 @@
 """Loads images in order; broken ones are named in an error, or replaced."""
 
 import logging
+from collections.abc import Callable
 
 import tensorflow as tf
+
+from keras_tnt.data.source import ImageSource
 
 logger = logging.getLogger(__name__)
 
 
-def map_with_fallback(samples, load, replace, total, parallel_calls):
+def map_with_fallback(
+    samples: tf.data.Dataset,
+    load: Callable,
+    replace: Callable,
+    total: int,
+    parallel_calls: int | None,
+) -> tf.data.Dataset:
     """Loads samples at some at a time, and replaces those that fail.
 
     The errors of an op cannot be caught in a graph, but a dataset can leave out what
@@ -64,13 +73,15 @@ def _zeros(spec):
     return tuple(tf.zeros(tensor.shape, tensor.dtype) for tensor in spec)
 
 
-def stop_at(source, index):
+def stop_at(source: ImageSource, index: tf.Tensor) -> tf.Operation:
     """Ends the dataset with an error that names a broken image."""
     message = "cannot be read or decoded. Mend or remove it, or pass skip_corrupt=True."
     return tf.debugging.Assert(False, [source.describe(index), message])
 
 
-def next_readable(source, index, load):
+def next_readable(
+    source: ImageSource, index: tf.Tensor, load: Callable
+) -> tuple[tf.Tensor, ...]:
     """Loads the first readable image behind a broken one; notes those that are not.
 
     Args:
@@ -97,7 +108,7 @@ def next_readable(source, index, load):
         return tuple(tf.identity(tensor) for tensor in loaded)
 
 
-def note_corrupt(source, indices):
+def note_corrupt(source: ImageSource, indices: tf.Tensor) -> tf.Tensor:
     """Notes images in `ImageSource.broken`, and logs those that are new there."""
 
     def note(indices, names):

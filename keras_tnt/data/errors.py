@@ -2,12 +2,13 @@
 
 import contextlib
 import re
+from collections.abc import Iterator
 
 import tensorflow as tf
 
 
 @contextlib.contextmanager
-def readable_errors():
+def readable_errors() -> Iterator[None]:
     """Turns what a dataset's assertion says inside a graph's error into a ValueError.
 
     Raises:

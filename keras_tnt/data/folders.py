@@ -12,7 +12,7 @@ SPLITS = {"train": "train", "val": "validation", "validation": "validation"}
 SPLITS |= {"test": "test"}
 
 
-def load_folder(directory, split=None):
+def load_folder(directory: str, split: str | None = None) -> ImageSource:
     """Opens a directory of class directories, or a split of one that has them in splits.
 
     A directory whose subdirectories are all called `train`, `validation`, `val` or `test` has
@@ -34,7 +34,7 @@ def load_folder(directory, split=None):
     subdirectories = _subdirectories(directory)
     splits = {SPLITS[name]: name for name in subdirectories if name in SPLITS}
     has_splits = bool(splits) and len(splits) == len(subdirectories)
-    wanted = SPLITS.get(split)
+    wanted = SPLITS.get(split or "", "")
     if has_splits and wanted not in splits:
         raise ValueError(
             f"Directory {directory!r} has the splits {sorted(splits)}; got split={split!r}."

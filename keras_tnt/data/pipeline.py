@@ -1,7 +1,10 @@
 """Batches for training and evaluation."""
 
+from typing import Any
+
 import tensorflow as tf
 
+from keras_tnt.data.augmentation.config import Augmentation
 from keras_tnt.data.datasets import load_dataset
 from keras_tnt.data.error_handling import map_with_fallback, stop_at
 from keras_tnt.data.sampler import (
@@ -12,31 +15,32 @@ from keras_tnt.data.sampler import (
 )
 from keras_tnt.data.source import ImageSource
 from keras_tnt.images import CROP_FRACTION
+from keras_tnt.utils.typing import PathLike
 
 
 def image_dataset(
-    data,
-    split=None,
+    data: str | ImageSource,
+    split: str | None = None,
     *,
-    batch_size,
-    image_size=224,
-    channels=3,
-    augmentation=None,
-    label_smoothing=0.0,
-    seed=0,
-    epochs=1,
-    first_step=0,
-    worker=0,
-    workers=1,
-    replicas=1,
-    crop_fraction=CROP_FRACTION,
-    classes=None,
-    skip_corrupt=False,
-    cache=False,
-    parallel_calls=None,
-    prefetch=None,
-    data_dir=None,
-):
+    batch_size: int,
+    image_size: int | tuple[int, int] = 224,
+    channels: int = 3,
+    augmentation: Augmentation | None = None,
+    label_smoothing: float = 0.0,
+    seed: int = 0,
+    epochs: int = 1,
+    first_step: int = 0,
+    worker: int = 0,
+    workers: int = 1,
+    replicas: int = 1,
+    crop_fraction: float = CROP_FRACTION,
+    classes: int | None = None,
+    skip_corrupt: bool = False,
+    cache: bool = False,
+    parallel_calls: int | None = None,
+    prefetch: int | None = None,
+    data_dir: PathLike | None = None,
+) -> tf.data.Dataset:
     """Makes batches of a data set, for training or for evaluation.
 
     For training, when there is an augmentation, every epoch shows the images in
@@ -100,9 +104,9 @@ def image_dataset(
         >>> images.shape, labels.shape
         (TensorShape([64, 28, 28, 1]), TensorShape([64, 10]))
     """
-    source = data
-    if not isinstance(data, ImageSource):
-        source = load_dataset(data, split, data_dir)
+    source = (
+        data if isinstance(data, ImageSource) else load_dataset(data, split, data_dir)
+    )
     _check(source, batch_size, augmentation, classes)
     _check_numbers(label_smoothing, epochs, first_step)
     if cache:
@@ -111,7 +115,7 @@ def image_dataset(
     if augmentation is None:
         steps_per_epoch = -(-len(source) // batch_size)
         shard = Shard(batch_size, steps_per_epoch, worker, workers, replicas)
-        plan = EvaluationSampler(source, shard, shape, crop_fraction)
+        plan: Any = EvaluationSampler(source, shard, shape, crop_fraction)
     else:
         steps_per_epoch = len(source) // batch_size
         shard = Shard(batch_size, steps_per_epoch, worker, workers, replicas)

@@ -8,15 +8,17 @@ and of TFRecord files the places of the records are found once.
 import concurrent.futures
 import itertools
 import os
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from keras_tnt.data.bundled import import_tfds
 from keras_tnt.data.source import ImageSource
+from keras_tnt.utils.typing import PathLike
 
 
-def load_prepared(builder, split):
+def load_prepared(builder: Any, split: str | None) -> ImageSource:
     """Opens a split of a prepared tfds data set.
 
     Args:
@@ -153,7 +155,7 @@ def _tfrecord_reader(parts):
     return read
 
 
-def record_places(path):
+def record_places(path: PathLike) -> np.ndarray:
     """Finds where the records of a TFRecord file start.
 
     A record is its length (8 bytes, little-endian), a checksum (4), the data and
@@ -168,6 +170,7 @@ def record_places(path):
     Raises:
         ValueError: if the file ends inside a record.
     """
+    path = str(path)
     remote = "://" in path
     size = tf.io.gfile.stat(path).length
     places, place = [], 0

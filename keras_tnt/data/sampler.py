@@ -20,7 +20,9 @@ REPEAT_ORDER = (0, 1, 2, 3, 1, 2, 3, 0, 0, 2, 1, 3)
 IMAGES_PER_REPEAT_CYCLE = 4
 
 
-def sample_index(position, epoch, size, seed, repeats=1):
+def sample_index(
+    position: tf.Tensor, epoch: tf.Tensor, size: int, seed: int, repeats: int = 1
+) -> tf.Tensor:
     """Which image is shown at a position of an epoch.
 
     Every epoch is an order of its own. With `repeats` an epoch shows a `repeats`-th of
@@ -83,21 +85,21 @@ class Shard:
             )
 
     @property
-    def of_worker(self):
+    def of_worker(self) -> int:
         """Images of a step on this worker."""
         return self.batch_size // self.workers
 
     @property
-    def of_replica(self):
+    def of_replica(self) -> int:
         """Images of a step on one replica."""
         return self.of_worker // self.replicas
 
-    def of(self, values):
+    def of(self, values: tf.Tensor) -> tf.Tensor:
         """Returns this worker's part of what there is one of for each image."""
         start = self.worker * self.of_worker
         return values[start : start + self.of_worker]
 
-    def positions(self, step):
+    def positions(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the epoch of a step, and where in it this worker's images are."""
         first = step % self.steps_per_epoch * self.batch_size
         positions = first + tf.range(self.batch_size, dtype=tf.int64)
@@ -124,7 +126,7 @@ class TrainingSampler:
     augmentation: Augmentation
     seed: int
 
-    def choose(self, step):
+    def choose(self, step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Returns the indices of a step's images, and the seeds for each."""
         epoch, position = self.shard.positions(step)
         repeats = self.augmentation.repeats
@@ -137,7 +139,7 @@ class TrainingSampler:
         )
         return indices, self.shard.of(seeds)
 
-    def load(self, index, seeds):
+    def load(self, index: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Returns the index of an image, the image and its label."""
         contents, label = self.source.fetch(index)
         image = training_image(
@@ -145,11 +147,13 @@ class TrainingSampler:
         )
         return index, image, label
 
-    def replace(self, index, seeds):
+    def replace(self, index: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Returns the same of the next image that can be read."""
         return next_readable(self.source, index, lambda other: self.load(other, seeds))
 
-    def finish(self, step, images, labels):
+    def finish(
+        self, step: tf.Tensor, images: tf.Tensor, labels: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         """Mixes a batch of images and one-hot labels."""
         if not self.augmentation.mixes:
             return images, labels
@@ -175,12 +179,12 @@ class EvaluationSampler:
     shape: tuple[int, int, int]
     crop_fraction: float
 
-    def choose(self, step):
+    def choose(self, step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Returns the indices of a step's images; the last ones may not exist."""
         _, position = self.shard.positions(step)
         return (position,)
 
-    def load(self, index):
+    def load(self, index: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Returns the index of an image, the image, its label and its weight."""
 
         def exists():
@@ -190,12 +194,14 @@ class EvaluationSampler:
 
         return tf.cond(index < len(self.source), exists, lambda: self._nothing(index))
 
-    def replace(self, index):
+    def replace(self, index: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Returns the same for an image that cannot be read."""
         with tf.control_dependencies([note_corrupt(self.source, index[tf.newaxis])]):
             return self._nothing(tf.identity(index))
 
-    def finish(self, step, images, labels, weights):
+    def finish(
+        self, step: tf.Tensor, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         """Returns a batch as it is."""
         return images, labels, weights
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +52,7 @@ class ImageSource:
     def __len__(self):
         return self.size
 
-    def in_memory(self):
+    def in_memory(self) -> ImageSource:
         """Reads all images, still encoded, and returns a source that holds them."""
         indices = tf.data.Dataset.range(self.size)
         fetched = indices.map(self.fetch, num_parallel_calls=tf.data.AUTOTUNE)
@@ -59,7 +61,9 @@ class ImageSource:
         return dataclasses.replace(self, fetch=fetch)
 
 
-def lookup(strings, numbers):
+def lookup(
+    strings: Sequence[str], numbers: ArrayLike
+) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """Returns a function of an index that gives a string and a number from memory."""
     with tf.device("/cpu:0"):  # where tf.data runs
         strings = tf.constant(strings, tf.string)

@@ -1,6 +1,10 @@
 """Where to train: the strategy, its workers, and what they tell each other."""
 
-from keras_tnt.distribute.strategy import STRATEGIES, distribute, strategy
+from keras_tnt.distribute.strategy import (
+    STRATEGIES,
+    create_strategy,
+    distribute_dataset,
+)
 from keras_tnt.distribute.workers import (
     any_worker,
     barrier,
@@ -16,9 +20,9 @@ __all__ = [
     "any_worker",
     "barrier",
     "check_agreement",
-    "distribute",
+    "create_strategy",
+    "distribute_dataset",
     "is_chief",
-    "strategy",
     "total",
     "worker_count",
     "worker_errors",

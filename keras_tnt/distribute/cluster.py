@@ -24,19 +24,19 @@ class Cluster(NamedTuple):
 
     jobs: dict
     job: str
-    index: int
+    index: int  # type: ignore[assignment]
 
     @property
-    def addresses(self):
+    def addresses(self) -> list[str]:
         """All workers, the chief first."""
         return [*self.jobs.get("chief", ()), *self.jobs.get("worker", ())]
 
     @property
-    def address(self):
+    def address(self) -> str:
         """This worker."""
         return self.jobs[self.job][self.index]
 
-    def resolver(self):
+    def resolver(self) -> tf.distribute.cluster_resolver.ClusterResolver:
         """Returns a `tf.distribute.cluster_resolver.ClusterResolver`.
 
         A worker trains on all GPUs that it sees, or else on its CPU.
@@ -50,7 +50,7 @@ class Cluster(NamedTuple):
         )
 
 
-def find_cluster():
+def find_cluster() -> Cluster | None:
     """Returns the cluster of ``TF_CONFIG`` or of Slurm; ``None`` if there is none.
 
     Raises:

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -14,7 +15,7 @@ STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 logger = logging.getLogger("keras_tnt")
 
 
-def strategy(name="auto"):
+def create_strategy(name: str = "auto") -> tf.distribute.Strategy:
     """Makes the strategy of a training, by name or for the surroundings.
 
     - ``"one_device"``: the first GPU, or else the CPU.
@@ -41,7 +42,7 @@ def strategy(name="auto"):
 
     Example:
         >>> from keras_tnt import distribute
-        >>> distribute.strategy("one_device").num_replicas_in_sync
+        >>> distribute.create_strategy("one_device").num_replicas_in_sync
         1
     """
     if name not in STRATEGIES:
@@ -107,7 +108,10 @@ def _tpu(name):
     return tf.distribute.TPUStrategy(resolver)
 
 
-def distribute(strategy, dataset_function):
+def distribute_dataset(
+    strategy: tf.distribute.Strategy,
+    dataset_function: Callable[[int, int, int], tf.data.Dataset],
+) -> tf.distribute.DistributedDataset:
     """Gives each replica its own batches, for `fit`, `evaluate` and `predict`.
 
     The result is endless: tell `fit` its ``steps_per_epoch`` and ``validation_steps``,
@@ -126,7 +130,7 @@ def distribute(strategy, dataset_function):
     Example:
         >>> import tensorflow as tf
         >>> from keras_tnt import distribute
-        >>> dataset = distribute.distribute(
+        >>> dataset = distribute.distribute_dataset(
         ...     tf.distribute.OneDeviceStrategy("/cpu:0"),
         ...     lambda worker, workers, replicas: tf.data.Dataset.range(6).batch(2),
         ... )

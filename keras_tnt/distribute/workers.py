@@ -2,11 +2,12 @@
 
 import contextlib
 import re
+from collections.abc import Iterator
 
 import tensorflow as tf
 
 
-def worker_count(strategy):
+def worker_count(strategy: tf.distribute.Strategy) -> int:
     """Returns the number of processes that train together.
 
     Example:
@@ -18,7 +19,7 @@ def worker_count(strategy):
     return sum(len(addresses) for addresses in _jobs(strategy).values()) or 1
 
 
-def is_chief(strategy):
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Returns whether this process is the one that writes files and reports.
 
     Example:
@@ -32,7 +33,7 @@ def is_chief(strategy):
     return not jobs or _own_task(strategy) == (first, 0)
 
 
-def any_worker(strategy, flag):
+def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
     """Returns whether the flag of any worker is set; the same answer on all of them.
 
     All workers must ask at the same step. A process alone answers at once; several take
@@ -51,7 +52,7 @@ def any_worker(strategy, flag):
     return total(strategy, int(bool(flag))) > 0
 
 
-def total(strategy, number):
+def total(strategy: tf.distribute.Strategy, number: int) -> int:
     """Returns the sum of the whole numbers of all workers, who must all ask for it.
 
     Example:
@@ -65,7 +66,7 @@ def total(strategy, number):
     return int(strategy.reduce("SUM", tf.constant(number, "int64"), axis=None))
 
 
-def barrier(strategy):
+def barrier(strategy: tf.distribute.Strategy) -> None:
     """Waits until all workers have come here.
 
     Example:
@@ -76,7 +77,9 @@ def barrier(strategy):
     any_worker(strategy, False)
 
 
-def check_agreement(strategy, number, what, hint=""):
+def check_agreement(
+    strategy: tf.distribute.Strategy, number: int, what: str, hint: str = ""
+) -> None:
     """Checks that all workers have the same number.
 
     Args:
@@ -102,7 +105,7 @@ def check_agreement(strategy, number, what, hint=""):
 
 
 @contextlib.contextmanager
-def worker_errors(strategy):
+def worker_errors(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """Turns the errors of a lost worker into one that says what to do.
 
     A worker that was killed is noticed within 10 seconds, one that hangs or whose

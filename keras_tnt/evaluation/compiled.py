@@ -1,23 +1,26 @@
 """How well a model names images."""
 
 import math
+from collections.abc import Sequence
 
+import keras
 import tensorflow as tf
 
 from keras_tnt import distribute
 from keras_tnt.data import image_dataset
+from keras_tnt.data.source import ImageSource
 
 
 def evaluate(
-    model,
-    source,
-    batch_size=128,
-    crop_fraction=0.9,
-    skip_corrupt=False,
-    strategy=None,
-    callbacks=(),
-    verbose=0,
-):
+    model: keras.Model,
+    source: ImageSource,
+    batch_size: int = 128,
+    crop_fraction: float = 0.9,
+    skip_corrupt: bool = False,
+    strategy: tf.distribute.Strategy | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: int = 0,
+) -> dict[str, float]:
     """Evaluates a compiled model on every image of a source, once.
 
     Args:
@@ -47,7 +50,7 @@ def evaluate(
     strategy = strategy or tf.distribute.get_strategy()
     _, height, width, channels = model.input_shape
     steps = math.ceil(len(source) / batch_size)
-    dataset = distribute.distribute(
+    dataset = distribute.distribute_dataset(
         strategy,
         lambda worker, workers, replicas: image_dataset(
             source,

@@ -3,16 +3,19 @@
 import csv
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
 from keras_tnt.data import image_dataset
 from keras_tnt.data.errors import readable_errors
+from keras_tnt.data.source import ImageSource
 from keras_tnt.images import imagenet_classes
 from keras_tnt.utils.files import atomic_write
+from keras_tnt.utils.typing import PathLike
 
 
 class Report(NamedTuple):
@@ -30,22 +33,22 @@ class Report(NamedTuple):
     in_top_5: int
 
     @property
-    def images(self):
+    def images(self) -> int:
         """Number of images."""
         return int(self.confusion.sum())
 
     @property
-    def top_1(self):
+    def top_1(self) -> float:
         """Share of the images whose class was the best one."""
         return float(np.trace(self.confusion) / self.images)
 
     @property
-    def top_5(self):
+    def top_5(self) -> float:
         """Share of the images whose class was among the best five."""
         return self.in_top_5 / self.images
 
     @property
-    def per_class(self):
+    def per_class(self) -> np.ndarray:
         """Top-1 accuracy of each class, NaN for a class without images."""
         totals = self.confusion.sum(axis=1)
         hits = np.diag(self.confusion)
@@ -53,8 +56,12 @@ class Report(NamedTuple):
 
 
 def evaluate_classifier(
-    classifier, source, batch_size=64, skip_corrupt=False, verbose=0
-):
+    classifier: tuple[Any, Sequence[str], float],
+    source: ImageSource,
+    batch_size: int = 64,
+    skip_corrupt: bool = False,
+    verbose: int = 0,
+) -> Report:
     """Evaluates a classifier on every image of a data set.
 
     Args:
@@ -110,7 +117,7 @@ def evaluate_classifier(
     return Report(tuple(source.class_names), confusion, in_top_5)
 
 
-def match_classes(model_names, data_names):
+def match_classes(model_names: Sequence[str], data_names: Sequence[str]) -> list[int]:
     """Finds the model's output for each class of the data.
 
     Classes are matched by name, those of ImageNet also by WordNet id; if the names have
@@ -147,7 +154,7 @@ def match_classes(model_names, data_names):
     )
 
 
-def write_report(report, directory):
+def write_report(report: Report, directory: PathLike) -> None:
     """Write a report: `report.json` and `per_class.csv`.
 
     Args:
@@ -165,7 +172,7 @@ def write_report(report, directory):
     figures = {name: getattr(report, name) for name in ("images", "top_1", "top_5")}
     with atomic_write(directory / "report.json") as unfinished:
         unfinished.write_text(json.dumps(figures, indent=2) + "\n")
-    lines = [["class", "images", "accuracy"]]
+    lines: list[Any] = [["class", "images", "accuracy"]]
     totals = report.confusion.sum(axis=1)
     lines += zip(report.class_names, totals, report.per_class, strict=True)
     with (

@@ -2,8 +2,10 @@
 
 import importlib
 from collections.abc import Callable
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 
 from keras_tnt.export.metadata import ExportMetadata
@@ -30,7 +32,7 @@ class ExportedModel(NamedTuple):
     metadata: ExportMetadata | None
 
 
-def require(module):
+def require(module: str) -> ModuleType:
     """Imports a module that only the extra ``export`` installs."""
     try:
         return importlib.import_module(module)
@@ -41,7 +43,7 @@ def require(module):
         ) from error
 
 
-def prediction_function(model):
+def prediction_function(model: keras.Model) -> Any:
     """Returns a `tf.function` from ``images`` to a dict with ``probabilities``."""
 
     def predict(images):

@@ -1,11 +1,14 @@
 """One way to every format: write, reload, compare, move into place."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from keras_tnt.export.litert import write_litert
 from keras_tnt.export.load_exported import find_format, load_exported
@@ -17,6 +20,7 @@ from keras_tnt.export.publish import move_into_place, next_version
 from keras_tnt.export.saved_model import export_saved_model
 from keras_tnt.export.validation import check_labels
 from keras_tnt.images import CROP_FRACTION
+from keras_tnt.utils.typing import PathLike
 
 FORMATS = ("savedmodel", "onnx", "litert", "openvino")
 # How much probabilities may differ from Keras's in float32: of any sample image in
@@ -38,16 +42,16 @@ class Export(NamedTuple):
 
 
 def export_model(
-    model,
-    path,
-    file_format="savedmodel",
-    precision="float32",
-    labels=None,
-    crop_fraction=CROP_FRACTION,
-    calibration=None,
-    version=None,
-    overwrite=False,
-):
+    model: keras.Model,
+    path: PathLike,
+    file_format: str = "savedmodel",
+    precision: str = "float32",
+    labels: Sequence[str] | None = None,
+    crop_fraction: float = CROP_FRACTION,
+    calibration: ArrayLike | None = None,
+    version: int | None = None,
+    overwrite: bool = False,
+) -> Export:
     """Exports a classifier, and makes sure that it runs and gives the same.
 
     The model is written beside its place under another name, loaded in the format's

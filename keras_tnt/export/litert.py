@@ -4,6 +4,7 @@ import os
 import tempfile
 import warnings
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -22,7 +23,12 @@ SIGNATURE = "predict_images"
 METADATA = "keras_tnt.json"
 
 
-def write_litert(model, path, metadata, calibration=None):
+def write_litert(
+    model: keras.Model,
+    path: Path,
+    metadata: ExportMetadata,
+    calibration: np.ndarray | None = None,
+) -> None:
     """Writes a model as a LiteRT file with a dynamic batch.
 
     Args:
@@ -47,7 +53,7 @@ def write_litert(model, path, metadata, calibration=None):
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if metadata.precision == "float16":
             converter.target_spec.supported_types = [tf.float16]
-        elif metadata.precision == "int8":
+        elif calibration is not None:
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.representative_dataset = lambda: (
                 {INPUT: image} for image in np.split(calibration, len(calibration))
@@ -62,7 +68,7 @@ def write_litert(model, path, metadata, calibration=None):
         file.writestr(zipfile.ZipInfo(METADATA), metadata.to_json())
 
 
-def load_litert(path):
+def load_litert(path: Path) -> ExportedModel:
     """Loads a LiteRT file.
 
     Args:

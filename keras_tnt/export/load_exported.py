@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from pathlib import Path
 
 import tensorflow as tf
 
@@ -17,7 +18,7 @@ SAVED_MODEL = "saved_model.pb"
 ONNX_FIELDS = {field << 3 | 2 for field in (2, 3, 4, 6, 7, 8, 14)} | {5 << 3}
 
 
-def find_format(path):
+def find_format(path: Path) -> tuple[str | None, Path]:
     """Tells the format of a model by its content, whatever its name.
 
     Args:
@@ -49,7 +50,7 @@ def find_format(path):
     return None, path
 
 
-def load_exported(path, file_format):
+def load_exported(path: Path, file_format: str) -> ExportedModel:
     """Loads an exported model in its own runtime.
 
     Args:
@@ -72,7 +73,7 @@ def load_exported(path, file_format):
     return load(path)
 
 
-def load_saved_model(path):
+def load_saved_model(path: Path) -> ExportedModel:
     """Loads the signature ``predict_images`` of a SavedModel.
 
     Args:

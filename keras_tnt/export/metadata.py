@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from typing import Self
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +22,7 @@ class ExportMetadata:
     crop_fraction: float
     precision: str = "float32"
 
-    def to_json(self):
+    def to_json(self) -> str:
         """Writes all of it as JSON, with the keys of a SavedModel's metadata.json."""
         height, width, channels = self.image_shape
         record = {
@@ -41,7 +42,7 @@ class ExportMetadata:
         return json.dumps(record)
 
     @classmethod
-    def from_json(cls, text):
+    def from_json(cls, text: str) -> Self:
         """Reads what `to_json` wrote.
 
         Raises:

@@ -4,6 +4,7 @@ import logging
 import tempfile
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from keras_tnt.export.exported_model import (
@@ -19,7 +20,12 @@ METADATA = "keras_tnt"
 BATCH_SIZE = 32
 
 
-def write_onnx(model, path, metadata, calibration=None):
+def write_onnx(
+    model: keras.Model,
+    path: Path,
+    metadata: ExportMetadata,
+    calibration: np.ndarray | None = None,
+) -> None:
     """Writes a model as an ONNX file with a dynamic batch.
 
     Args:
@@ -45,7 +51,7 @@ def write_onnx(model, path, metadata, calibration=None):
     onnx.save(graph, path)
 
 
-def load_onnx(path):
+def load_onnx(path: Path) -> ExportedModel:
     """Loads an ONNX file, to run on the CPU.
 
     Args:

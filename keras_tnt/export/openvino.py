@@ -4,6 +4,7 @@ import contextlib
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from keras_tnt.export.exported_model import ExportedModel, prediction_function, require
@@ -13,7 +14,12 @@ MODEL = "model.xml"  # beside it model.bin
 METADATA = "keras_tnt"
 
 
-def write_openvino(model, path, metadata, calibration=None):
+def write_openvino(
+    model: keras.Model,
+    path: Path,
+    metadata: ExportMetadata,
+    calibration: np.ndarray | None = None,
+) -> None:
     """Writes a model as a directory for OpenVINO, with a dynamic batch.
 
     Args:
@@ -26,7 +32,7 @@ def write_openvino(model, path, metadata, calibration=None):
     """
     openvino = _require("openvino")
     converted = openvino.convert_model(prediction_function(model))
-    if metadata.precision == "int8":
+    if metadata.precision == "int8" and calibration is not None:
         nncf = _require("nncf")
         images = np.split(calibration, len(calibration))
         with contextlib.redirect_stdout(sys.stderr):  # progress bars
@@ -42,7 +48,7 @@ def write_openvino(model, path, metadata, calibration=None):
     )
 
 
-def load_openvino(path):
+def load_openvino(path: Path) -> ExportedModel:
     """Loads a model of OpenVINO, to run on the CPU.
 
     Args:

@@ -5,7 +5,7 @@ import keras
 HALF = ("float16", "bfloat16")
 
 
-def precision_of(model):
+def precision_of(model: keras.Model) -> str:
     """What a model computes in, but for what always stays in float32.
 
     Args:
@@ -21,7 +21,7 @@ def precision_of(model):
     return next((dtype for dtype in HALF if dtype in computed), "float32")
 
 
-def with_policy(model, policy):
+def with_policy(model: keras.Model, policy: str) -> keras.Model:
     """Copies a model with other dtypes; what scales the pixels and the head stay.
 
     Args:
@@ -45,7 +45,7 @@ def with_policy(model, policy):
     return copied
 
 
-def in_int8(model):
+def in_int8(model: keras.Model) -> keras.Model:
     """Copies a model with int8 weights in all Dense layers but the head.
 
     What goes into these layers is rounded to 8 bits too, with the scale of each row.

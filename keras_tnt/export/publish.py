@@ -1,9 +1,10 @@
 """Files and directories of exports."""
 
 import os
+from pathlib import Path
 
 
-def move_into_place(written, target, replaced):
+def move_into_place(written: Path, target: Path, replaced: Path) -> None:
     """Moves a file or directory; what was there before goes away only if that worked.
 
     Args:
@@ -21,7 +22,7 @@ def move_into_place(written, target, replaced):
         raise
 
 
-def next_version(path):
+def next_version(path: Path) -> int:
     """The number after the last version in a model's directory; 1 in an empty one."""
     versions = [int(entry.name) for entry in path.glob("*") if entry.name.isdecimal()]
     return max(versions, default=0) + 1

@@ -4,10 +4,13 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from keras_tnt.export.precision import precision_of
 from keras_tnt.export.publish import move_into_place, next_version
@@ -19,21 +22,22 @@ from keras_tnt.export.serving import (
 from keras_tnt.export.signatures import Signatures
 from keras_tnt.export.validation import check_labels
 from keras_tnt.images import CROP_FRACTION, MAX_PIXELS
+from keras_tnt.utils.typing import PathLike
 
 RELOAD = Path(__file__).with_name("reload_saved_model.py")
 
 
 def export_saved_model(
-    model,
-    path,
-    labels=None,
-    version=None,
-    top_k=5,
-    crop_fraction=CROP_FRACTION,
-    batch_sizes=(1, 2, 4, 8, 16, 32),
-    license=None,
-    overwrite=False,
-):
+    model: keras.Model,
+    path: PathLike,
+    labels: Sequence[str] | None = None,
+    version: int | None = None,
+    top_k: int = 5,
+    crop_fraction: float = CROP_FRACTION,
+    batch_sizes: Sequence[int] = (1, 2, 4, 8, 16, 32),
+    license: str | None = None,
+    overwrite: bool = False,
+) -> Path:
     """Exports a classifier as a SavedModel for TensorFlow Serving.
 
     The SavedModel needs neither Keras nor this package. Its signatures have a dynamic
@@ -125,7 +129,9 @@ def export_saved_model(
     return target
 
 
-def check_saved_model(path, images, expected, tolerance=1e-5):
+def check_saved_model(
+    path: PathLike, images: ArrayLike, expected: ArrayLike, tolerance: float = 1e-5
+) -> float:
     """Runs a SavedModel on the CPU in a process that cannot import Keras, and compares.
 
     Args:

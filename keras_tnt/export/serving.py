@@ -3,6 +3,9 @@
 import hashlib
 import json
 import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -10,7 +13,9 @@ import tensorflow as tf
 from keras_tnt._version import __version__
 
 
-def write_warm_up(directory, name, signatures, batch_sizes):
+def write_warm_up(
+    directory: Path, name: str, signatures: dict[str, Any], batch_sizes: Sequence[int]
+) -> None:
     """Writes requests that TensorFlow Serving runs before it takes others.
 
     ``serving_default`` is run at every batch size, the other signatures once: their
@@ -58,7 +63,7 @@ def _field(number, value):
     return bytes([*encoded, length]) + value
 
 
-def write_batching_parameters(directory, batch_sizes):
+def write_batching_parameters(directory: Path, batch_sizes: Sequence[int]) -> None:
     """Writes what ``--enable_per_model_batching_parameters`` reads."""
     lines = [
         f"max_batch_size {{ value: {batch_sizes[-1]} }}",
@@ -69,7 +74,7 @@ def write_batching_parameters(directory, batch_sizes):
     (directory / "batching_params.pbtxt").write_text("\n".join(lines) + "\n")
 
 
-def write_metadata(directory, model, record):
+def write_metadata(directory: Path, model: keras.Model, record: dict[str, Any]) -> None:
     """Writes what an operator wants to know of a model, with the record's entries."""
     metadata = {
         "variant": model.name,
@@ -87,7 +92,7 @@ def write_metadata(directory, model, record):
     (directory / "metadata.json").write_text(text + "\n", encoding="utf-8")
 
 
-def weights_checksum(model):
+def weights_checksum(model: keras.Model) -> str:
     """SHA-256 of a model's weights: of their bytes, in order."""
     digest = hashlib.sha256()
     for weight in model.weights:

@@ -1,6 +1,7 @@
 """The functions behind the signatures of a SavedModel, as TensorFlow ops alone."""
 
 import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -25,7 +26,13 @@ class Signatures(tf.Module):
         functions: the signatures, by name.
     """
 
-    def __init__(self, model, labels, top_k, crop_fraction):
+    def __init__(
+        self,
+        model: keras.Model,
+        labels: Sequence[str],
+        top_k: int,
+        crop_fraction: float,
+    ):
         super().__init__()
         _, height, width, channels = model.input_shape
         answer, self.model_variables = _answers(model)

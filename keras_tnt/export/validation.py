@@ -1,9 +1,13 @@
 """What can be exported."""
 
+from collections.abc import Sequence
+
+import keras
+
 from keras_tnt.structure import has_preprocessing
 
 
-def check_labels(model, labels):
+def check_labels(model: keras.Model, labels: Sequence[str] | None) -> list[str]:
     """Makes sure that a model is a classifier of images, and has its labels.
 
     Args:

@@ -11,6 +11,7 @@ from keras_tnt.images.formats.gif import decode_gif
 from keras_tnt.images.formats.png import decode_png
 from keras_tnt.images.formats.webp import decode_webp
 from keras_tnt.images.limits import MAX_PIXELS, check_jpeg
+from keras_tnt.utils.typing import PathLike, Tensor
 
 # Format: position and value of the bytes that give it away.
 SIGNATURES = {
@@ -24,7 +25,7 @@ SIGNATURES = {
 SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"}
 
 
-def decode_image(contents):
+def decode_image(contents: Tensor | bytes) -> tf.Tensor:
     """Decode a JPEG, PNG, GIF, BMP or WebP image to RGB.
 
     Gray, palette, CMYK and 16-bit images become 8-bit RGB, the latter by their high
@@ -73,7 +74,7 @@ def decode_image(contents):
     return image
 
 
-def load_image(path):
+def load_image(path: PathLike) -> tf.Tensor:
     """Read and decode an image file; see `decode_image` for the formats.
 
     Args:

@@ -4,10 +4,11 @@ import functools
 from importlib import resources
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 @functools.cache
-def imagenet_classes():
+def imagenet_classes() -> tuple[tuple[str, str], ...]:
     """The classes of ImageNet-1k in index order.
 
     A name is the first WordNet lemma, with underscores for spaces as in
@@ -25,10 +26,13 @@ def imagenet_classes():
     """
     file = resources.files("keras_tnt.images") / "imagenet_classes.tsv"
     lines = file.read_text(encoding="utf-8").splitlines()
-    return tuple(tuple(line.split("\t")) for line in lines if not line.startswith("#"))
+    rows = [line.split("\t") for line in lines if not line.startswith("#")]
+    return tuple((wordnet_id, name) for wordnet_id, name in rows)
 
 
-def decode_predictions(probabilities, top=5):
+def decode_predictions(
+    probabilities: ArrayLike, top: int = 5
+) -> list[list[tuple[str, str, float]]]:
     """Name the best ImageNet classes of every image.
 
     Args:

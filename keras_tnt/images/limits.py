@@ -7,7 +7,7 @@ MAX_PIXELS = 2**26  # 67 million, 8192 x 8192: every camera's image, no bomb's
 MAX_JPEG_SCANS = 100
 
 
-def check_size(width, height):
+def check_size(width: tf.Tensor, height: tf.Tensor) -> tf.Operation:
     """Returns the op that fails for an image without pixels, or with too many."""
     fits = (width > 0) & (height > 0) & (width * height <= MAX_PIXELS)
     return tf.debugging.Assert(
@@ -16,7 +16,7 @@ def check_size(width, height):
     )
 
 
-def check_jpeg(contents):
+def check_jpeg(contents: tf.Tensor) -> tf.Operation:
     """Returns the op that fails for a JPEG that costs too much memory or time."""
     height, width, _ = tf.unstack(tf.image.extract_jpeg_shape(contents, tf.int64))
     data = tf.io.decode_raw(contents, tf.uint8)

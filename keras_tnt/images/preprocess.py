@@ -6,14 +6,20 @@ signature.
 
 import math
 import operator
+from collections.abc import Sequence
 
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 # The published models are evaluated on the central 90 % of the resized image.
 CROP_FRACTION = 0.9
 
 
-def preprocess_input(images, size=224, crop_fraction=CROP_FRACTION):
+def preprocess_input(
+    images: ArrayLike | Sequence[ArrayLike],
+    size: int | tuple[int, int] = 224,
+    crop_fraction: float = CROP_FRACTION,
+) -> tf.Tensor:
     """Resize and crop images as in the published evaluation.
 
     The image is resized, bicubic with antialias, until it just covers a box of
@@ -39,16 +45,17 @@ def preprocess_input(images, size=224, crop_fraction=CROP_FRACTION):
             a size below 1, or a crop fraction outside 0-1.
 
     Example:
-        >>>         >>> from keras_tnt.images import preprocess_input
+        >>> import numpy as np
+        >>> from keras_tnt.images import preprocess_input
         >>> preprocess_input(np.zeros((300, 400, 3), "uint8")).shape
         TensorShape([224, 224, 3])
     """
-    size = _height_and_width(size)
+    height_and_width = _height_and_width(size)
     if not 0 < crop_fraction <= 1:
         raise ValueError(
             f"`crop_fraction` must be above 0 and at most 1; got {crop_fraction!r}."
         )
-    box = [math.floor(side / crop_fraction) for side in size]
+    box = [math.floor(side / crop_fraction) for side in height_and_width]
     if isinstance(images, list | tuple):
         checked = [_checked(image, ranks=(3,)) for image in images]
         channels = {image.shape[-1] for image in checked}
@@ -58,12 +65,12 @@ def preprocess_input(images, size=224, crop_fraction=CROP_FRACTION):
                 f"{len(checked)} images with {sorted(channels, key=str)} channels."
             )
         return tf.stack(
-            [_resize_and_crop(p[tf.newaxis], size, box)[0] for p in checked]
+            [_resize_and_crop(p[tf.newaxis], height_and_width, box)[0] for p in checked]
         )
-    images = _checked(images, ranks=(3, 4))
-    if images.shape.rank == 3:
-        return _resize_and_crop(images[tf.newaxis], size, box)[0]
-    return _resize_and_crop(images, size, box)
+    batch = _checked(images, ranks=(3, 4))
+    if batch.shape.rank == 3:
+        return _resize_and_crop(batch[tf.newaxis], height_and_width, box)[0]
+    return _resize_and_crop(batch, height_and_width, box)
 
 
 def _height_and_width(size):

@@ -2,6 +2,7 @@
 
 import glob
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from zipfile import BadZipFile
@@ -9,6 +10,7 @@ from zipfile import BadZipFile
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from keras_tnt.export.exported_model import ExportedModel
 from keras_tnt.export.load_exported import find_format, load_exported
@@ -21,6 +23,7 @@ from keras_tnt.images import (
 )
 from keras_tnt.models import TNTBase, TNTSmall
 from keras_tnt.training.run_directory import RunDirectory
+from keras_tnt.utils.typing import PathLike, Tensor
 
 PUBLISHED = {"tnt_small": TNTSmall, "tnt_base": TNTBase}
 BATCH_SIZE = 32
@@ -41,7 +44,7 @@ class Prediction(NamedTuple):
     classes: list
 
 
-def load_classifier(source):
+def load_classifier(source: str) -> Classifier:
     """Loads what a user calls a model, whatever its name: the content decides.
 
     Args:
@@ -103,7 +106,7 @@ def _without_metadata(model):
     return Classifier(model, names, CROP_FRACTION)
 
 
-def find_images(patterns):
+def find_images(patterns: Sequence[str]) -> list[Path]:
     """Lists the images that a user names.
 
     Args:
@@ -142,7 +145,9 @@ def find_images(patterns):
     return found
 
 
-def predict_files(classifier, paths, top=5):
+def predict_files(
+    classifier: Classifier, paths: Sequence[PathLike], top: int = 5
+) -> Iterator[Prediction]:
     """Classifies image files.
 
     Args:
@@ -177,7 +182,9 @@ def predict_files(classifier, paths, top=5):
             yield Prediction(str(path), named)
 
 
-def classify(classifier, images, top=5):
+def classify(
+    classifier: Classifier, images: Tensor, top: int = 5
+) -> list[list[tuple[str, float]]]:
     """Names the best classes of images.
 
     Args:
@@ -207,7 +214,7 @@ def classify(classifier, images, top=5):
     ]
 
 
-def prepare(classifier, image):
+def prepare(classifier: Classifier, image: ArrayLike) -> tf.Tensor:
     """Makes an image into what a classifier takes.
 
     Args:

@@ -1,5 +1,7 @@
 """Feature maps of a TNT's blocks, for segmentation, detection and other dense tasks."""
 
+from collections.abc import Sequence
+
 import keras
 
 from keras_tnt.structure import (
@@ -13,7 +15,12 @@ from keras_tnt.structure import (
 BLOCKS = (3, 6, 9, 12)  # what the paper gives Faster R-CNN
 
 
-def feature_extractor(model, blocks=None, class_token=False, final_norm=False):
+def feature_extractor(
+    model: keras.Model,
+    blocks: Sequence[int] | None = None,
+    class_token: bool = False,
+    final_norm: bool = False,
+) -> keras.Model:
     """Makes a model from images to the feature maps of some of a TNT's blocks.
 
     Layers and weights are shared with ``model``, blocks after the last one wanted are

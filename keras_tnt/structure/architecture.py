@@ -1,6 +1,7 @@
 """Whether a model is a TNT, where the TNT is in it, and what it is made of."""
 
 import re
+from typing import Any
 
 import keras
 
@@ -120,6 +121,7 @@ def blocks(model: keras.Model) -> list[keras.layers.Layer]:
 def patch_grid(model: keras.Model) -> tuple[int, int]:
     """Return ``(rows, columns)`` of the patches that a TNT cuts an image into."""
     stems = tuple(STEMS.values())
+    stem: Any
     (stem,) = (layer for layer in model.layers if isinstance(layer, stems))
     _, height, width, _ = stem.input.shape
     return height // stem.patch_size, width // stem.patch_size

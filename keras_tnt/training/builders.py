@@ -1,12 +1,13 @@
 """What a recipe means on this machine: data, model, optimizer; and what cannot be."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import keras
 import tensorflow as tf
 
 from keras_tnt import models
 from keras_tnt.data import load_dataset
+from keras_tnt.data.source import ImageSource
 from keras_tnt.training.optimizer import AdamW, warmup_cosine
 from keras_tnt.training.recipe import Recipe
 
@@ -14,11 +15,11 @@ from keras_tnt.training.recipe import Recipe
 class Sources(NamedTuple):
     """The opened images to train and to evaluate on."""
 
-    train: object
-    validation: object
+    train: ImageSource
+    validation: ImageSource
 
     @classmethod
-    def open(cls, recipe):
+    def open(cls, recipe: Recipe) -> Self:
         """Opens the data of a recipe."""
         train, validation = (
             load_dataset(recipe.data, split, recipe.data_dir)
@@ -29,7 +30,7 @@ class Sources(NamedTuple):
         return cls(train, validation)
 
 
-def build_model(recipe, classes):
+def build_model(recipe: Recipe, classes: int) -> keras.Model:
     """Builds the model of a recipe.
 
     Args:
@@ -74,7 +75,7 @@ def build_model(recipe, classes):
     return model
 
 
-def compile_model(model, recipe, steps_per_epoch):
+def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> None:
     """Compiles a model with the optimizer, the schedule and the metrics of a recipe.
 
     Args:
@@ -123,7 +124,9 @@ def compile_model(model, recipe, steps_per_epoch):
     model.optimizer.build(model.trainable_variables)
 
 
-def count_steps(recipe, source, strategy):
+def count_steps(
+    recipe: Recipe, source: ImageSource, strategy: tf.distribute.Strategy
+) -> int:
     """The steps of an epoch, if the recipe can work with so many on these devices."""
     replicas = strategy.num_replicas_in_sync
     batch_size = recipe.batch_size

@@ -4,10 +4,15 @@ import contextlib
 import math
 import signal
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 
-from keras_tnt.training.state import first_not_finite
+from keras_tnt.training.checkpoints import Checkpoints
+from keras_tnt.training.ema import ExponentialMovingAverage
+from keras_tnt.training.history import History
+from keras_tnt.training.state import TrainingState, first_not_finite
 
 # Steps after which several workers ask each other whether to stop.
 STEPS_BETWEEN_POLLS = 10
@@ -26,7 +31,7 @@ class TrainingInterrupted(Exception):  # noqa: N818 (nothing went wrong)
         stopped by SIGTERM
     """
 
-    def __init__(self, number, message=""):
+    def __init__(self, number: int, message: str = ""):
         super().__init__(message or f"stopped by {signal.Signals(number).name}")
         self.signal = number
 
@@ -40,14 +45,14 @@ class InterruptOnSignal(keras.callbacks.Callback):
             at the same one.
     """
 
-    def __init__(self, any_worker=None):
+    def __init__(self, any_worker: Callable[[bool], bool] | None = None):
         super().__init__()
         self.any_worker = any_worker
         self.number = 0
         self._calls = 0
 
     @contextlib.contextmanager
-    def listening(self):
+    def listening(self) -> Iterator[None]:
         """Listens to the signals; the handlers before come back afterwards."""
         numbers = (signal.SIGTERM, signal.SIGINT)
         try:
@@ -66,7 +71,7 @@ class InterruptOnSignal(keras.callbacks.Callback):
             raise KeyboardInterrupt  # the second Ctrl-C
         self.number = number
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Ends the training."""
         stop = bool(self.number)
         if self.any_worker:
@@ -75,7 +80,7 @@ class InterruptOnSignal(keras.callbacks.Callback):
         if stop:
             raise TrainingInterrupted(self.number or signal.SIGTERM)
 
-    def on_test_batch_end(self, batch, logs=None):
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
         """Ends the training during an evaluation."""
         if self.number and not self.any_worker:
             raise TrainingInterrupted(self.number)
@@ -95,7 +100,14 @@ class SaveCheckpoints(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, checkpoints, state, every, steps_per_epoch, step=0, logs=None, writes=True
+        self,
+        checkpoints: Checkpoints,
+        state: TrainingState,
+        every: int,
+        steps_per_epoch: int,
+        step: int = 0,
+        logs: Any = None,
+        writes: bool = True,
     ):
         super().__init__()
         self.checkpoints = checkpoints
@@ -107,12 +119,12 @@ class SaveCheckpoints(keras.callbacks.Callback):
         self._before = (step % steps_per_epoch, logs or {})
         self._logs = logs or {}
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Notes where the epoch, or what is left of it, begins."""
         self._begin = self.step
         self._epoch_begin = epoch * self.steps_per_epoch
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Counts the steps, checks the loss, saves when it is time."""
         self.step = self._begin + batch + 1
         if not math.isfinite(logs["loss"]):
@@ -121,12 +133,12 @@ class SaveCheckpoints(keras.callbacks.Callback):
         if self.step // self.every > self.saved // self.every:
             self.save()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Makes the figures of an epoch that was resumed those of all its steps."""
         logs.update(self._with_before(logs))
         self._before, self._logs = (0, {}), {}
 
-    def save(self):
+    def save(self) -> None:
         """Saves the state as it is now, if that is not done yet."""
         if self.step == self.saved:
             return
@@ -159,12 +171,16 @@ class Evaluation(keras.callbacks.Callback):
         average: a `keras_tnt.training.ema.ExponentialMovingAverage`, or ``None``.
     """
 
-    def __init__(self, evaluate, average=None):
+    def __init__(
+        self,
+        evaluate: Callable[[], dict[str, float]],
+        average: ExponentialMovingAverage | None = None,
+    ):
         super().__init__()
         self.evaluate = evaluate
         self.average = average
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Adds the figures to those of the epoch."""
         figures = self.evaluate()
         logs.update({f"val_{name}": value for name, value in figures.items()})
@@ -185,7 +201,14 @@ class Progress(keras.callbacks.Callback):
         verbose: 0 for nothing, 1 for a bar, 2 for a line an epoch.
     """
 
-    def __init__(self, epochs, steps_per_epoch, batch_size, step=0, verbose=1):
+    def __init__(
+        self,
+        epochs: int,
+        steps_per_epoch: int,
+        batch_size: int,
+        step: int = 0,
+        verbose: int = 1,
+    ):
         super().__init__()
         self.epochs = epochs
         self.steps_per_epoch = steps_per_epoch
@@ -193,16 +216,18 @@ class Progress(keras.callbacks.Callback):
         self.verbose = verbose
         self._before = step % steps_per_epoch
         self._between = 0.0  # seconds from one epoch's last step to the next one's
-        self._end = None
+        self._end: float | None = None
+        self._first: tuple[float, int] | None = None
+        self._bar: Any = None
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Starts the bar and the clock."""
         if self.verbose:
             print(f"Epoch {epoch + 1}/{self.epochs}")
         self.epoch = epoch
         self._first = self._bar = None
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Adds the speed to the figures and shows them."""
         now = time.monotonic()
         if self._first is None:  # the first step includes the compilation
@@ -226,7 +251,7 @@ class Progress(keras.callbacks.Callback):
         self._speed = {name: logs[name] for name in SPEED_METRICS if name in logs}
         self._bar.update(batch + 1, list(logs.items()), finalize=False)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Shows the figures of the epoch."""
         if "images_per_second" in self._speed:
             logs["images_per_second"] = self._speed["images_per_second"]
@@ -246,11 +271,11 @@ class WriteHistory(keras.callbacks.Callback):
         history: a `keras_tnt.training.history.History`.
     """
 
-    def __init__(self, history):
+    def __init__(self, history: History):
         super().__init__()
         self.history = history
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Writes the row of the epoch."""
         rate = float(self.model.optimizer.learning_rate.numpy())
         self.history.write({"epoch": epoch + 1, **logs, "learning_rate": rate})

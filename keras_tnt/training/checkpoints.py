@@ -4,9 +4,12 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from keras_tnt.utils.files import atomic_write
+from keras_tnt.utils.typing import PathLike
 
 
 class Checkpoint(NamedTuple):
@@ -46,15 +49,17 @@ class Checkpoints:
         {'epoch': 1}
     """
 
-    def __init__(self, directory, keep=3):
+    def __init__(self, directory: PathLike, keep: int = 3):
         self.directory = Path(directory)
         self.keep = keep
 
-    def paths(self):
+    def paths(self) -> list[Path]:
         """Lists the checkpoints, oldest first."""
         return sorted(self.directory.glob("step-*.safetensors"))
 
-    def save(self, step, tensors, state):
+    def save(
+        self, step: int, tensors: dict[str, np.ndarray], state: dict[str, Any]
+    ) -> Path:
         """Writes a checkpoint and removes the ones that are too many.
 
         Args:
@@ -92,7 +97,7 @@ class Checkpoints:
             old.unlink(missing_ok=True)
         return path
 
-    def newest(self):
+    def newest(self) -> Checkpoint | None:
         """Reads the newest whole checkpoint, saying which ones it skips.
 
         Returns:

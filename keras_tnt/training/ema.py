@@ -1,6 +1,8 @@
 """The exponential moving average of a model's weights."""
 
 import contextlib
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -33,14 +35,14 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
         ```
     """
 
-    def __init__(self, decay):
+    def __init__(self, decay: float):
         super().__init__()
         if not 0 < decay < 1:
             raise ValueError(f"decay must be above 0 and below 1, got {decay}.")
         self.decay = decay
-        self.variables = []
+        self.variables: list[tf.Variable] = []
 
-    def set_model(self, model):
+    def set_model(self, model: keras.Model) -> None:
         """Starts the average at the model's weights, once."""
         super().set_model(model)
         if self.variables:
@@ -53,7 +55,7 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
         self._move = tf.function(self._move_towards_the_weights)
         self._step = int(model.optimizer.iterations.numpy())
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Moves the average."""
         step = int(self.model.optimizer.iterations.numpy())
         share = 1.0
@@ -62,7 +64,7 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
         self._move(tf.constant(share))
         self._step = step
 
-    def restart(self, step):
+    def restart(self, step: int) -> None:
         """Tells that the weights and the average were set to those of a step."""
         self._step = step
 
@@ -70,13 +72,13 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
         for average, weight in zip(self.variables, self._weights, strict=True):
             average.assign(share * average + (1 - share) * weight.value)
 
-    def copy_to_model(self):
+    def copy_to_model(self) -> None:
         """Gives the model the averaged weights."""
         for weight, average in zip(self._weights, self.variables, strict=True):
             weight.assign(average)
 
     @contextlib.contextmanager
-    def swapped_in(self):
+    def swapped_in(self) -> Iterator[None]:
         """Gives the model the averaged weights, and its own back afterwards."""
         own = [weight.numpy() for weight in self._weights]
         try:

@@ -2,8 +2,10 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 from keras_tnt.utils.files import atomic_write
+from keras_tnt.utils.typing import PathLike
 
 
 class History:
@@ -20,10 +22,10 @@ class History:
         [{'epoch': 1, 'loss': 0.5}]
     """
 
-    def __init__(self, path):
+    def __init__(self, path: PathLike):
         self.path = Path(path)
 
-    def rows(self):
+    def rows(self) -> list[dict[str, Any]]:
         """Reads the rows, numbers as numbers."""
         if not self.path.exists():
             return []
@@ -33,7 +35,7 @@ class History:
                 for row in csv.DictReader(file)
             ]
 
-    def write(self, row):
+    def write(self, row: dict[str, Any]) -> None:
         """Adds the row of an epoch, in place of that epoch's and all later ones."""
         rows = [old for old in self.rows() if old["epoch"] < row["epoch"]] + [row]
         names = list(dict.fromkeys(name for row in rows for name in row))

@@ -1,9 +1,13 @@
 """AdamW as the paper uses it, and its learning rate."""
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
+
+from keras_tnt.utils.typing import Tensor
 
 BLOCK = re.compile(r"(?:^|.*/)[^/]*block_\d+(?=/)")
 
@@ -43,7 +47,11 @@ class AdamW(keras.optimizers.Adam):
     """
 
     def __init__(
-        self, learning_rate=1e-3, weight_decay=0.05, layer_decay=1.0, **arguments
+        self,
+        learning_rate: Any = 1e-3,
+        weight_decay: float = 0.05,
+        layer_decay: float = 1.0,
+        **arguments: Any,
     ):
         if not 0 < layer_decay <= 1:
             raise ValueError(
@@ -53,14 +61,18 @@ class AdamW(keras.optimizers.Adam):
         self.kernel_decay = weight_decay
         self.layer_decay = layer_decay
 
-    def build(self, variables):
+    def build(self, variables: Sequence[keras.Variable]) -> None:
         """Creates the optimizer's state for the variables of a model."""
         if not self.built:
             self._scales = learning_rate_scales(variables, self.layer_decay)
             self._decays = [variable.name == "kernel" for variable in variables]
         super().build(variables)
 
-    def apply(self, grads, trainable_variables=None):
+    def apply(
+        self,
+        grads: Sequence[Tensor],
+        trainable_variables: Sequence[keras.Variable] | None = None,
+    ) -> None:
         """Updates variables; see `keras.optimizers.Optimizer.apply`."""
         # What is the same for all variables is computed once.
         step = keras.ops.cast(self.iterations + 1, "float32")
@@ -74,7 +86,9 @@ class AdamW(keras.optimizers.Adam):
         }
         super().apply(grads, trainable_variables)
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(
+        self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor
+    ) -> None:
         """Updates a variable."""
         index = self._get_variable_index(variable)
         rate = keras.ops.cast(learning_rate, variable.dtype)
@@ -98,7 +112,7 @@ class AdamW(keras.optimizers.Adam):
     def _fused(self):
         return keras.backend.backend() == "tensorflow" and not self.amsgrad
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return super().get_config() | {
             "weight_decay": self.kernel_decay,
@@ -106,7 +120,9 @@ class AdamW(keras.optimizers.Adam):
         }
 
 
-def learning_rate_scales(variables, layer_decay):
+def learning_rate_scales(
+    variables: Sequence[keras.Variable], layer_decay: float
+) -> list[float]:
     """The share of the learning rate that each variable gets.
 
     Args:
@@ -130,7 +146,9 @@ def learning_rate_scales(variables, layer_decay):
     return scales
 
 
-def warmup_cosine(peak, final, warmup_steps, total_steps, start=0.0):
+def warmup_cosine(
+    peak: float, final: float, warmup_steps: int, total_steps: int, start: float = 0.0
+) -> keras.optimizers.schedules.LearningRateSchedule:
     """Linear warm-up, then a cosine down to the final learning rate.
 
     Args:

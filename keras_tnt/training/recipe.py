@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import types
 import typing
+from typing import Any, Self
 
 from keras_tnt.data import Augmentation
 
@@ -138,12 +139,12 @@ class Recipe:
             )
 
     @property
-    def learning_rate_factor(self):
+    def learning_rate_factor(self) -> float:
         """What the learning rates are multiplied by for the batch size."""
         return self.batch_size / (self.reference_batch_size or self.batch_size)
 
     @classmethod
-    def from_dict(cls, record):
+    def from_dict(cls, record: dict[str, Any]) -> Self:
         """Makes a recipe from what `dataclasses.asdict` or JSON gives.
 
         Raises:
@@ -175,7 +176,7 @@ POSITIVE_INTEGERS = (
 FRACTIONS = ("label_smoothing", "crop_fraction", "layer_decay", "ema_decay")
 
 
-def field_types(record_type):
+def field_types(record_type: type) -> dict[str, type]:
     """The types of a record's fields by name."""
     hints = typing.get_type_hints(record_type)
     return {field.name: hints[field.name] for field in dataclasses.fields(record_type)}

@@ -14,7 +14,7 @@ from keras_tnt.data import (
 from keras_tnt.training.recipe import Recipe
 
 
-def tnt_small_imagenet():
+def tnt_small_imagenet() -> Recipe:
     """TNT-S on ImageNet from scratch: 81.5 % top-1 in the paper.
 
     Source: the paper, section 3.1 and Table 1 (DeiT's recipe), and the command of the
@@ -51,7 +51,7 @@ def tnt_small_imagenet():
     )
 
 
-def pyramid_tnt_small_imagenet():
+def pyramid_tnt_small_imagenet() -> Recipe:
     """PyramidTNT-S on ImageNet from scratch: 82.0 % top-1 in its paper.
 
     Source: PyramidTNT (arXiv 2201.00978), section 3.1: TNT's recipe with 20 epochs of
@@ -73,7 +73,7 @@ def pyramid_tnt_small_imagenet():
     )
 
 
-def tnt_small_finetune_384():
+def tnt_small_finetune_384() -> Recipe:
     """The published TNT-S on other images, at 384x384.
 
     Source: the paper, section 3.3, fine-tunes at 384 and refers to DeiT for the rest,
@@ -113,7 +113,7 @@ def tnt_small_finetune_384():
     )
 
 
-def fashion_mnist_demo():
+def fashion_mnist_demo() -> Recipe:
     """A small TNT on the embedded 12,000 images of Fashion-MNIST.
 
     Made for this package: a few minutes on two CPU cores. The shape follows TNT-Ti,

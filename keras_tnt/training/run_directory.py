@@ -5,7 +5,9 @@ import json
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
@@ -13,6 +15,7 @@ import tensorflow as tf
 from keras_tnt._version import __version__
 from keras_tnt.training.recipe import Recipe
 from keras_tnt.utils.files import atomic_write
+from keras_tnt.utils.typing import PathLike
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +35,7 @@ class RunDirectory:
         ['shirt', 'shoe']
     """
 
-    path: Path
+    path: Any  # a pathlib.Path, made from any path
 
     def __post_init__(self):
         object.__setattr__(self, "path", Path(self.path))
@@ -48,7 +51,7 @@ class RunDirectory:
     attention = property(lambda self: self.path / "attention.png")
     images = property(lambda self: self.path / "images")
 
-    def contents(self):
+    def contents(self) -> list[tuple[Path, str]]:
         """Returns pairs: each file that the run has, and what is in it."""
         known = [
             (self.model, "the trained model"),
@@ -65,7 +68,7 @@ class RunDirectory:
         return [(path, what) for path, what in known if path.exists()]
 
     @classmethod
-    def create(cls, path):
+    def create(cls, path: PathLike) -> Self:
         """Makes a new directory.
 
         Args:
@@ -87,7 +90,7 @@ class RunDirectory:
         return cls(path)
 
     @classmethod
-    def create_next(cls, path):
+    def create_next(cls, path: PathLike) -> Self:
         """Makes a new directory of that name, or with the next free number after it."""
         path = Path(path)
         candidate, number = path, 1
@@ -97,11 +100,11 @@ class RunDirectory:
         return cls.create(candidate)
 
     @classmethod
-    def create_or_next(cls, path, default):
+    def create_or_next(cls, path: PathLike | None, default: str) -> Self:
         """Makes the directory that was asked for, or the next one of a default name."""
         return cls.create(path) if path else cls.create_next(default)
 
-    def begin(self, recipe, class_names):
+    def begin(self, recipe: Recipe, class_names: Sequence[str]) -> None:
         """Begins a run in a new or empty directory, or finds the same run in it.
 
         Args:
@@ -127,7 +130,7 @@ class RunDirectory:
                 f"with that run: --recipe {self.recipe} --out {self.path}."
             )
 
-    def write_recipe(self, recipe, class_names):
+    def write_recipe(self, recipe: Recipe, class_names: Sequence[str]) -> None:
         """Writes the recipe, the names of the classes, the versions and the command."""
         record = {
             "recipe": dataclasses.asdict(recipe),
@@ -144,7 +147,7 @@ class RunDirectory:
         with atomic_write(self.recipe) as unfinished:
             unfinished.write_text(json.dumps(record, indent=2) + "\n")
 
-    def read_recipe(self):
+    def read_recipe(self) -> tuple[Recipe, list[str]]:
         """Reads back what `begin` wrote.
 
         Returns:
@@ -161,7 +164,7 @@ class RunDirectory:
         return self.read_recipe_file(self.recipe)
 
     @staticmethod
-    def read_recipe_file(path):
+    def read_recipe_file(path: Path) -> tuple[Recipe, list[str]]:
         """Reads a `recipe.json`, wherever it is; see `read_recipe`."""
         try:
             record = json.loads(path.read_text())

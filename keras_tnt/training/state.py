@@ -1,6 +1,9 @@
 """Everything that changes while a model trains, as arrays and back."""
 
+import keras
 import numpy as np
+
+from keras_tnt.training.ema import ExponentialMovingAverage
 
 
 class TrainingState:
@@ -28,7 +31,9 @@ class TrainingState:
         ['model/0/top/kernel', 'model/1/top/bias']
     """
 
-    def __init__(self, model, average=None):
+    def __init__(
+        self, model: keras.Model, average: ExponentialMovingAverage | None = None
+    ):
         # Paths for weights. Keras numbers optimizers and random generators through a
         # process, so those go by their order.
         weights = {id(weight) for weight in model.weights}
@@ -41,11 +46,11 @@ class TrainingState:
         for number, variable in enumerate(average.variables if average else ()):
             self._variables[f"average/{number}"] = variable
 
-    def tensors(self):
+    def tensors(self) -> dict[str, np.ndarray]:
         """Reads the state as a dict from names to arrays."""
         return {name: np.asarray(v.numpy()) for name, v in self._variables.items()}
 
-    def restore(self, tensors):
+    def restore(self, tensors: dict[str, np.ndarray]) -> None:
         """Sets the state, all or nothing.
 
         Args:
@@ -67,7 +72,7 @@ class TrainingState:
             variable.assign(tensors[name])
 
 
-def first_not_finite(tensors):
+def first_not_finite(tensors: dict[str, np.ndarray]) -> str | None:
     """Names the first array with a NaN or infinity, or returns ``None``."""
     for name, tensor in tensors.items():
         if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():

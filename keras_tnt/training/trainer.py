@@ -29,9 +29,11 @@ from keras_tnt.training.callbacks import (
 from keras_tnt.training.checkpoints import Checkpoints
 from keras_tnt.training.ema import ExponentialMovingAverage
 from keras_tnt.training.history import History
+from keras_tnt.training.recipe import Recipe
 from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.training.state import TrainingState
 from keras_tnt.utils.files import atomic_write
+from keras_tnt.utils.typing import PathLike
 
 
 class TrainingResult(NamedTuple):
@@ -46,7 +48,12 @@ class TrainingResult(NamedTuple):
     history: list
 
 
-def train(recipe, directory, strategy=None, verbose=None):
+def train(
+    recipe: Recipe,
+    directory: PathLike,
+    strategy: tf.distribute.Strategy | None = None,
+    verbose: int | None = None,
+) -> TrainingResult:
     """Trains a model as a recipe says, or goes on with a training that was ended.
 
     The run directory gets the recipe, checkpoints, the history, TensorBoard's logs (if
@@ -84,7 +91,7 @@ def train(recipe, directory, strategy=None, verbose=None):
         ```
     """
     run = RunDirectory(directory)
-    strategy = strategy or distribute.strategy()
+    strategy = strategy or distribute.create_strategy()
     if verbose is None:
         verbose = 1 if sys.stdout.isatty() else 2
     with distribute.worker_errors(strategy), readable_errors():
@@ -206,7 +213,7 @@ class _Training:
         if first == end:
             return
         recipe = self.recipe
-        data = distribute.distribute(
+        data = distribute.distribute_dataset(
             self.strategy,
             lambda worker, workers, replicas: image_dataset(
                 self.sources.train,

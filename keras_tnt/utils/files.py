@@ -2,11 +2,14 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+from keras_tnt.utils.typing import PathLike
 
 
 @contextlib.contextmanager
-def atomic_write(path):
+def atomic_write(path: PathLike) -> Iterator[Path]:
     """Gives another name beside a file to write to; what is there takes its place.
 
     If writing fails, the file is as it was before, and what was written is removed. A

@@ -7,6 +7,6 @@ from typing import Any, TypeAlias
 Tensor: TypeAlias = Any
 # A dtype policy, its name or its configuration, as Keras's layers take it.
 DType: TypeAlias = Any
-# A shape; None stands for an axis of unknown size.
-Shape: TypeAlias = tuple[int | None, ...]
+# A shape: whole numbers, and None for an axis of unknown size.
+Shape: TypeAlias = tuple[Any, ...]
 PathLike: TypeAlias = str | os.PathLike[str]

@@ -2,7 +2,9 @@
 
 from typing import NamedTuple
 
+import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_tnt.visualization.block_outputs import as_float32, iterate_blocks
 
@@ -27,7 +29,7 @@ class AttentionMaps(NamedTuple):
     sr_ratios: dict
 
 
-def attention_maps(model, images):
+def attention_maps(model: keras.Model, images: ArrayLike) -> AttentionMaps:
     """Computes outer and inner attention of a TNT or PyramidTNT (paper, section 4.4).
 
     The attention is computed beside the model, block by block; the model itself stays
@@ -62,7 +64,7 @@ def attention_maps(model, images):
     return maps
 
 
-def attention_rollout(maps):
+def attention_rollout(maps: AttentionMaps) -> np.ndarray:
     """Follows attention through all blocks (Abnar and Zuidema, arXiv 2005.00928).
 
     The product over the blocks, the last one leftmost, of ``(A + I) / 2``: ``A`` is a

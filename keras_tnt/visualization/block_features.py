@@ -3,7 +3,9 @@
 import math
 from typing import NamedTuple
 
+import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_tnt.visualization.block_outputs import as_float32, iterate_blocks
 
@@ -21,7 +23,7 @@ class BlockFeatures(NamedTuple):
     pixels: dict
 
 
-def block_features(model, images):
+def block_features(model: keras.Model, images: ArrayLike) -> BlockFeatures:
     """Computes the patches and pixels that every block gives.
 
     Args:
@@ -55,7 +57,7 @@ def block_features(model, images):
     return features
 
 
-def pixel_map(pixels, grid):
+def pixel_map(pixels: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     """Lays the pixels of all patches out as one map.
 
     Args:
@@ -79,7 +81,7 @@ def pixel_map(pixels, grid):
     return pixels.swapaxes(2, 3).reshape(batch, rows * side, columns * side, dim)
 
 
-def principal_components(features, count):
+def principal_components(features: np.ndarray, count: int) -> np.ndarray:
     """Projects features on their directions of largest variance (PCA).
 
     Args:
@@ -108,7 +110,7 @@ def principal_components(features, count):
     return projected.reshape(*features.shape[:-1], count).astype("float32")
 
 
-def features_to_rgb(features):
+def features_to_rgb(features: np.ndarray) -> np.ndarray:
     """Colors features: their first three principal components as red, green, blue.
 
     Like colors are like features, over all images of the batch alike; the colors
@@ -133,7 +135,7 @@ def features_to_rgb(features):
     return (scaled.clip(0, 1) * 255).round().astype("uint8")
 
 
-def tsne(features, seed=0):
+def tsne(features: np.ndarray, seed: int = 0) -> np.ndarray:
     """Lays features out in a plane so that neighbours stay neighbours (t-SNE).
 
     Args:

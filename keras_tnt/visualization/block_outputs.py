@@ -1,12 +1,15 @@
 """A model, run block by block: what each block gives, and its attention."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_tnt.layers import PyramidTNTBlock, TNTBlock
 from keras_tnt.structure import blocks, extend_from_input, find_tnt, patch_grid, stages
+from keras_tnt.utils.typing import Tensor
 
 
 class BlockOutput(NamedTuple):
@@ -31,7 +34,7 @@ class BlockOutput(NamedTuple):
     sr_ratio: int
 
 
-def iterate_blocks(model, images):
+def iterate_blocks(model: keras.Model, images: Tensor) -> Iterator[BlockOutput]:
     """Runs a model block by block, beside its own graph.
 
     Args:
@@ -94,7 +97,7 @@ def _walk_pyramid(model, pixels, patches):
             )
 
 
-def as_float32(tensor):
+def as_float32(tensor: Tensor) -> np.ndarray:
     """Returns a tensor of any precision as a float32 array."""
     return keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32"))
 

@@ -1,9 +1,15 @@
 """Figures: how all images with axes are begun, filled with images, and saved."""
 
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
 from keras_tnt.utils.files import atomic_write
+from keras_tnt.utils.typing import PathLike
 
 
-def require_matplotlib():
+def require_matplotlib() -> ModuleType:
     """Raises an `ImportError` that says what to install, before any work is done.
 
     Returns:
@@ -24,7 +30,9 @@ def require_matplotlib():
     return matplotlib
 
 
-def new_figure(rows, columns, size, each=False):
+def new_figure(
+    rows: int, columns: int, size: tuple[float, float], each: bool = False
+) -> tuple[Any, np.ndarray]:
     """Begins a figure.
 
     Args:
@@ -53,7 +61,7 @@ def new_figure(rows, columns, size, each=False):
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def show_image(axis, image):
+def show_image(axis: Any, image: np.ndarray) -> None:
     """Shows a gray or a color image.
 
     Args:
@@ -72,7 +80,7 @@ def show_image(axis, image):
         axis.imshow(image.astype("uint8"))
 
 
-def without_ticks(axes):
+def without_ticks(axes: np.ndarray) -> None:
     """Takes the ticks off axes.
 
     Args:
@@ -88,7 +96,7 @@ def without_ticks(axes):
         axis.set_yticks([])
 
 
-def save_figure(figure, path):
+def save_figure(figure: Any, path: PathLike) -> None:
     """Writes a figure as a PNG file, whole or not at all.
 
     Args:

@@ -1,12 +1,17 @@
 """Attention as maps: over the patches of an image, and over the pixels of a patch."""
 
 import math
+from collections.abc import Iterable
 
 import keras
 import numpy as np
 
+from keras_tnt.visualization.attention_maps import AttentionMaps
 
-def class_token_map(outer, grid, size=None):
+
+def class_token_map(
+    outer: np.ndarray, grid: tuple[int, int], size: tuple[int, int] | None = None
+) -> np.ndarray:
     """What the class token attends to in one block, mean of the heads.
 
     Args:
@@ -31,7 +36,12 @@ def class_token_map(outer, grid, size=None):
     return _finish(tokens[:, 0, 1:].reshape(-1, *grid), size)
 
 
-def block_map(maps, block, patch=None, size=None):
+def block_map(
+    maps: AttentionMaps,
+    block: int,
+    patch: tuple[int, int] | None = None,
+    size: tuple[int, int] | None = None,
+) -> np.ndarray:
     """What one block of a TNT or PyramidTNT attends to, mean of the heads.
 
     Without ``patch`` it is what the answer is taken from that attends: the class
@@ -81,13 +91,13 @@ def _on_patches(weights, maps, block):
     return np.pad(weights, ((0, 0), (0, margins[0]), (0, margins[1])))
 
 
-def default_blocks(maps):
+def default_blocks(maps: Iterable[int]) -> list[int]:
     """Returns the first, the middle and the last block of attention or features."""
     last = max(maps)
     return sorted({1, (1 + last) // 2, last})
 
 
-def most_attended_patch(maps, block):
+def most_attended_patch(maps: AttentionMaps, block: int) -> tuple[int, int]:
     """Finds the patch of the first image that a block attends to most.
 
     Args:
@@ -109,11 +119,11 @@ def most_attended_patch(maps, block):
         (1, 2)
     """
     weights = block_map(maps, block)[0]
-    best = divmod(int(weights.argmax()), weights.shape[1])
+    best = divmod(int(weights.argmax()), int(weights.shape[1]))
     return map_patch(best, maps.grids[block], maps.grids[1])
 
 
-def inside_patch(maps, block, patch):
+def inside_patch(maps: AttentionMaps, block: int, patch: tuple[int, int]) -> np.ndarray:
     """Inner attention of one patch: what its pixels attend to.
 
     Args:
@@ -143,7 +153,7 @@ def inside_patch(maps, block, patch):
     return inner[:, _index(patch, maps.grids[block])]
 
 
-def on_pixel_grid(weights):
+def on_pixel_grid(weights: np.ndarray) -> np.ndarray:
     """Puts the pixels of a patch, the last axis, in their rows and columns.
 
     Args:
@@ -163,7 +173,7 @@ def on_pixel_grid(weights):
     return weights.reshape(*weights.shape[:-1], side, side)
 
 
-def resize_maps(maps, size):
+def resize_maps(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resizes maps over the patches to an image's size, bilinear.
 
     Args:
@@ -185,15 +195,18 @@ def resize_maps(maps, size):
     return keras.ops.convert_to_numpy(resized)[..., 0]
 
 
-def map_patch(patch, grid, other):
+def map_patch(
+    patch: tuple[int, int], grid: tuple[int, int], other: tuple[int, int]
+) -> tuple[int, int]:
     """Returns the patch of another grid over the same image that has its place."""
-    return tuple(
+    row, column = (
         place * there // here
         for place, here, there in zip(patch, grid, other, strict=True)
     )
+    return row, column
 
 
-def has_class_token(maps):
+def has_class_token(maps: AttentionMaps) -> bool:
     """Tells the attention of a TNT from that of a PyramidTNT."""
     block = min(maps.outer)
     return maps.outer[block].shape[2] == 1 + math.prod(maps.grids[block])

@@ -1,10 +1,13 @@
 """Images of attention: over an image, head by head, and inside one patch."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from keras_tnt.visualization.attention_maps import attention_rollout
+from keras_tnt.utils.typing import PathLike
+from keras_tnt.visualization.attention_maps import AttentionMaps, attention_rollout
 from keras_tnt.visualization.figure import (
     new_figure,
     save_figure,
@@ -28,7 +31,13 @@ INNER_ATTENTION_TITLES = (
 HEATMAP_STYLE = {"cmap": "inferno", "vmin": 0, "vmax": 1}
 
 
-def plot_attention_overlays(maps, image, blocks, path, title="image"):
+def plot_attention_overlays(
+    maps: AttentionMaps,
+    image: np.ndarray,
+    blocks: Sequence[int],
+    path: PathLike,
+    title: str = "image",
+) -> None:
     """Draws what blocks attend to over the image, and of a TNT the rollout.
 
     Args:
@@ -67,7 +76,9 @@ def plot_attention_overlays(maps, image, blocks, path, title="image"):
     save_figure(figure, path)
 
 
-def plot_attention_heads(maps, image, blocks, path):
+def plot_attention_heads(
+    maps: AttentionMaps, image: np.ndarray, blocks: Sequence[int], path: PathLike
+) -> None:
     """Draws what each head of blocks attends to: a row a block, a column a head.
 
     Args:
@@ -106,7 +117,13 @@ def plot_attention_heads(maps, image, blocks, path):
     save_figure(figure, path)
 
 
-def plot_inner_attention(maps, image, blocks, patch, path):
+def plot_inner_attention(
+    maps: AttentionMaps,
+    image: np.ndarray,
+    blocks: Sequence[int],
+    patch: tuple[int, int],
+    path: PathLike,
+) -> None:
     """Draws one patch, and what its pixels attend to in the inner transformers.
 
     A row for each block, mean of the heads: the pixels that attend (rows) against
@@ -177,7 +194,7 @@ def _show_place(axes, maps, image, patch):
         axis.set_title(name, fontsize=8)
 
 
-def show_overlay(axis, image, overlay):
+def show_overlay(axis: Any, image: np.ndarray, overlay: np.ndarray) -> None:
     """Shows a map 0-1 of the image's size over the image."""
     show_image(axis, image)
     axis.imshow(overlay, alpha=0.6, **HEATMAP_STYLE)

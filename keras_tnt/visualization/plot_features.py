@@ -1,8 +1,17 @@
 """Images of features by block, and of what an answer hangs on."""
 
-import numpy as np
+from collections.abc import Sequence
 
-from keras_tnt.visualization.block_features import features_to_rgb, pixel_map, tsne
+import numpy as np
+from numpy.typing import ArrayLike
+
+from keras_tnt.utils.typing import PathLike
+from keras_tnt.visualization.block_features import (
+    BlockFeatures,
+    features_to_rgb,
+    pixel_map,
+    tsne,
+)
 from keras_tnt.visualization.figure import (
     new_figure,
     save_figure,
@@ -13,7 +22,9 @@ from keras_tnt.visualization.image_maps import resize_maps
 from keras_tnt.visualization.plot_attention import show_overlay
 
 
-def plot_features(features, images, blocks, path):
+def plot_features(
+    features: BlockFeatures, images: np.ndarray, blocks: Sequence[int], path: PathLike
+) -> None:
     """Draws patches and pixels after some blocks, like features in like colors.
 
     A row for each image: the image, then for each block its patches, and its pixels
@@ -60,7 +71,13 @@ def plot_features(features, images, blocks, path):
     save_figure(figure, path)
 
 
-def plot_tsne(layers, labels, names, path, seed=0):
+def plot_tsne(
+    layers: dict[int, np.ndarray],
+    labels: ArrayLike,
+    names: Sequence[str],
+    path: PathLike,
+    seed: int = 0,
+) -> None:
     """Draws samples as t-SNE lays them out, once for each of several layers.
 
     Args:
@@ -97,7 +114,13 @@ def plot_tsne(layers, labels, names, path, seed=0):
     save_figure(figure, path)
 
 
-def plot_saliency(images, titles, cams, shares, path):
+def plot_saliency(
+    images: np.ndarray,
+    titles: Sequence[str],
+    cams: np.ndarray,
+    shares: np.ndarray,
+    path: PathLike,
+) -> None:
     """Draws which patches, and which pixels of the image, speak for a class.
 
     Args:

@@ -1,9 +1,12 @@
 """Images of a run: curves, predictions, attention."""
 
 import csv
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 
+from keras_tnt.utils.typing import PathLike
 from keras_tnt.visualization import attention_maps, block_map, on_pixel_grid
 from keras_tnt.visualization.figure import (
     new_figure,
@@ -23,7 +26,7 @@ __all__ = [
 ]
 
 
-def plot_training_curves(history_path, path):
+def plot_training_curves(history_path: PathLike, path: PathLike) -> None:
     """Draws loss and accuracy over the epochs.
 
     Args:
@@ -55,7 +58,13 @@ def plot_training_curves(history_path, path):
     save_figure(figure, path)
 
 
-def plot_predictions(images, labels, probabilities, class_names, path):
+def plot_predictions(
+    images: np.ndarray,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    path: PathLike,
+) -> None:
     """Draws images with their true and predicted names, mistakes in red.
 
     Args:
@@ -95,7 +104,9 @@ def plot_predictions(images, labels, probabilities, class_names, path):
     save_figure(figure, path)
 
 
-def plot_attention(model, images, titles, path):
+def plot_attention(
+    model: keras.Model, images: np.ndarray, titles: Sequence[str], path: PathLike
+) -> None:
     """Draws what the class token attends to, and what pixels inside one patch do.
 
     A row for each image: the image; the attention of the class token in the last
@@ -152,7 +163,9 @@ def plot_attention(model, images, titles, path):
     save_figure(figure, path)
 
 
-def plot_augmented_images(images, labels, class_names, path):
+def plot_augmented_images(
+    images: np.ndarray, labels: np.ndarray, class_names: Sequence[str], path: PathLike
+) -> None:
     """Draws a batch that a model trains on, with the shares of its classes.
 
     Args:
@@ -182,7 +195,9 @@ def plot_augmented_images(images, labels, class_names, path):
     save_figure(figure, path)
 
 
-def plot_confusion(confusion, class_names, path):
+def plot_confusion(
+    confusion: np.ndarray, class_names: Sequence[str], path: PathLike
+) -> None:
     """Draws a confusion matrix: true classes as rows, shares of a row as shades.
 
     Args:

@@ -1,13 +1,18 @@
 """What an answer hangs on: gradients of a class, by patch and by image pixel."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from keras_tnt.structure import blocks, find_tnt, patch_grid, rebuild_graph, stages
 
 
-def grad_cam(model, images, classes=None):
+def grad_cam(
+    model: keras.Model, images: ArrayLike, classes: ArrayLike | None = None
+) -> np.ndarray:
     """Computes which patches speak for a class (after Grad-CAM, arXiv 1610.02391).
 
     ``relu(Σ_c g_c · a_c)`` over the channels ``c`` of each patch, where ``a`` is the
@@ -64,7 +69,13 @@ def grad_cam(model, images, classes=None):
     return weights / np.where(highest > 0, highest, 1)
 
 
-def integrated_gradients(model, images, classes=None, baseline=0.0, steps=32):
+def integrated_gradients(
+    model: keras.Model,
+    images: ArrayLike,
+    classes: ArrayLike | None = None,
+    baseline: float = 0.0,
+    steps: int = 32,
+) -> np.ndarray:
     """Shares a class's score out among the image's pixels (arXiv 1703.01365).
 
     ``(x - b) · ∫ ∂score(b + t (x - b)) / ∂x dt`` for ``t`` from 0 to 1: what an image
@@ -96,24 +107,24 @@ def integrated_gradients(model, images, classes=None, baseline=0.0, steps=32):
         (2, 32, 64, 3)
     """
     scores = _scores_model(model, {})
-    images = tf.cast(images, tf.float32)
+    pixels = tf.cast(images, tf.float32)
     if classes is None:
-        classes = np.argmax(scores(images, training=False), axis=-1)
+        classes = np.argmax(scores(pixels, training=False), axis=-1)
     points, weights = np.polynomial.legendre.leggauss(steps)  # on -1 to 1
-    total = tf.zeros_like(images)
+    total = tf.zeros_like(pixels)
     for point, weight in zip((points + 1) / 2, weights / 2, strict=True):
-        between = baseline + point * (images - baseline)
+        between = baseline + point * (pixels - baseline)
         with tf.GradientTape() as tape:
             tape.watch(between)
             score = _of_classes(scores(between, training=False), classes)
         total += weight * tape.gradient(score, between)
-    return ((images - baseline) * total).numpy()
+    return ((pixels - baseline) * total).numpy()
 
 
 class _Watch(keras.layers.Layer):
     """Hands tokens on, and keeps them for a gradient by them."""
 
-    tape = None  # while the graph is built
+    tape: Any = None  # while the graph is built
     tokens = None
 
     def call(self, tokens):

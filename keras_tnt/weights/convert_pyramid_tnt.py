@@ -162,7 +162,8 @@ def resample(
             fitted[name] = resample_position_bias(tensors[name], old_grids, new_grids)
         # Merging halves the grid, and rounds up.
         old_grid, new_grid = (
-            tuple((side + 1) // 2 for side in grid) for grid in (old_grid, new_grid)
+            ((rows + 1) // 2, (columns + 1) // 2)
+            for rows, columns in (old_grid, new_grid)
         )
     return fitted
 

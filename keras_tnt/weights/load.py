@@ -133,7 +133,7 @@ def to_upstream(model: keras.Model) -> Tensors:
 
     The names are timm's for a TNT, the official ones for a PyramidTNT.
     """
-    tensors = {}
+    tensors: Tensors = {}
     for entry in converter_for(model).entries(model):
         _check_is_float(entry)
         value = np.asarray(entry.variable, "float32")

@@ -5,6 +5,8 @@ import os
 import pathlib
 import re
 
+from keras_tnt.utils.typing import PathLike
+
 WEIGHTS_FILE = "model.safetensors"
 
 _HUB_ID = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([^@\s]+))?", re.ASCII)
@@ -65,7 +67,7 @@ MANUAL_DOWNLOAD = {
 }
 
 
-def published(variant):
+def published(variant: str) -> PublishedWeights:
     """Looks up the published weights of a variant.
 
     Args:
@@ -98,7 +100,7 @@ def published(variant):
     return PUBLISHED[variant]
 
 
-def fetch(source):
+def fetch(source: PathLike) -> pathlib.Path:
     """Finds a weight file on disk, downloading it first if it is on the Hub.
 
     Args:
@@ -134,7 +136,9 @@ def fetch(source):
     return path
 
 
-def download(repo_id, filename=WEIGHTS_FILE, revision=None):
+def download(
+    repo_id: str, filename: str = WEIGHTS_FILE, revision: str | None = None
+) -> pathlib.Path:
     """Downloads a file from the Hugging Face Hub, or finds it in the local cache.
 
     `huggingface_hub` does the work, so its environment variables apply, among them

@@ -1,4 +1,4 @@
-"""All of Fashion-MNIST, from the files of Debian's package."""
+"""The complete Fashion-MNIST, read from the files of Debian's package."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ HELD_OUT = 10_000
 
 
 def install():
-    """Installs Debian's package if the files are missing and that can be done here."""
+    """Install Debian's package if the files are missing and apt-get exists."""
     from make_fashion_mnist_mini import ORIGINALS
 
     if ORIGINALS.is_dir():
@@ -20,25 +20,24 @@ def install():
         return
     command = ["apt-get", "install", "-qq", "-y", "dataset-fashion-mnist"]
     if shutil.which("apt-get"):
-        print("Fashion-MNIST is not here yet: " + " ".join(command))
+        print("Installing Fashion-MNIST: " + " ".join(command))
         subprocess.run(command, check=False)
 
 
 def load(held_out=False):
-    """Reads the images.
+    """Read the images.
 
     Args:
-        held_out: whether to return the last 10,000 training images instead of the
-            test set.
+        held_out: whether the last 10,000 training images replace the test set.
 
     Returns:
-        ``(images, labels), (images, labels)`` to train and to evaluate on; images are
-        ``(n, 28, 28, 1)`` uint8, labels ``(n,)`` uint8.
+        `(images, labels), (images, labels)` for training and for evaluation; images
+        are `(n, 28, 28, 1)` uint8, labels `(n,)` uint8.
 
     Raises:
-        FileNotFoundError: if the files are not there; the message says how to get them.
+        FileNotFoundError: if the files are missing; the message says how to get them.
     """
-    from make_fashion_mnist_mini import ORIGINALS, read_idx  # which checks contents
+    from make_fashion_mnist_mini import ORIGINALS, read_idx  # checks contents
 
     train, test = (
         (

@@ -1,11 +1,8 @@
-"""The study's runs: which models are trained, how, and in which order.
-
-The plan, the runs behind it and what they cost are told in README.md.
-"""
+"""The runs of the study: models, settings and order. See README.md."""
 
 import dataclasses
 
-# A TNT in the proportions of TNT-S: 4x4 pixels in a patch, as there.
+# A TNT with the proportions of TNT-S, which also has 4x4 pixels per patch.
 TNT = {
     "outer_dim": 72,
     "inner_dim": 12,
@@ -16,10 +13,10 @@ TNT = {
     "inner_stride": 2,
 }
 VIT = TNT | {"inner_blocks": ()}
-# Patches four times as large: as many pixels in each, four of them in an image.
+# Four times the patch area: four patches per image, 4x4 pixels in each.
 LARGE_PATCHES = {"patch_size": 14, "inner_stride": 4}
 
-# Name: what is built. "without" names the layers that get no position embedding.
+# Builder arguments by name. "without": layers without position embedding.
 VARIANTS = {
     "tnt": TNT,
     "vit_equal_flops": VIT | {"outer_dim": 93},
@@ -36,7 +33,7 @@ VARIANTS = {
     "squeeze_excitation": TNT | {"se_ratio": 0.25},
     "tnt_large_patches": TNT | LARGE_PATCHES,
     "vit_large_patches": VIT | LARGE_PATCHES | {"outer_dim": 90},
-    # As many multiply-adds as those two.
+    # The same multiply-adds as the two before.
     "pyramid_tnt": {
         "outer_dim": 32,
         "inner_dim": 4,
@@ -50,13 +47,13 @@ LARGE = ("tnt_large_patches", "vit_large_patches")
 TUNED = (*MAIN, *LARGE, "pyramid_tnt")
 POSITIONS = ("positions_none", "positions_pixels", "positions_patches")
 RATES = (1e-3, 2e-3, 4e-3, 8e-3)
-# One more for each, tried when those had been: beside the best of them.
+# One more rate per model, beside the best of `RATES`.
 FIFTH_RATES = {"tnt": 16e-3, "vit_equal_flops": 3e-3, "vit_equal_parameters": 3e-3}
-SIZES = (1_000, 5_000, 20_000)  # images; the main runs have all 60,000
+SIZES = (1_000, 5_000, 20_000)  # images; the main runs use 60,000
 
 BATCH = 128  # images
-STEPS = 1_800  # 3.8 times all images
-RATE_STEPS = 480  # 1.2 times the 50,000 that are left to train on
+STEPS = 1_800  # 3.8 epochs
+RATE_STEPS = 480  # 1.2 epochs of the 50,000 images that are not held out
 LONGER = 3  # times the steps
 
 
@@ -65,16 +62,16 @@ class Run:
     """One training; runs with the same settings are equal.
 
     Attributes:
-        phase: the part of the plan that asked for it first, "rates", "main", …; it has
-            no influence.
+        phase: the part of the plan that first asked for it, such as "main"; it has no
+            effect on the run.
         variant: a name of `VARIANTS`.
-        learning_rate: the highest.
-        seed: of the weights and of the order of the images; variants with the same
-            seed see the same images in the same order.
-        images: how many of the training images there are.
+        learning_rate: the highest of the schedule.
+        seed: seed of the weights and of the image order; variants with the same seed
+            see the same images in the same order.
+        images: number of training images.
         steps: optimizer steps.
-        held_out: whether to train without the last 10,000 training images and to
-            evaluate on those, instead of the test set.
+        held_out: whether to hold out the last 10,000 training images and to evaluate
+            on them instead of the test set.
     """
 
     phase: str = dataclasses.field(compare=False)
@@ -87,17 +84,17 @@ class Run:
 
     @classmethod
     def of(cls, record):
-        """The run that a record is of."""
+        """Return the run of a record."""
         fields = dataclasses.fields(cls)
         return cls(**{field.name: record[field.name] for field in fields})
 
 
 def planned(records):
-    """The study's runs as far as they are known, in their order, each once.
+    """List the runs known so far, in order and without duplicates.
 
-    The learning rates come first: what the other runs are follows from their results.
-    For what is compared they are chosen twice, with few steps and with all. What had
-    been trained by the first choice stays, and so does the rate of the TNT's variants.
+    The learning-rate runs come first, because the other runs depend on their results.
+    The compared models choose a rate twice: with few steps and with all steps. Runs at
+    the first rates stay in the plan, and the TNT's variants keep its first rate.
     """
     done = accuracies(records).keys()
     runs = rate_runs()
@@ -111,22 +108,22 @@ def planned(records):
 
 
 def missing(records):
-    """The runs that are not yet there, as far as they are known."""
+    """List the known runs that have no record."""
     done = accuracies(records)
     return [run for run in planned(records) if run not in done]
 
 
 def accuracies(records):
-    """The accuracy that each run reached: {run: accuracy}."""
+    """Return the accuracy of each run: {run: accuracy}."""
     return {Run.of(record): record["accuracy"] for record in records}
 
 
 def best_rates(records, runs):
-    """The best learning rate of each variant all of whose runs are there.
+    """Return the best learning rate of each variant whose runs are complete.
 
     Args:
-        records: what came of the study's runs.
-        runs: those that try rates, `rate_runs` or `all_steps_runs`.
+        records: records of finished runs.
+        runs: `rate_runs()` or `all_steps_runs()`.
 
     Returns:
         A dict of learning rates by variant.
@@ -141,7 +138,7 @@ def best_rates(records, runs):
 
 
 def rate_runs():
-    """The runs that choose, with few steps, a learning rate for all of `TUNED`."""
+    """Return the runs that choose a rate for each of `TUNED`, with few steps."""
     return [
         held_out("rates", variant, rate, RATE_STEPS)
         for variant in TUNED
@@ -150,9 +147,9 @@ def rate_runs():
 
 
 def all_steps_runs():
-    """The runs that choose again, with as many steps as the rates are for."""
+    """Return the runs that choose a rate again, with all steps."""
     phase = "all steps"
-    # Likely ones first.
+    # The most likely rates first.
     return [
         *(held_out(phase, v, rate) for rate in (4e-3, 2e-3, 8e-3, 1e-3) for v in MAIN),
         *(held_out(phase, v, rate) for v, rate in FIFTH_RATES.items()),
@@ -161,12 +158,12 @@ def all_steps_runs():
 
 
 def held_out(phase, variant, rate, steps=STEPS):
-    """A run that tries a learning rate."""
+    """Return a run that tries a learning rate on held-out images."""
     return Run(phase, variant, rate, 0, 50_000, steps, held_out=True)
 
 
 def first_runs(rates):
-    """The runs at the learning rates that were chosen with few steps."""
+    """Return the runs at the rates that were chosen with few steps."""
     return [
         *seeds(5, "main", MAIN, rates),
         *seeds(3, "positions", POSITIONS, rates),
@@ -180,7 +177,7 @@ def first_runs(rates):
 
 
 def tuned_runs(rates):
-    """The runs at the learning rates that were chosen with all steps."""
+    """Return the runs at the rates that were chosen with all steps."""
     return [
         *seeds(5, "main", MAIN, rates),
         *seeds_of_sizes(rates),
@@ -190,7 +187,7 @@ def tuned_runs(rates):
 
 
 def last_runs(rates):
-    """The runs of more variants, at the rate of those before."""
+    """Return the runs of further variants, at the TNT's first rate."""
     return [
         *seeds(3, "inner heads", ("inner_heads_1", "inner_heads_4"), rates),
         *seeds(3, "squeeze-and-excitation", ("squeeze_excitation",), rates),
@@ -199,9 +196,9 @@ def last_runs(rates):
 
 
 def seeds(number, phase, variants, rates, **changes):
-    """Runs of some variants, each at its rate or at the TNT's.
+    """Return runs of some variants, each at its own rate or at the TNT's.
 
-    They go seed by seed, so that what is there when they are ended can be compared.
+    Seed by seed, so that an interrupted study has comparable runs.
     """
     return [
         Run(phase, variant, rates.get(variant, rates["tnt"]), seed, **changes)
@@ -211,7 +208,7 @@ def seeds(number, phase, variants, rates, **changes):
 
 
 def seeds_of_sizes(rates):
-    """Runs with fewer images."""
+    """Return the runs with fewer images."""
     runs = []
     for size in SIZES:
         runs += seeds(3, "data size", MAIN[:2], rates, images=size)

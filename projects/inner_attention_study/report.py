@@ -1,8 +1,8 @@
-"""Makes the study's tables and images of its raw lines, runs.jsonl.
+"""Make the tables and images of the study from runs.jsonl.
 
     python projects/inner_attention_study/report.py
 
-The tables go into README.md, between their marks, the images into images.
+The tables go between their marks in README.md, the images into the directory images.
 """
 
 import argparse
@@ -37,7 +37,7 @@ NAMES = {
     "vit_large_patches": "ViT, patches of 14x14, equal FLOPs",
     "pyramid_tnt": "PyramidTNT",
 }
-# ImageNet top-1 of the paper's Tables 3 and 5 to 8, in percent.
+# ImageNet top-1 in percent: the paper's Tables 4 to 8 and 12; PyramidTNT's paper.
 PAPER = {
     "tnt": 81.5,
     "vit_equal_flops": 79.8,
@@ -68,7 +68,7 @@ MARKS = {
 
 
 def main():
-    """Writes all."""
+    """Write tables and images."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--records", type=Path, default=RECORDS)
     parser.add_argument("--docs", type=Path, default=HERE)
@@ -79,13 +79,13 @@ def main():
     with atomic_write(document) as unfinished:
         unfinished.write_text(text)
     images = options.docs / "images"
-    draw_cost(records, images / "cost.png")
+    plot_cost(records, images / "cost.png")
     plot_training_curves(records, images / "curves.png")
-    draw_sizes(records, images / "sizes.png")
+    plot_sizes(records, images / "sizes.png")
 
 
 def fill(text, made):
-    """Puts each table between its marks, ``<!-- name -->`` and ``<!-- end -->``."""
+    """Put each table between its marks, `<!-- name -->` and `<!-- end -->`."""
     for name, table in made.items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
         text, found = re.subn(
@@ -102,7 +102,7 @@ def fill(text, made):
 
 
 def tables(records):
-    """All tables, as Markdown, by their marks."""
+    """Return all tables as Markdown, by mark."""
     return {
         "rates": rates_table(records, plan.rate_runs()),
         "all steps": rates_table(records, plan.all_steps_runs()),
@@ -115,19 +115,19 @@ def tables(records):
 
 
 def first_rates(records):
-    """The learning rates that were chosen with few steps."""
+    """Return the learning rates that were chosen with few steps."""
     return plan.best_rates(records, plan.rate_runs())
 
 
 def tuned_rates(records):
-    """The learning rates that were chosen with all steps, where that has been done."""
+    """Return the rates chosen with all steps; otherwise those with few steps."""
     return first_rates(records) | plan.best_rates(records, plan.all_steps_runs())
 
 
-def choose(records, variant, rates, pictures=60_000, steps=plan.STEPS):
-    """The runs of a variant at its rate or the TNT's: {seed: record}."""
+def choose(records, variant, rates, images=60_000, steps=plan.STEPS):
+    """Return the records of a variant at its rate or the TNT's, by seed."""
     rate = rates.get(variant, rates.get("tnt"))
-    wanted = (variant, rate, pictures, steps, False)
+    wanted = (variant, rate, images, steps, False)
     names = ("variant", "learning_rate", "images", "steps", "held_out")
     return {
         record["seed"]: record
@@ -137,7 +137,7 @@ def choose(records, variant, rates, pictures=60_000, steps=plan.STEPS):
 
 
 def percent(chosen):
-    """Mean and standard deviation of the accuracy of runs."""
+    """Format mean and standard deviation of the accuracy of runs."""
     values = [100 * record["accuracy"] for record in chosen.values()]
     if not values:
         return "-"
@@ -148,7 +148,7 @@ def percent(chosen):
 
 
 def paired(ours, theirs):
-    """Mean difference of runs with the same seeds, in points, its interval and p."""
+    """Format the mean difference of runs with equal seeds, its interval and p."""
     seeds = sorted(ours.keys() & theirs.keys())
     if len(seeds) < 2:
         return "-"
@@ -162,7 +162,7 @@ def paired(ours, theirs):
 
 
 def rates_table(records, runs):
-    """Accuracy on held-out images by learning rate."""
+    """Return the table of accuracy on held-out images by learning rate."""
     best = plan.best_rates(records, runs)
     reached = plan.accuracies(records)
     tried = {(run.variant, run.learning_rate): reached.get(run) for run in runs}
@@ -182,7 +182,7 @@ def rates_table(records, runs):
 
 
 def comparison_table(records, variants):
-    """A TNT, the first of the variants, beside the others, each at its best rate."""
+    """Compare the first variant, a TNT, with the others, each at its best rate."""
     lines = [
         "| | parameters | million multiply-adds | images/s in training "
         "| test accuracy, % | TNT's lead, points [95 % interval], paired t-test "
@@ -206,7 +206,7 @@ def comparison_table(records, variants):
 
 
 def speed(records, variant):
-    """Median images a second, of the trainings with the most cores."""
+    """Return the median images per second of the trainings with the most cores."""
     runs = [
         record
         for record in records
@@ -221,7 +221,7 @@ def speed(records, variant):
 
 
 def conditions_table(records):
-    """TNT beside the plain transformer of equal cost, under other conditions."""
+    """Compare TNT and the ViT of equal cost under other conditions."""
     first, tuned = first_rates(records), tuned_rates(records)
     shared = first | {"tnt": first.get("vit_equal_flops", 0)}
     lines = [
@@ -236,18 +236,18 @@ def conditions_table(records):
             tuple(rates.get(variant, 0) for variant in variants)
             for rates in (first, shared, tuned)
         )
-        # In the order of the TNT's rate, each choice once.
+        # In the order of the TNT's rate, without duplicates.
         pairs = sorted({*others, best})
-        for (pictures, steps), pair in itertools.product(conditions, pairs):
+        for (images, steps), pair in itertools.product(conditions, pairs):
             tnt, vit = (
-                choose(records, variant, {variant: rate}, pictures, steps)
+                choose(records, variant, {variant: rate}, images, steps)
                 for variant, rate in zip(variants, pair, strict=True)
             )
             if not tnt or not vit:
                 continue
             used = " and ".join(f"{rate:g}" for rate in pair)
             lines.append(
-                f"| {patches} | {pictures:,} | {steps:,} "
+                f"| {patches} | {images:,} | {steps:,} "
                 f"| {f'**{used}**' if pair == best else used} | {percent(tnt)} "
                 f"| {percent(vit)} | {paired(tnt, vit)} |"
             )
@@ -255,7 +255,7 @@ def conditions_table(records):
 
 
 def ablations_table(records):
-    """Variants of the TNT beside it, all at the rate that was chosen for it first."""
+    """Compare the TNT with its variants, all at its first rate."""
     lines = [
         "| | parameters | million multiply-adds | test accuracy, % | against the full "
         "TNT, points | ImageNet, paper |",
@@ -278,16 +278,16 @@ def ablations_table(records):
 
 
 def left(records):
-    """What of the plan has been run."""
+    """Return a sentence on how much of the plan was run."""
     hours = sum(record["seconds"] * record["threads"] for record in records) / 7200
     return (
-        f"{len(records)} of the plan's {len(plan.planned(records))} runs are there; "
-        f"they took {hours:.1f} hours of training on two cores.\n"
+        f"{len(records)} of the plan's {len(plan.planned(records))} runs are complete. "
+        f"They took {hours:.1f} hours of training on two cores.\n"
     )
 
 
-def draw_cost(records, path):
-    """Accuracy against what a model costs and against the time of its training."""
+def plot_cost(records, path):
+    """Plot accuracy against multiply-adds and against training time."""
     figure, axes = new_figure(1, 2, (9, 3.8))
     by_cost, by_time = axes.flat
     rates = tuned_rates(records)
@@ -300,7 +300,7 @@ def draw_cost(records, path):
         color, mark = MARKS[variant]
         style = {"color": color, "marker": mark, "linestyle": "", "alpha": 0.6}
         by_cost.plot(cost, accuracy, label=NAMES[variant], **style)
-        if variant in plan.MAIN:  # the others trained side by side, two at a time
+        if variant in plan.MAIN:  # the others trained two at a time
             seconds = plan.STEPS * plan.BATCH / speed(records, variant)
             by_time.plot([seconds / 60] * len(accuracy), accuracy, **style)
     by_cost.set(xlabel="million multiply-adds an image", ylabel="test accuracy, %")
@@ -310,7 +310,7 @@ def draw_cost(records, path):
 
 
 def plot_training_curves(records, path):
-    """Accuracy and loss on the test set in the course of the main runs."""
+    """Plot test accuracy and loss of the main runs during training."""
     figure, axes = new_figure(1, 2, (9, 3.6))
     rates = tuned_rates(records)
     for variant in plan.MAIN:
@@ -333,8 +333,8 @@ def plot_training_curves(records, path):
     save_figure(figure, path)
 
 
-def draw_sizes(records, path):
-    """Accuracy against the number of training images, dashed at the first rates."""
+def plot_sizes(records, path):
+    """Plot accuracy against the number of images; dashed at the first rates."""
     figure, axes = new_figure(1, 1, (5.5, 3.6))
     axis = axes.flat[0]
     first, tuned = first_rates(records), tuned_rates(records)

@@ -1,11 +1,10 @@
-"""Runs the study, or goes on with it: each run that is not in runs.jsonl yet.
+"""Start or continue the study: train each run that runs.jsonl lacks.
 
     python projects/inner_attention_study/run.py [--hours 2] [--jobs 2] [--dry-run]
 
-One training after another, or several at a time, each in a process of its own; a line
-is added for each that has ended, so that it can be stopped at any time. Then
-`report.py` makes tables and images. Takes the extra dev, and Fashion-MNIST from
-Debian's package, which it installs if it can.
+Each training runs in its own process. Every finished run appends a line, so the study
+can be stopped at any time. `report.py` makes tables and images of the lines.
+Fashion-MNIST comes from Debian's package, which is installed with apt-get if missing.
 """
 
 import argparse
@@ -27,16 +26,21 @@ RECORDS = HERE / "runs.jsonl"
 
 
 def main():
-    """Runs what is missing."""
+    """Train the missing runs."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--hours", type=float, default=6, help="begin no run after them"
+        "--hours", type=float, default=6, help="start no run after this time"
     )
     parser.add_argument("--records", type=Path, default=RECORDS)
     parser.add_argument(
-        "--jobs", type=int, default=1, help="runs at a time, which share the cores"
+        "--jobs",
+        type=int,
+        default=1,
+        help="number of parallel runs, which share the cores",
     )
-    parser.add_argument("--dry-run", action="store_true", help="only list the runs")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="only list the missing runs"
+    )
     options = parser.parse_args()
     if options.dry_run:
         for run in plan.missing(read(options.records)):
@@ -46,19 +50,19 @@ def main():
     end = time.monotonic() + 3600 * options.hours
     work(options.records, options.jobs, end)
     if plan.missing(read(options.records)):
-        print("The time is over; the same command goes on.")
+        print("Time limit reached. Run the same command to continue.")
 
 
 def work(records, jobs, end):
-    """Trains, several at a time, until all is done or the time is over.
+    """Train the missing runs until all are done or the time is over.
 
     Args:
         records: path of the records.
-        jobs: how many trainings at a time; each gets its share of the cores.
-        end: the time, by `time.monotonic`, after which none is begun.
+        jobs: number of parallel trainings, which share the cores.
+        end: the time, by `time.monotonic`, after which no run starts.
 
     Raises:
-        SystemExit: if a training fails, after those beside it have ended.
+        SystemExit: if a training fails, once the parallel ones have ended.
     """
     threads = max(1, os.cpu_count() // jobs)
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
@@ -81,27 +85,27 @@ def work(records, jobs, end):
 
 
 def train(run, threads, records):
-    """Trains in a process of its own, and adds and tells what came of it."""
-    record = run_apart(run, threads)
+    """Train in a separate process; store and print the result."""
+    record = run_in_process(run, threads)
     add(records, record)
     print(
         f"{run.phase}: {run.variant}, rate {run.learning_rate:g}, seed {run.seed}, "
-        f"{run.pictures:,} images: {record['accuracy']:.2%} "
+        f"{run.images:,} images: {record['accuracy']:.2%} "
         f"in {record['seconds']:.0f} s; "
-        f"{len(plan.missing(read(records)))} runs are known to be left.",
+        f"{len(plan.missing(read(records)))} known runs are left.",
         flush=True,
     )
 
 
 def read(path):
-    """The records of the runs that have ended."""
+    """Return the records of the finished runs."""
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def add(path, record):
-    """Adds a line, whole or not at all, also when another process adds one."""
+    """Append one complete line, safely beside other processes."""
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.write(json.dumps(record) + "\n")
@@ -109,8 +113,8 @@ def add(path, record):
         os.fsync(file.fileno())
 
 
-def run_apart(run, threads):
-    """Trains in a process of its own; returns the record."""
+def run_in_process(run, threads):
+    """Train in a separate process and return the record."""
     fields = json.dumps(dataclasses.asdict(run))
     process = subprocess.run(
         [sys.executable, HERE / "train.py", fields, f"--threads={threads}"],

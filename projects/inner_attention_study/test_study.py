@@ -1,4 +1,4 @@
-"""The study: its code at toy scale, and that the committed tables are what it found."""
+"""Tests of the study: its code at toy scale, and the committed tables."""
 
 import dataclasses
 import itertools
@@ -49,7 +49,7 @@ def finished(few=1e-3, all_steps=8e-3):
     return records
 
 
-def test_the_plan_begins_with_the_rates_and_ends():
+def test_missing__starts_with_rates_and_ends():
     assert plan.missing([]) == plan.rate_runs()
     records = finished()
     assert plan.missing(records) == []
@@ -64,7 +64,7 @@ def test_the_plan_begins_with_the_rates_and_ends():
     assert {run.seed for run in left} == {2}
 
 
-def test_a_run_is_its_settings_whatever_asked_for_it():
+def test_run__equality_ignores_phase():
     run = plan.Run("main", "tnt", 1e-3, seed=0)
     assert run == dataclasses.replace(run, phase="again")
     assert run != dataclasses.replace(run, seed=1)
@@ -73,7 +73,7 @@ def test_a_run_is_its_settings_whatever_asked_for_it():
     assert not any(run.phase == "learning rate" for run in same)
 
 
-def test_no_tuned_run_is_known_before_all_rates_are():
+def test_planned__tuned_runs_need_all_rates():
     records = finished()
     tuned = plan.tuned_runs(dict.fromkeys(plan.TUNED, 8e-3))
     for run in plan.all_steps_runs():
@@ -83,7 +83,7 @@ def test_no_tuned_run_is_known_before_all_rates_are():
         assert not set(known) & set(tuned)
 
 
-def test_runs_have_five_seeds_and_three():
+def test_plan__five_or_three_seeds():
     rates = dict.fromkeys(plan.TUNED, 1e-3)
     for seeds, phase, variants, runs in (
         (5, "main", plan.MAIN, plan.first_runs(rates)),
@@ -95,7 +95,7 @@ def test_runs_have_five_seeds_and_three():
         assert sorted(asked) == sorted(itertools.product(variants, range(seeds)))
 
 
-def test_each_model_is_trained_at_its_rate_and_the_tnt_at_the_vits_too():
+def test_plan__each_model_at_its_rate_and_tnt_at_vit_rate():
     rates = {variant: 1e-3 * (1 + i) for i, variant in enumerate(plan.TUNED)}
     runs = plan.first_runs(rates)
     for run in runs + plan.tuned_runs(rates) + plan.last_runs(rates):
@@ -107,7 +107,7 @@ def test_each_model_is_trained_at_its_rate_and_the_tnt_at_the_vits_too():
     assert any(run.phase == "learning rate" for run in runs)
 
 
-def test_the_main_models_try_as_many_rates_with_all_steps():
+def test_all_steps_runs__five_rates_for_each_main_model():
     runs = plan.all_steps_runs()
     assert len(set(runs)) == len(runs)
     assert all(run.held_out and run.steps == plan.STEPS for run in runs)
@@ -115,10 +115,10 @@ def test_the_main_models_try_as_many_rates_with_all_steps():
         tried = {run.learning_rate for run in runs if run.variant == variant}
         assert len(tried) == 5
         assert tried > set(plan.RATES)
-    assert all(run.held_out and run.pictures == 50_000 for run in plan.rate_runs())
+    assert all(run.held_out and run.images == 50_000 for run in plan.rate_runs())
 
 
-def test_the_models_cost_what_they_are_to_cost():
+def test_build__equal_cost_and_equal_parameters():
     costs, parameters = {}, {}
     for variant in plan.TUNED:
         model = train.build(variant)
@@ -134,7 +134,7 @@ def test_the_models_cost_what_they_are_to_cost():
     assert 300_000 < parameters["tnt"] < 1_000_000
 
 
-def test_a_variant_without_positions_has_none():
+def test_build__variant_without_positions():
     model = train.build("positions_patches")
     positions = model.get_layer("pixel_embedding").position_embedding
     assert not positions.trainable
@@ -142,10 +142,10 @@ def test_a_variant_without_positions_has_none():
     assert np.any(model.get_layer("patch_embedding").position_embedding)
 
 
-def test_one_run(rng, monkeypatch):
+def test_train__repeats_from_its_seed(rng, monkeypatch):
     smaller = plan.TNT | {"outer_dim": 12, "depth": 1}
     monkeypatch.setitem(plan.VARIANTS, "tnt", smaller)
-    run = plan.Run("main", "tnt", 1e-3, seed=3, pictures=150, steps=8)
+    run = plan.Run("main", "tnt", 1e-3, seed=3, images=150, steps=8)
     images = rng.integers(0, 256, (200, 28, 28, 1), "uint8")
     labels = rng.integers(0, 10, 200, "uint8")
     records = [
@@ -158,7 +158,7 @@ def test_one_run(rng, monkeypatch):
     assert json.loads(json.dumps(first)) == first
 
 
-def test_batches_come_from_as_many_images_and_follow_from_the_seed():
+def test_batches__number_of_images_and_seed():
     images = np.arange(1000).reshape(-1, 1, 1, 1) % 251
     labels = np.zeros(1000, "uint8")
     runs = [plan.Run("main", "tnt", 1e-3, seed, 300, 8) for seed in (0, 0, 1)]
@@ -175,7 +175,7 @@ def test_batches_come_from_as_many_images_and_follow_from_the_seed():
     assert set(np.unique(orders[0])) == set(counts % 251)
 
 
-def test_the_study_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
+def test_main__continues_after_interrupt(tmp_path, monkeypatch, capsys):
     records = tmp_path / "runs.jsonl"
     monkeypatch.setattr(driver.fashion_mnist, "install", lambda: None)
     monkeypatch.setattr(sys, "argv", ["run.py", "--records", str(records)])
@@ -187,7 +187,7 @@ def test_the_study_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
             raise KeyboardInterrupt
         return record_of(run, 0.5 + run.learning_rate)
 
-    monkeypatch.setattr(driver, "run_apart", pretend)
+    monkeypatch.setattr(driver, "run_in_process", pretend)
     with pytest.raises(KeyboardInterrupt):
         driver.main()
     assert len(driver.read(records)) == 4
@@ -195,10 +195,10 @@ def test_the_study_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
     assert plan.missing(driver.read(records)) == []
     assert done[4] == done[5]
     assert len(set(done)) == len(done) - 1
-    assert "0 runs are known to be left" in capsys.readouterr().out
+    assert "0 known runs are left" in capsys.readouterr().out
 
 
-def test_trainings_run_side_by_side_and_share_the_cores(tmp_path, monkeypatch):
+def test_work__parallel_runs_share_cores(tmp_path, monkeypatch):
     records = tmp_path / "runs.jsonl"
     runs = plan.rate_runs()[:4]
     together = threading.Barrier(2)
@@ -214,14 +214,14 @@ def test_trainings_run_side_by_side_and_share_the_cores(tmp_path, monkeypatch):
 
     monkeypatch.setattr(plan, "missing", missing)
     monkeypatch.setattr(driver.os, "cpu_count", lambda: 4)
-    monkeypatch.setattr(driver, "run_apart", pretend)
+    monkeypatch.setattr(driver, "run_in_process", pretend)
     driver.work(records, 2, time.monotonic() + 600)
     assert sorted(map(str, map(plan.Run.of, driver.read(records)))) == sorted(
         map(str, runs)
     )
 
 
-def test_a_training_that_fails_ends_the_study_and_loses_no_other(tmp_path, monkeypatch):
+def test_work__failed_run_keeps_others(tmp_path, monkeypatch):
     records = tmp_path / "runs.jsonl"
     failed = threading.Event()
 
@@ -232,19 +232,19 @@ def test_a_training_that_fails_ends_the_study_and_loses_no_other(tmp_path, monke
         assert failed.wait(timeout=60)
         return record_of(run, 0.5)
 
-    monkeypatch.setattr(driver, "run_apart", pretend)
+    monkeypatch.setattr(driver, "run_in_process", pretend)
     with pytest.raises(SystemExit, match="failed"):
         driver.work(records, 2, time.monotonic() + 600)
     assert [plan.Run.of(r) for r in driver.read(records)] == [plan.rate_runs()[1]]
 
 
-def test_no_training_begins_after_the_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(driver, "run_apart", None)
+def test_work__no_run_after_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(driver, "run_in_process", None)
     driver.work(tmp_path / "runs.jsonl", 2, time.monotonic())
     assert not (tmp_path / "runs.jsonl").exists()
 
 
-def test_tables_and_images_of_a_whole_study(tmp_path, monkeypatch):
+def test_report__whole_study(tmp_path, monkeypatch):
     (tmp_path / "images").mkdir()
     marks = "".join(f"<!-- {name} -->\n<!-- end -->\n" for name in report.tables([]))
     (tmp_path / "README.md").write_text(marks)
@@ -260,13 +260,13 @@ def test_tables_and_images_of_a_whole_study(tmp_path, monkeypatch):
     row = r"\| TNT \| 300,000 \| 8\.00 \| 1,000 \| 87\.0\d ± 0\.0\d \(5 seeds\)"
     assert re.search(row, text)
     # Each of the conditions at both rates, the better in bold.
-    for pictures, steps, rates, seeds in (
+    for images, steps, rates, seeds in (
         ("1,000", "1,800", "0.001 and 0.001", 3),
         ("1,000", "1,800", "**0.008 and 0.008**", 3),
         ("60,000", "1,800", "0.001 and 0.001", 5),
         ("60,000", "1,800", "**0.008 and 0.008**", 5),
     ):
-        row = f"| 7x7 | {pictures} | {steps} | {rates} | 87.0"
+        row = f"| 7x7 | {images} | {steps} | {rates} | 87.0"
         assert text.count(row) == 1
         assert f"({seeds} seeds)" in text.partition(row)[2].partition("|")[0]
     assert "| PyramidTNT | 300,000 |" in text
@@ -277,12 +277,12 @@ def test_tables_and_images_of_a_whole_study(tmp_path, monkeypatch):
         report.main()
 
 
-def test_the_committed_tables_are_those_of_the_committed_runs():
+def test_report__committed_tables_match_runs():
     text = DOCUMENT.read_text()
     assert report.fill(text, report.tables(RECORDS)) == text
 
 
-def test_the_committed_runs_are_the_plans():
+def test_plan__contains_committed_runs():
     found = [plan.Run.of(r) for r in RECORDS]
     assert set(found) <= set(plan.planned(RECORDS))
     assert len(set(found)) == len(found)

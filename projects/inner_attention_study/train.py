@@ -1,8 +1,8 @@
-"""One training of the study, in a process of its own; started by run.py.
+"""Train one model of the study; run.py starts this as a process.
 
-    python projects/inner_attention_study/train.py '{"phase": "main", "variant": "tnt", ...}'
+    python projects/inner_attention_study/train.py '{"variant": "tnt", ...}'
 
-Its last line is a JSON object with the run's fields and what came of it.
+The last line of the output is a JSON object: the fields of the run and its results.
 """
 
 import argparse
@@ -36,7 +36,7 @@ STEPS_PER_EXECUTION = 30
 
 
 def main():
-    """Trains and tells."""
+    """Train one model and print its record."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("run", help="the fields of a Run, as JSON")
     parser.add_argument("--threads", type=int, default=1)
@@ -49,7 +49,7 @@ def main():
 
 
 def build(variant):
-    """Builds a variant's model, without the position embeddings that it lacks."""
+    """Build a variant; zero and freeze the position embeddings that it lacks."""
     options = dict(VARIANTS[variant])
     without = options.pop("without", ())
     images = keras.Input((28, 28, 1))
@@ -74,9 +74,9 @@ def build(variant):
 
 
 def batches(images, labels, run):
-    """Batches to train on: an order and flips that follow from the seed alone."""
+    """Return training batches; order and flips depend on the seed only."""
     rng = np.random.default_rng(run.seed)
-    chosen = rng.permutation(len(images))[: run.pictures]
+    chosen = rng.permutation(len(images))[: run.images]
     needed = run.steps * BATCH
     epochs = [rng.permutation(chosen) for _ in range(-(-needed // len(chosen)))]
     order = np.concatenate(epochs)[:needed].reshape(run.steps, BATCH)
@@ -84,32 +84,32 @@ def batches(images, labels, run):
     images, labels = tf.constant(images), tf.one_hot(labels, 10)
 
     def batch(indices, flipped):
-        pictures = tf.gather(images, indices)
+        chosen_images = tf.gather(images, indices)
         flipped = flipped[:, None, None, None]
-        pictures = tf.where(flipped, pictures[:, :, ::-1], pictures)
-        return pictures, tf.gather(labels, indices)
+        chosen_images = tf.where(flipped, chosen_images[:, :, ::-1], chosen_images)
+        return chosen_images, tf.gather(labels, indices)
 
     data = tf.data.Dataset.from_tensor_slices((order, flips))
-    return fixed(data.map(batch).prefetch(STEPS_PER_EXECUTION))
+    return without_autotune(data.map(batch).prefetch(STEPS_PER_EXECUTION))
 
 
-def fixed(data):
-    """The same data without autotuning, whose thread can hold up the end of a pass."""
+def without_autotune(data):
+    """Disable autotuning, whose thread can delay the end of an epoch."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return data.with_options(options)
 
 
 def train(run, training, evaluation):
-    """Trains and evaluates a model.
+    """Train and evaluate a model.
 
     Args:
         run: a `Run`.
-        training: images ``(n, 28, 28, 1)`` and labels ``(n,)``, uint8.
-        evaluation: the same to evaluate on.
+        training: images `(n, 28, 28, 1)` and labels `(n,)`, uint8.
+        evaluation: images and labels of the evaluation.
 
     Returns:
-        A dict of the run's fields, what the model costs, and what came of it.
+        A dict: the fields of the run, the cost of the model and the results.
     """
     keras.utils.set_random_seed(run.seed)
     steps = run.steps // EVALUATIONS
@@ -128,14 +128,14 @@ def train(run, training, evaluation):
     )
     images, labels = evaluation
     test = tf.data.Dataset.from_tensor_slices((images, tf.one_hot(labels, 10)))
-    test = fixed(test.batch(500).prefetch(2))
+    test = without_autotune(test.batch(500).prefetch(2))
     started = time.perf_counter()
     history = model.fit(
         batches(*training, run),
         epochs=EVALUATIONS,
         steps_per_epoch=steps,
         validation_data=test,
-        shuffle=False,  # it is
+        shuffle=False,  # already shuffled
         verbose=0,
     ).history
     seconds = time.perf_counter() - started

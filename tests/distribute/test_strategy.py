@@ -25,7 +25,7 @@ def _nothing_around(monkeypatch):
 
 @WITHOUT_GPU
 def test_without_gpu_the_first_cpu_trains():
-    strategy = distribute.strategy()
+    strategy = distribute.create_strategy()
     assert isinstance(strategy, tf.distribute.OneDeviceStrategy)
     assert strategy.num_replicas_in_sync == 1
     with strategy.scope():
@@ -57,7 +57,7 @@ def test_devices_decide(name, gpus, kind, replicas, monkeypatch):
         "list_logical_devices",
         lambda kind: devices if kind == "GPU" else listed(kind),
     )
-    strategy = distribute.strategy(name)
+    strategy = distribute.create_strategy(name)
     assert isinstance(strategy, kind)
     assert strategy.num_replicas_in_sync == replicas
     assert distribute.worker_count(strategy) == 1
@@ -68,12 +68,12 @@ def test_an_unknown_name():
     with pytest.raises(
         ValueError, match=r"no strategy 'horovod'.*one_device, mirrored"
     ):
-        distribute.strategy("horovod")
+        distribute.create_strategy("horovod")
 
 
 def test_several_workers_have_to_be_named():
     with pytest.raises(ValueError, match=r"srun.*TF_CONFIG like .*host-b:12345"):
-        distribute.strategy("multi_worker")
+        distribute.create_strategy("multi_worker")
 
 
 def test_several_workers_come_before_all_else(monkeypatch):
@@ -83,20 +83,20 @@ def test_several_workers_come_before_all_else(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", json.dumps(config))
     for name in ("auto", "multi_worker"):
         with pytest.raises(RuntimeError, match=r"before TensorFlow .* first of all"):
-            distribute.strategy(name)
+            distribute.create_strategy(name)
 
 
 def test_a_cluster_of_one_trains_as_one(monkeypatch):
     task = {"type": "chief", "index": 0}
     config = {"cluster": {"chief": ["localhost:1"]}, "task": task}
     monkeypatch.setenv("TF_CONFIG", json.dumps(config))
-    assert distribute.worker_count(distribute.strategy()) == 1
+    assert distribute.worker_count(distribute.create_strategy()) == 1
 
 
 def test_no_tpu():
     """TensorFlow's own answer here, where there is none."""
     with pytest.raises(RuntimeError, match=r"no TPU 'local'.*\n.*tensorflow-tpu"):
-        distribute.strategy("tpu")
+        distribute.create_strategy("tpu")
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_tpu_is_connected_and_set_up_in_order(name, environment, tpu, monkeypa
         tf.tpu.experimental, "initialize_tpu_system", record("initialize")
     )
     monkeypatch.setattr(tf.distribute, "TPUStrategy", record("strategy"))
-    assert distribute.strategy(name) == "strategy"
+    assert distribute.create_strategy(name) == "strategy"
     assert calls == [
         ("resolver", tpu),
         ("connect", "resolver"),
@@ -136,7 +136,7 @@ def test_replicas_take_turns_at_the_batches_of_their_worker():
         places.append(place)
         return tf.data.Dataset.range(12).batch(3, drop_remainder=True)
 
-    dataset = distribute.distribute(strategy, batches)
+    dataset = distribute.distribute_dataset(strategy, batches)
     assert places == [(0, 1, 2)]
     assert dataset.cardinality == tf.data.INFINITE_CARDINALITY
     steps = iter(dataset)
@@ -152,7 +152,7 @@ def test_a_dataset_function_is_told_the_replicas_of_its_own_worker():
     strategy = SimpleNamespace(
         distribute_datasets_from_function=lambda function: function(context)
     )
-    dataset = distribute.distribute(
+    dataset = distribute.distribute_dataset(
         strategy, lambda *place: tf.data.Dataset.from_tensors(place)
     )
     assert [int(number) for number in next(iter(dataset))] == [2, 3, 4]

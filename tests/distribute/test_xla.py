@@ -25,7 +25,7 @@ def batches(model, batch=2):
     """An endless dataset of one batch, as one device gets it."""
     labels = np.eye(model.output_shape[-1], dtype="float32")[:batch]
     dataset = tf.data.Dataset.from_tensors((pixels(model, batch), labels))
-    return distribute.distribute(
+    return distribute.distribute_dataset(
         tf.distribute.OneDeviceStrategy("/cpu:0"), lambda *place: dataset
     )
 

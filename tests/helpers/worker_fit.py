@@ -57,8 +57,8 @@ def fit(strategy):
             keras.losses.CategoricalCrossentropy(),
             weighted_metrics=["accuracy"],
         )
-    train = distribute.distribute(strategy, batches(STEPS, model))
-    test = distribute.distribute(strategy, batches(3, model))
+    train = distribute.distribute_dataset(strategy, batches(STEPS, model))
+    test = distribute.distribute_dataset(strategy, batches(3, model))
     losses = Losses()
     history = model.fit(
         train,
@@ -71,7 +71,7 @@ def fit(strategy):
         verbose=0,
     ).history
     evaluation = model.evaluate(test, steps=3, verbose=0, return_dict=True)
-    images = distribute.distribute(
+    images = distribute.distribute_dataset(
         strategy, lambda *place: batches(3, model)(*place).map(lambda x, y: x)
     )
     return {
@@ -94,7 +94,7 @@ def faults(strategy, model):
     def except_scalars(self, reduce_op, value, axis):
         return (theirs if axis == 0 else ours)(self, reduce_op, value, axis)
 
-    data = distribute.distribute(strategy, batches(3, model))
+    data = distribute.distribute_dataset(strategy, batches(3, model))
     found = []
     for repair in (except_batches, except_scalars):
         MultiWorkerStrategy.reduce = repair
@@ -109,7 +109,7 @@ def faults(strategy, model):
 
 def main(directory):
     """Writes what this worker found to files of its own."""
-    strategy = distribute.strategy()
+    strategy = distribute.create_strategy()
     index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
     arrays, model = fit(strategy)
     facts = {

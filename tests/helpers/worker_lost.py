@@ -18,11 +18,11 @@ class Report(keras.callbacks.Callback):
 
 def main():
     """Trains a perceptron on zeros."""
-    strategy = distribute.strategy()
+    strategy = distribute.create_strategy()
     with strategy.scope():
         model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
         model.compile(keras.optimizers.SGD(), "mse")
-    data = distribute.distribute(
+    data = distribute.distribute_dataset(
         strategy,
         lambda *place: tf.data.Dataset.from_tensors((tf.zeros((2, 2)), [0, 0])),
     )

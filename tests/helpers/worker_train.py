@@ -56,7 +56,7 @@ if __name__ == "__main__":
     # The run directory, in which {} is this worker's rank; whom to send a signal, after
     # which step, and which one.
     directory, *rest = sys.argv[1:]
-    strategy = distribute.strategy()
+    strategy = distribute.create_strategy()
     rank = strategy.cluster_resolver.task_id
     if rest and int(rest[0]) == rank:
         signal_at(int(rest[1]), signal.Signals[rest[2]])

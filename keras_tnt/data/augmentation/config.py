@@ -98,7 +98,7 @@ class Augmentation:
             raise ValueError(f"{name} must be {expected}, got {getattr(self, name)!r}.")
 
     @property
-    def mixes(self):
+    def mixes(self) -> bool:
         """Whether batches are mixed, by MixUp or CutMix."""
         return self.mix_probability > 0 and max(self.mixup, self.cutmix) > 0
 

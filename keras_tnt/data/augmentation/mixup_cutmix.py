@@ -2,8 +2,13 @@
 
 import tensorflow as tf
 
+from keras_tnt.data.augmentation.config import Augmentation
+from keras_tnt.utils.typing import Tensor
 
-def mix(images, labels, seed, augmentation):
+
+def mix(
+    images: Tensor, labels: Tensor, seed: tf.Tensor, augmentation: Augmentation
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Mixes the images 0 and 1, 2 and 3, ... of a batch, and their labels alike.
 
     One draw holds for all. As pairs are fixed, any part of the batch that holds whole
@@ -32,7 +37,9 @@ def mix(images, labels, seed, augmentation):
     return tf.cond(applied, mixed, lambda: (images, labels))
 
 
-def mixup(images, labels, seed, alpha):
+def mixup(
+    images: Tensor, labels: Tensor, seed: tf.Tensor, alpha: float
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Adds every image and its partner, weighted by a share from Beta(alpha, alpha).
 
     Args:
@@ -48,7 +55,9 @@ def mixup(images, labels, seed, alpha):
     return _blend(images, share), _blend(labels, share)
 
 
-def cutmix(images, labels, seed, alpha):
+def cutmix(
+    images: Tensor, labels: Tensor, seed: tf.Tensor, alpha: float
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Puts a rectangle of its partner into every image.
 
     Args:

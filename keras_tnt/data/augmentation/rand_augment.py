@@ -6,15 +6,24 @@ operations give what Pillow gives, but for the rotated and moved ones' borders.
 
 import functools
 import math
+from typing import Any
 
 import tensorflow as tf
+
+from keras_tnt.data.augmentation.config import Augmentation
+from keras_tnt.utils.typing import Tensor
 
 FILL_VALUE = (
     128.0  # where a moved image leaves nothing: the mean of the models' scaling
 )
 
 
-def rand_augment(image, operations_seed, magnitudes_seed, augmentation):
+def rand_augment(
+    image: tf.Tensor,
+    operations_seed: Tensor,
+    magnitudes_seed: Tensor,
+    augmentation: Augmentation,
+) -> tf.Tensor:
     """Applies some random operations of random magnitude, one after the other.
 
     "Increasing" severities, as in timm's `rand-m9-mstd0.5-inc1`: every operation but
@@ -62,7 +71,9 @@ def rand_augment(image, operations_seed, magnitudes_seed, augmentation):
 
 # As a function of its own it is traced once, not once for each operation drawn.
 @tf.function(autograph=False)
-def apply_operation(image, number, level, sign):
+def apply_operation(
+    image: tf.Tensor, number: tf.Tensor, level: tf.Tensor, sign: tf.Tensor
+) -> tf.Tensor:
     """Applies one operation.
 
     Args:
@@ -234,7 +245,7 @@ def _warp(image, x, y):
 
 
 @functools.cache
-def keras_cv_layer(operations, magnitude):
+def keras_cv_layer(operations: int, magnitude: float) -> Any:
     """Makes keras_cv's RandAugment layer.
 
     It draws from a state of its own: what an image gets depends on those before it.

@@ -5,10 +5,12 @@ same image.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
 
+from keras_tnt.data.augmentation.config import Augmentation
 from keras_tnt.data.augmentation.rand_augment import rand_augment
 from keras_tnt.images import decode_image, preprocess_input
 
@@ -37,7 +39,9 @@ class Seeds(NamedTuple):
 SEEDS = len(Seeds._fields)
 
 
-def evaluation_image(contents, shape, crop_fraction):
+def evaluation_image(
+    contents: tf.Tensor, shape: tuple[int, int, int], crop_fraction: float
+) -> tf.Tensor:
     """Decodes an image and takes its center, as in the published evaluation.
 
     Args:
@@ -61,7 +65,13 @@ def evaluation_image(contents, shape, crop_fraction):
     return tf.ensure_shape(image, shape)
 
 
-def training_image(contents, seeds, augmentation, shape, crop_fraction):
+def training_image(
+    contents: tf.Tensor,
+    seeds: tf.Tensor,
+    augmentation: Augmentation,
+    shape: tuple[int, int, int],
+    crop_fraction: float,
+) -> tf.Tensor:
     """Decodes an image and augments it, but for mixing, which needs a batch.
 
     Args:
@@ -113,7 +123,7 @@ def _random_crop(contents, seeds, augmentation, shape):
     return tf.clip_by_value(tf.round(resized), 0.0, 255.0)
 
 
-def decode_and_crop(contents, choose_box):
+def decode_and_crop(contents: tf.Tensor, choose_box: Callable) -> tf.Tensor:
     """Decodes a rectangle of an image; of a JPEG nothing else is decoded.
 
     Args:

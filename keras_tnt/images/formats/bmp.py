@@ -6,7 +6,7 @@ from keras_tnt.images.formats.contents import number, padded_head
 from keras_tnt.images.limits import check_size
 
 
-def decode_bmp(contents):
+def decode_bmp(contents: tf.Tensor) -> tf.Tensor:
     """Decode an uncompressed BMP.
 
     TensorFlow's own op takes palette indices for gray levels, knows neither 1 nor 4

@@ -9,7 +9,7 @@ EXTENSION, FRAME, END = 0x21, 0x2C, b"\x3b"
 MAX_EXTENSIONS = 100  # before the first frame; comments and the like, often one
 
 
-def decode_gif(contents):
+def decode_gif(contents: tf.Tensor) -> tf.Tensor:
     """Decode the first frame of a GIF.
 
     TensorFlow's op decodes all frames before it drops them, each as large as it says

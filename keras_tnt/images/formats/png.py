@@ -6,7 +6,7 @@ from keras_tnt.images.formats.contents import number, padded_head
 from keras_tnt.images.limits import check_size
 
 
-def decode_png(contents):
+def decode_png(contents: tf.Tensor) -> tf.Tensor:
     """Decode a PNG whose header, its first chunk, gives a size within the limit."""
     head = padded_head(contents, 24)
     width, height = (number(head, at, little_endian=False) for at in (16, 20))

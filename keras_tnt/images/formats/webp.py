@@ -6,7 +6,7 @@ from keras_tnt.images.formats.contents import number, padded_head
 from keras_tnt.images.limits import check_size
 
 
-def decode_webp(contents):
+def decode_webp(contents: tf.Tensor) -> tf.Tensor:
     """Decode a WebP, the first frame of an animated one.
 
     TensorFlow 2.21 writes four channels for every animation, but past the end of a

@@ -1,0 +1,81 @@
+"""Converters of models to other formats."""
+
+import contextlib
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+def litert_converter(
+    model: keras.Model, function: Callable[..., Any], signature: str, directory: str
+) -> tf.lite.TFLiteConverter:
+    """Return a LiteRT converter for a function of a model, through a SavedModel.
+
+    Fault: the converter accepts the function itself, but the converted model returns
+    NaN.
+    Issue: no issue known.
+    Seen in: TensorFlow 2.21.0 (first and last version checked).
+
+    Args:
+        model: the model whose weights the function uses.
+        function: a `tf.function` with an input signature.
+        signature: name of the function in the file.
+        directory: an empty directory, which must exist until the conversion ends.
+
+    Returns:
+        A `tf.lite.TFLiteConverter`.
+    """
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(signature, function, function.input_signature)
+    archive.write_out(directory, verbose=False)
+    return tf.lite.TFLiteConverter.from_saved_model(
+        directory, signature_keys=[signature]
+    )
+
+
+@contextlib.contextmanager
+def ignore_litert_deprecation() -> Iterator[None]:
+    """Hide the warning that the LiteRT converter causes by itself.
+
+    Fault: with calibration data the converter uses `tf.lite.Interpreter`, which warns
+    that it is deprecated.
+    Issue: no issue known.
+    Seen in: TensorFlow 2.21.0 (first and last version checked).
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"(?s).*tf\.lite\.Interpreter is dep")
+        yield
+
+
+@contextlib.contextmanager
+def ignore_preprocessing_advice() -> Iterator[None]:
+    """Hide the advice that ONNX Runtime's static quantization logs.
+
+    Fault: `quantize_static` logs a warning that asks for a separate preprocessing
+    pass, which would not change the result for our graphs.
+    Issue: no issue known; the warning is intended.
+    Seen in: ONNX Runtime 1.32.0 (first and last version checked).
+    """
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def disable_openvino_telemetry() -> None:
+    """Keep OpenVINO and NNCF from sending usage data; call before importing them.
+
+    Fault: both packages report their use over the network by default. They do not if
+    the package `openvino_telemetry` is missing.
+    Issue: no issue known; the reports are intended.
+    Seen in: OpenVINO 2026.4.1 and NNCF 3.4.0 (first and last versions checked).
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

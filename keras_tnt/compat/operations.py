@@ -1,0 +1,103 @@
+"""Operations that Keras computes in a form that other software handles badly."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+from keras import ops
+
+from keras_tnt.utils.typing import Tensor
+
+
+def gelu_by_erf(x: Tensor) -> Tensor:
+    """Compute the exact GELU, ``x · (1 + erf(x / sqrt(2))) / 2``.
+
+    Fault: `keras.activations.gelu(approximate=False)` uses the complementary error
+    function, an operator that ONNX does not have.
+    Issue: no issue known.
+    Seen in: Keras 3.15.1 with ONNX 1.23.2 (first and last versions checked).
+
+    Args:
+        x: floating-point tensor of any shape.
+
+    Returns:
+        A tensor of the same shape and dtype.
+    """
+    x = ops.convert_to_tensor(x)
+    return 0.5 * x * (1.0 + ops.erf(x * 0.7071067811865476))
+
+
+def onednn_layer_norm(inputs: Tensor, epsilon: float) -> Tensor:
+    """Normalize over the last axis in the form that TensorFlow fuses on CPUs.
+
+    Fault: TensorFlow's graph optimizer does not fuse Keras's formula of a layer norm.
+    It fuses a batch norm of one image whose channels are the rows, which becomes one
+    oneDNN operation. It does not match this pattern if it can compute the number of
+    rows, so `PlaceholderWithDefault` hides a static number.
+    Issue: no issue known.
+    Seen in: TensorFlow 2.21.0 with Keras 3.15.1 (first and last versions checked).
+
+    Args:
+        inputs: floating-point tensor ``(…, dim)``; ``dim`` is static.
+        epsilon: what is added to the variance.
+
+    Returns:
+        A float32 tensor of the same shape, before scale and offset.
+    """
+    x = tf.cast(inputs, "float32")
+    shape = tf.shape(x)
+    rows = tf.reduce_prod(shape[:-1])
+    if x.shape[0] is not None:
+        rows = tf.raw_ops.PlaceholderWithDefault(input=rows, shape=())
+    normalized = tf.raw_ops.FusedBatchNormV3(
+        x=tf.reshape(x, (1, -1, x.shape[-1], 1)),
+        scale=tf.ones([rows]),
+        offset=tf.zeros([rows]),
+        mean=tf.constant([]),
+        variance=tf.constant([]),
+        epsilon=epsilon,
+        data_format="NCHW",
+        is_training=True,
+    ).y
+    return tf.reshape(normalized, shape)
+
+
+def primitive_layer_norm(
+    inputs: Tensor, axis: int | Sequence[int], epsilon: float
+) -> Tensor:
+    """Normalize with primitive operations, the pattern that other runtimes fuse.
+
+    Fault: ONNX Runtime fuses neither Keras's formula of a layer norm nor the form of
+    `onednn_layer_norm`. LiteRT and OpenVINO also expect the primitive operations.
+    Issue: no issue known.
+    Seen in: ONNX Runtime 1.32.0 with Keras 3.15.1 (first and last versions checked).
+
+    Args:
+        inputs: floating-point tensor.
+        axis: the axes to normalize over together.
+        epsilon: what is added to the variance.
+
+    Returns:
+        A float32 tensor of the same shape, before scale and offset.
+    """
+    x = ops.cast(inputs, "float32")
+    centered = x - ops.mean(x, axis, keepdims=True)
+    variance = ops.mean(ops.square(centered), axis, keepdims=True)
+    return centered / ops.sqrt(variance + epsilon)
+
+
+def softmax(scores: Tensor) -> Tensor:
+    """Compute the softmax over the last axis, which may have a single entry.
+
+    Fault: `keras.ops.softmax` warns about an axis of size 1. Attention to a single
+    pooled key is valid: its weight is 1.
+    Issue: no issue known; the warning is intended.
+    Seen in: Keras 3.15.1 (first and last version checked).
+
+    Args:
+        scores: floating-point tensor.
+
+    Returns:
+        A tensor of the same shape and dtype.
+    """
+    # The product keeps the gradients of queries and keys defined: they are 0.
+    return ops.softmax(scores) if scores.shape[-1] > 1 else 0 * scores + 1
