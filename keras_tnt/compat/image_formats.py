@@ -18,13 +18,12 @@ def set_webp_alpha_flag(contents: tf.Tensor) -> tf.Tensor:
     Returns:
         The bytes with the flag; ``contents`` if the file has no flags.
     """
-    is_extended = tf.equal(tf.strings.substr(contents + b"\0" * 16, 12, 4), b"VP8X")
+    head = tf.strings.substr(contents, 0, 16) + b"\0" * 16
+    is_extended = tf.equal(tf.strings.substr(head, 12, 4), b"VP8X")
     is_extended &= tf.strings.length(contents) > 20
 
     def with_flag():
-        (flags,) = tf.unstack(
-            tf.io.decode_raw(tf.strings.substr(contents, 20, 1), tf.uint8), 1
-        )
+        flags = tf.io.decode_raw(tf.strings.substr(contents, 20, 1), tf.uint8)[0]
         with_alpha = tf.constant([bytes([value | 0x10]) for value in range(256)])
         return tf.strings.join(
             [

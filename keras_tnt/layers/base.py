@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_tnt.compat import sublayer_state
 from keras_tnt.layers.initializers import convolution_initializer, normal_initializer
 from keras_tnt.layers.layer_norm import LayerNorm
 from keras_tnt.utils.typing import Tensor
@@ -22,31 +23,19 @@ class TNTLayer(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Returns name, trainability and dtype, that of quantized sublayers apart."""
         config = super().get_config()
-        policies = {
-            layer.path: layer.dtype_policy
-            for layer in self._flatten_layers()
-            if layer.quantization_mode is not None
-        }
-        if policies:
-            default = getattr(self.dtype_policy, "default_policy", self.dtype_policy)
-            config["dtype"] = keras.dtype_policies.DTypePolicyMap(default, policies)
-        return config
+        policy = sublayer_state.policy_with_quantized_sublayers(self)
+        return config if policy is None else {**config, "dtype": policy}
 
     def get_build_config(self) -> dict[str, Any] | None:
         """Returns the shapes that the layer was built for, and what of it is frozen."""
         config = super().get_build_config()
-        frozen = [layer.path for layer in self._sublayers() if not layer.trainable]
+        frozen = sublayer_state.frozen_sublayers(self)
         return {**config, "frozen": frozen} if config and frozen else config
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Builds the layer as `get_build_config` describes it."""
         super().build_from_config(config)
-        for layer in self._sublayers():
-            if layer.path in config.get("frozen", ()):
-                layer.trainable = False
-
-    def _sublayers(self):
-        return self._flatten_layers(include_self=False)
+        sublayer_state.freeze_sublayers(self, config.get("frozen", ()))
 
     def _dense(self, units, name, **arguments):
         return keras.layers.Dense(

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_tnt.compat.operations import gelu_by_erf
 from keras_tnt.layers import fused_ops
 from keras_tnt.layers.base import TNTLayer
 from keras_tnt.utils.typing import Shape, Tensor
@@ -28,8 +29,7 @@ def gelu(x: Tensor) -> Tensor:
         >>> round(float(gelu(1.0)), 4)
         0.8413
     """
-    x = ops.convert_to_tensor(x)
-    return 0.5 * x * (1.0 + ops.erf(x * 0.7071067811865476))
+    return gelu_by_erf(x)
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")

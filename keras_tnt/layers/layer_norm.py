@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_tnt.compat.operations import onednn_layer_norm, primitive_layer_norm
 from keras_tnt.layers import fused_ops
 from keras_tnt.utils.typing import Tensor
 
@@ -61,35 +62,11 @@ class LayerNorm(keras.layers.LayerNormalization):
             rows = fused_ops.layer_norm(rows, gamma, beta, self.epsilon)
             outputs = tf.reshape(rows, tf.shape(inputs))
         else:
-            outputs = self._normalized(inputs) * gamma + beta
+            outputs = onednn_layer_norm(inputs, self.epsilon) * gamma + beta
         return tf.cast(outputs, self.compute_dtype)
 
-    def _normalized(self, inputs):
-        """What TensorFlow's graph optimizer recognizes, before scale and shift."""
-        x = tf.cast(inputs, "float32")
-        shape = tf.shape(x)
-        rows = tf.reduce_prod(shape[:-1])
-        if x.shape[0] is not None:
-            # What the graph optimizer recognizes takes a number that it cannot compute.
-            rows = tf.raw_ops.PlaceholderWithDefault(input=rows, shape=())
-        normalized = tf.raw_ops.FusedBatchNormV3(
-            x=tf.reshape(x, (1, -1, x.shape[-1], 1)),
-            scale=tf.ones([rows]),
-            offset=tf.zeros([rows]),
-            mean=tf.constant([]),
-            variance=tf.constant([]),
-            epsilon=self.epsilon,
-            data_format="NCHW",
-            is_training=True,
-        ).y
-        return tf.reshape(normalized, shape)
-
     def _decomposed(self, inputs):
-        """What other runtimes' converters recognize."""
-        x = ops.cast(inputs, "float32")
-        centered = x - ops.mean(x, self.axis, keepdims=True)
-        variance = ops.mean(ops.square(centered), self.axis, keepdims=True)
-        normalized = centered / ops.sqrt(variance + self.epsilon)
+        normalized = primitive_layer_norm(inputs, self.axis, self.epsilon)
         gamma, beta = ops.cast(self.gamma, "float32"), ops.cast(self.beta, "float32")
         return ops.cast(normalized * gamma + beta, self.compute_dtype)
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import keras
 
+from keras_tnt.compat.rematerialization import rematerialize
 from keras_tnt.layers.base import TNTLayer
 from keras_tnt.layers.feed_forward import FeedForward
-from keras_tnt.layers.rematerialization import rematerialize
 from keras_tnt.layers.self_attention import SelfAttention
 from keras_tnt.layers.squeeze_excitation import SqueezeExcitation
 from keras_tnt.utils.typing import Shape, Tensor

@@ -5,9 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_tnt.compat.rematerialization import rematerialize
 from keras_tnt.layers.pixel_projection import PixelProjectionLayer
 from keras_tnt.layers.pyramid.spatial_reduction_block import SpatialReductionBlock
-from keras_tnt.layers.rematerialization import rematerialize
 from keras_tnt.layers.transformer_block import TransformerBlock
 from keras_tnt.utils.typing import Shape, Tensor
 

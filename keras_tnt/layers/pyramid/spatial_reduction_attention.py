@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_tnt.compat.operations import softmax
 from keras_tnt.layers.base import TNTLayer
 from keras_tnt.utils.typing import Shape, Tensor
 
@@ -111,9 +112,8 @@ class SpatialReductionAttention(TNTLayer):
         key, value = ops.unstack(ops.transpose(key_value, (2, 0, 3, 1, 4)), 2, axis=0)
         scores = ops.matmul(query * heads[1] ** -0.5, ops.transpose(key, (0, 1, 3, 2)))
         scores = scores + ops.cast(position_bias, scores.dtype)
-        # The last stage of a small image has a single key, of weight 1, of which
-        # `ops.softmax` would warn. Queries and keys still get a gradient: 0.
-        scores = ops.softmax(scores) if scores.shape[-1] > 1 else 0 * scores + 1
+        # The last stage of a small image has a single key.
+        scores = softmax(scores)
         outputs = ops.transpose(ops.matmul(scores, value), (0, 2, 1, 3))
         outputs = self.projection(ops.reshape(outputs, (-1, dim)))
         outputs = ops.reshape(outputs, (-1, rows, columns, dim))

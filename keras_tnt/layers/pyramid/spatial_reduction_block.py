@@ -4,12 +4,12 @@ from typing import Any
 
 import keras
 
+from keras_tnt.compat.rematerialization import rematerialize
 from keras_tnt.layers.base import TNTLayer
 from keras_tnt.layers.feed_forward import FeedForward
 from keras_tnt.layers.pyramid.spatial_reduction_attention import (
     SpatialReductionAttention,
 )
-from keras_tnt.layers.rematerialization import rematerialize
 from keras_tnt.utils.typing import Shape, Tensor
 
 
