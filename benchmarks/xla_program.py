@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_tnt
+from keras_tnt.compat.keras_training import build_optimizer
 
 WIDTHS = (
     {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2}
@@ -36,7 +37,7 @@ def training_step(optimizer, drop_path_rate=0.0, jit_compile=False):
     """A TNT-S compiled with an optimizer, and a function of a step on a batch."""
     model = keras_tnt.TNTSmall(weights=None, drop_path_rate=drop_path_rate)
     model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy())
-    model.optimizer.build(model.trainable_variables)
+    build_optimizer(model)
     function = tf.function(
         lambda images, labels: model.train_step((images, labels)),
         autograph=False,

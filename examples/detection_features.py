@@ -19,6 +19,7 @@ import numpy as np
 from scenes import KINDS, make_scenes, small_tnt
 
 import keras_tnt
+from keras_tnt.compat.libraries import reset_retinanet_biases
 from keras_tnt.visualization.plot_results import require_matplotlib
 
 
@@ -77,13 +78,7 @@ def build(tnt, blocks, classes, levels):
         ),
         pre_logits_num_conv_layers=1,  # of 256 channels; RetinaNet's own are 4
     )
-    # KerasHub 0.32 starts the box head where the classes should start: at the odds of
-    # finding something at a place, 1 to 99.
-    boxes, kinds = (
-        head.weights[-1] for head in (model.box_head, model.classification_head)
-    )
-    boxes.assign(np.zeros(boxes.shape))
-    kinds.assign(np.full(kinds.shape, -math.log(99)))
+    reset_retinanet_biases(model)
     return model
 
 

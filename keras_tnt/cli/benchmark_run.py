@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_tnt.compat.keras_training import build_optimizer
 from keras_tnt.training.optimizer import AdamW
 from keras_tnt.utils.typing import PathLike
 from keras_tnt.visualization.figure import new_figure, save_figure
@@ -87,8 +88,7 @@ def benchmark(
     yield from _measure_all("inference", model, batch_sizes, repetitions)
     if training:
         model.compile(AdamW(1e-5), "sparse_categorical_crossentropy")
-        # Or the first trace would make the variables, and a second one would follow.
-        model.optimizer.build(model.trainable_variables)
+        build_optimizer(model)
         yield from _measure_all("training", model, batch_sizes, repetitions)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
+from keras_tnt.compat.libraries import read_config_without_cache
+
 if TYPE_CHECKING:
+    from types import ModuleType
+
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
@@ -43,7 +46,7 @@ def fashion_mnist_mini(split: str) -> tf.data.Dataset:
     builder = bundled_builder()
     # tfds would cache the records (not the images) and then log a complaint about
     # every reader that stops early; callers who repeat the data cache it themselves.
-    read_config = import_tfds().ReadConfig(try_autocache=False)
+    read_config = read_config_without_cache(import_tfds())
     return builder.as_dataset(split, as_supervised=True, read_config=read_config)
 
 

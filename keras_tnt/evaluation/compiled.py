@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_tnt import distribute
+from keras_tnt.compat.keras_training import loss_per_image
 from keras_tnt.data import image_dataset
 from keras_tnt.data.source import ImageSource
 
@@ -67,8 +68,7 @@ def evaluate(
     figures = model.evaluate(
         dataset, steps=steps, callbacks=callbacks, verbose=verbose, return_dict=True
     )
-    # Keras divides by the size of the batches, which may be padded; and each worker
-    # knows the broken images of its own share.
+    # Each worker knows the corrupt images of its own shard only.
     images = len(source) - distribute.total(strategy, len(source.broken))
-    figures["loss"] *= steps * batch_size / images
+    figures["loss"] = loss_per_image(figures["loss"], steps, batch_size, images)
     return figures

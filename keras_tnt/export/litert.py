@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-import warnings
 import zipfile
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_tnt.compat.converters import ignore_litert_deprecation, litert_converter
 from keras_tnt.export.exported_model import (
     INPUT,
     ExportedModel,
@@ -41,14 +41,7 @@ def write_litert(
     """
     with tempfile.TemporaryDirectory() as directory:
         function = prediction_function(model)
-        archive = keras.export.ExportArchive()
-        archive.track(model)
-        archive.add_endpoint(SIGNATURE, function, function.input_signature)
-        archive.write_out(directory, verbose=False)
-        # Not from the function itself: that converts, but to a model that gives NaN.
-        converter = tf.lite.TFLiteConverter.from_saved_model(
-            directory, signature_keys=[SIGNATURE]
-        )
+        converter = litert_converter(model, function, SIGNATURE, directory)
         if metadata.precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if metadata.precision == "float16":
@@ -58,9 +51,7 @@ def write_litert(
             converter.representative_dataset = lambda: (
                 {INPUT: image} for image in np.split(calibration, len(calibration))
             )
-        with warnings.catch_warnings():
-            # The converter itself uses what it tells others not to use.
-            warnings.filterwarnings("ignore", r"(?s).*tf\.lite\.Interpreter is dep")
+        with ignore_litert_deprecation():
             content = converter.convert()
     path.write_bytes(content)
     # As LiteRT's own metadata do: files behind the model, which itself is left alone.

@@ -1,12 +1,12 @@
 """ONNX files, run by onnxruntime."""
 
-import logging
 import tempfile
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from keras_tnt.compat.converters import ignore_preprocessing_advice
 from keras_tnt.export.exported_model import (
     INPUT,
     ExportedModel,
@@ -120,9 +120,7 @@ def _in_int8(graph, calibration):
 
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "model.onnx"
-        # It asks for a pass of its own before, which would not change the result.
-        logging.disable(logging.WARNING)
-        try:
+        with ignore_preprocessing_advice():
             quantization.quantize_static(
                 graph,
                 path,
@@ -132,6 +130,4 @@ def _in_int8(graph, calibration):
                 # The products of the attention, between activations, stay as they are.
                 extra_options={"MatMulConstBOnly": True},
             )
-        finally:
-            logging.disable(logging.NOTSET)
         return onnx.load(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_tnt.compat.converters import disable_openvino_telemetry
 from keras_tnt.export.exported_model import ExportedModel, prediction_function, require
 from keras_tnt.export.metadata import ExportMetadata
 
@@ -98,7 +99,5 @@ def _shape(tensor):
 
 
 def _require(module):
-    # By default both packages report what they are used for over the network; they do
-    # without where the package for that is missing.
-    sys.modules.setdefault("openvino_telemetry", None)
+    disable_openvino_telemetry()
     return require(module)

@@ -1,7 +1,6 @@
 """Classifying image files with a run, a model in a file, or published weights."""
 
 import glob
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
+from keras_tnt.compat.model_files import load_keras_file
 from keras_tnt.export.exported_model import ExportedModel
 from keras_tnt.export.load_exported import find_format, load_exported
 from keras_tnt.images import (
@@ -242,10 +242,7 @@ def prepare(classifier: Classifier, image: ArrayLike) -> tf.Tensor:
 def _load_keras(path):
     """Loads a Keras file that holds a classifier of gray or color images."""
     try:
-        with tempfile.TemporaryDirectory() as directory:
-            named = Path(directory) / "model.keras"  # Keras goes by the name alone
-            named.symlink_to(path.resolve())
-            model = keras.saving.load_model(named, compile=False)
+        model = load_keras_file(path)
     except (BadZipFile, KeyError, OSError, TypeError, ValueError) as error:
         raise ValueError(f"{str(path)!r} holds no whole model: {error}") from error
     if len(model.inputs) != 1 or len(model.outputs) != 1:

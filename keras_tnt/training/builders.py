@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from keras_tnt import models
+from keras_tnt.compat.keras_training import build_optimizer
 from keras_tnt.data import load_dataset
 from keras_tnt.data.source import ImageSource
 from keras_tnt.training.optimizer import AdamW, warmup_cosine
@@ -120,8 +121,7 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
         jit_compile=recipe.jit_compile,
         steps_per_execution=recipe.steps_per_execution,
     )
-    # Before the first step is traced, which would be traced again otherwise.
-    model.optimizer.build(model.trainable_variables)
+    build_optimizer(model)
 
 
 def count_steps(

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_tnt.compat.keras_training import decays
 from keras_tnt.utils.typing import Tensor
 
 BLOCK = re.compile(r"(?:^|.*/)[^/]*block_\d+(?=/)")
@@ -65,7 +66,7 @@ class AdamW(keras.optimizers.Adam):
         """Creates the optimizer's state for the variables of a model."""
         if not self.built:
             self._scales = learning_rate_scales(variables, self.layer_decay)
-            self._decays = [variable.name == "kernel" for variable in variables]
+            self._decays = [decays(variable) for variable in variables]
         super().build(variables)
 
     def apply(

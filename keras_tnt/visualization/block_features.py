@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_tnt.compat.libraries import one_openmp_thread
 from keras_tnt.visualization.block_outputs import as_float32, iterate_blocks
 
 
@@ -157,7 +158,6 @@ def tsne(features: np.ndarray, seed: int = 0) -> np.ndarray:
     """
     try:
         from sklearn.manifold import TSNE
-        from threadpoolctl import threadpool_limits  # scikit-learn needs it too
     except ImportError as error:
         raise ImportError(
             "t-SNE is scikit-learn's, which could not be imported. Install it: "
@@ -167,6 +167,5 @@ def tsne(features: np.ndarray, seed: int = 0) -> np.ndarray:
         raise ValueError(f"t-SNE takes at least 3 samples, got {len(features)}.")
     perplexity = min(30, (len(features) - 1) / 3)
     layout = TSNE(perplexity=perplexity, init="pca", random_state=seed)
-    # One thread: beside TensorFlow's own, those of OpenMP wait for each other.
-    with threadpool_limits(1):
+    with one_openmp_thread():
         return layout.fit_transform(np.asarray(features, "float32"))

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from keras_tnt.compat.image_formats import set_webp_alpha_flag
 from keras_tnt.images.formats.contents import number, padded_head
 from keras_tnt.images.limits import check_size
 
@@ -13,18 +14,8 @@ def decode_webp(contents: tf.Tensor) -> tf.Tensor:
     buffer for three if the file's alpha flag is not set. So it gets set here.
     """
     head = padded_head(contents, 30)
-    flags = tf.cast(number(head, 20, tf.uint8), tf.int32)
-    with_alpha = tf.constant([bytes([value | 0x10]) for value in range(256)])
-
-    def set_alpha_flag():
-        before = tf.strings.substr(contents, 0, 20)
-        behind = tf.strings.substr(contents, 21, -1)
-        return tf.strings.join([before, tf.gather(with_alpha, flags), behind])
-
-    has_flags = tf.equal(tf.strings.substr(head, 12, 4), b"VP8X")
-    has_flags &= tf.strings.length(contents) > 20
     with tf.control_dependencies([check_size(*_size(head))]):
-        contents = tf.cond(has_flags, set_alpha_flag, lambda: contents)
+        contents = set_webp_alpha_flag(contents)
     # The op refuses `channels=3` where there is alpha.
     return tf.io.decode_image(contents, expand_animations=False)[:, :, :3]
 
