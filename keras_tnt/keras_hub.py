@@ -1,8 +1,8 @@
 """TNT for KerasHub: a backbone and an image classifier with presets.
 
-Not imported by `keras_tnt` itself: `from keras_tnt.keras_hub import TNTBackbone` needs
-KerasHub, the extra ``hub``. Once imported, `keras_hub.models.Backbone.from_preset` and
-`keras_hub.models.ImageClassifier.from_preset` know presets of these classes.
+The module needs KerasHub, the extra ``hub``. `import keras_tnt` does not import it, but
+registers its classes: saved models load, and so do presets of these classes through
+`keras_hub.models.Backbone.from_preset` and `keras_hub.models.ImageClassifier.from_preset`.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ try:
     import keras_hub
 except ImportError as error:
     raise ImportError(
-        "keras_tnt.keras_hub builds on KerasHub, which could not be imported. Install it: "
+        "keras_tnt.keras_hub needs KerasHub, which cannot be imported. Install it: "
         'pip install "keras-tnt[hub]"'
     ) from error
 
@@ -25,8 +25,8 @@ except ImportError as error:
 class TNTBackbone(keras_hub.models.Backbone):
     """A TNT from images 0-255 to its tokens after the final norm.
 
-    Its layers are those of `keras_tnt.TNT`, so that `keras_tnt.load_weights`,
-    `keras_tnt.feature_extractor` and `keras_tnt.attention_maps` take it.
+    Its layers are those of `keras_tnt.TNT`. `keras_tnt.load_weights`,
+    `keras_tnt.feature_extractor` and `keras_tnt.attention_maps` accept it.
 
     Shapes: images ``(batch, *image_shape)`` to ``(batch, 1 + patches, outer_dim)``,
     the class token first.
@@ -36,8 +36,8 @@ class TNTBackbone(keras_hub.models.Backbone):
         dtype: a dtype policy or its name; the global one by default.
         name: name of the model.
         trainable: whether its weights are trained.
-        **options: arguments of `keras_tnt.TNT` that say what its blocks are, such as
-            ``outer_dim`` or ``drop_path_rate``.
+        **options: arguments of `keras_tnt.TNT` for the blocks, such as ``outer_dim``
+            or ``drop_path_rate``.
 
     Example:
         >>> import keras_hub
@@ -71,7 +71,6 @@ class TNTBackbone(keras_hub.models.Backbone):
         self.options = options
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return {
             **super().get_config(),
             "image_shape": self.image_shape,
@@ -104,7 +103,7 @@ class TNTImageClassifierPreprocessor(keras_hub.models.ImageClassifierPreprocesso
 
     Example:
         >>> import numpy
-        >>> from keras_tnt import keras_hub
+        >>> from keras_tnt import keras_hub as tnt_hub
         >>> converter = tnt_hub.TNTImageConverter(image_size=(32, 64))
         >>> preprocessor = tnt_hub.TNTImageClassifierPreprocessor(converter)
         >>> preprocessor(numpy.zeros((2, 50, 50, 3))).shape
@@ -119,13 +118,12 @@ class TNTImageClassifierPreprocessor(keras_hub.models.ImageClassifierPreprocesso
 class TNTImageClassifier(keras_hub.models.ImageClassifier):
     """Classifies images by the class token of a `TNTBackbone`.
 
-    Computes what `keras_tnt.TNT` with its top computes, in float32 at the end.
+    It computes what `keras_tnt.TNT` with its top computes. The head is in float32.
 
     Args:
         backbone: a `TNTBackbone`.
         num_classes: number of classes.
-        preprocessor: a `TNTImageClassifierPreprocessor` that images are given to
-            before, or ``None``.
+        preprocessor: a `TNTImageClassifierPreprocessor` for the images, or ``None``.
         activation: activation of the head; ``None`` for logits.
         dropout: dropout of the class token before the head, 0 to 1.
         **kwargs: arguments of `keras_hub.models.Task`, such as ``name``.
@@ -156,8 +154,10 @@ class TNTImageClassifier(keras_hub.models.ImageClassifier):
         head = keras.layers.Dense(
             num_classes, activation=activation, dtype="float32", name="predictions"
         )
-        class_token = keras.layers.Dropout(dropout, name="dropout")(tokens[:, 0])
-        # The parent's constructor would average a map; its own parent takes a graph.
+        class_token = keras.layers.Dropout(
+            dropout, name="dropout", dtype=backbone.dtype_policy
+        )(tokens[:, 0])
+        # The parent's constructor would average a map, so its own parent gets the graph.
         keras_hub.models.Task.__init__(
             self, inputs=backbone.input, outputs=head(class_token), **kwargs
         )
@@ -168,8 +168,7 @@ class TNTImageClassifier(keras_hub.models.ImageClassifier):
         self.dropout = dropout
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        # Not the parent's, which has the pooling of a map.
+        # Not the parent's, which contains the pooling of a map.
         return {
             **keras_hub.models.Task.get_config(self),
             "num_classes": self.num_classes,

@@ -18,10 +18,11 @@ PACKAGES = ["keras_tnt"] + [
     for module in pkgutil.iter_modules(keras_tnt.__path__, "keras_tnt.")
     if module.ispkg
 ]
-# What only some functions need is imported when they are called.
+# What only some functions need is imported when they are called. KerasHub is imported
+# where it is installed: its classes must be registered for loading.
 HEAVY = (
     "tensorflow_datasets huggingface_hub matplotlib h5py safetensors torch keras_cv "
-    "gradio sklearn keras_hub"
+    "gradio sklearn"
 )
 
 

@@ -1,9 +1,10 @@
-"""Feature maps of a TNT's blocks, for segmentation, detection and other dense tasks."""
+"""Feature maps of a TNT's blocks, for detection, segmentation and other dense tasks."""
 
 from collections.abc import Sequence
 
 import keras
 
+from keras_tnt import structure
 from keras_tnt.structure import (
     extend_from_input,
     find_tnt,
@@ -12,7 +13,7 @@ from keras_tnt.structure import (
     stages,
 )
 
-BLOCKS = (3, 6, 9, 12)  # what the paper gives Faster R-CNN
+BLOCKS = (3, 6, 9, 12)
 
 
 def feature_extractor(
@@ -21,37 +22,37 @@ def feature_extractor(
     class_token: bool = False,
     final_norm: bool = False,
 ) -> keras.Model:
-    """Makes a model from images to the feature maps of some of a TNT's blocks.
+    """Return a model from images to the feature maps of some of a TNT's blocks.
 
-    Layers and weights are shared with ``model``, blocks after the last one wanted are
-    not computed, and the result is a plain functional `keras.Model`: to be called,
-    saved and exported, or for a head of its own on ``output``.
+    The result is a plain functional `keras.Model` that can be called, saved, exported
+    and extended from its ``output``. It shares layers and weights with ``model``, and
+    does not compute the blocks after the last one requested.
 
-    Of a TNT all maps have the same size, an image's patches, and the same width. Of a
-    PyramidTNT the stages give maps of strides 8, 16, 32 and 64.
+    All maps of a TNT have one size, its patch grid, and one width. The stages of a
+    PyramidTNT have strides 8, 16, 32 and 64.
 
     Args:
-        model: a TNT or PyramidTNT of any depth, a model grown from one, or a
-            functional model with one among its layers, at any depth. Such a model's
-            own input is kept, with what it does before the TNT.
-        blocks: the blocks, counted from 1, whose maps are wanted, in the order of the
-            result; of a PyramidTNT its stages, 1 to 4. By default blocks 3, 6, 9 and
-            12, and all four stages.
-        class_token: whether to give each block's class token as well. A PyramidTNT has
-            none.
-        final_norm: whether the model's last normalisation is applied to the maps (and
-            class tokens); of a PyramidTNT only to stage 4, which alone it was
-            trained on.
+        model: a TNT or PyramidTNT, a model grown from one, or a functional model with
+            one among its layers, at any depth. The layers before the TNT are kept, and
+            so is the model's input.
+        blocks: the blocks whose maps to return, counted from 1, in this order; the
+            stages, 1 to 4, of a PyramidTNT. The default is blocks 3, 6, 9 and 12,
+            which the paper gives to Faster R-CNN (Table 13), or all four stages.
+        class_token: whether to return the class token of each block too. A PyramidTNT
+            has none.
+        final_norm: whether to apply the model's last norm to maps and class tokens. Of
+            a PyramidTNT it applies to stage 4 only, on which it was trained.
 
     Returns:
-        A functional `keras.Model` from images to a dict: ``"block_3"`` and so on,
-        ``(batch, height / patch_size, width / patch_size, outer_dim)``, and with
-        ``class_token`` ``"block_3_class_token"``, ``(batch, outer_dim)``; of a
-        PyramidTNT ``"stage_1"`` and so on. In the dtype that the model computes in.
+        A functional `keras.Model` from images to a dict, in the model's compute dtype.
+        Of a TNT its entries are ``"block_3"`` and so on, of shape ``(batch, height /
+        patch_size, width / patch_size, outer_dim)``, and with ``class_token``
+        ``"block_3_class_token"``, ``(batch, outer_dim)``. Of a PyramidTNT they are
+        ``"stage_1"`` and so on.
 
     Raises:
-        ValueError: if there is no TNT, or more than one, or it cannot be reached from
-            the model's input; if it does not have these blocks, or no class token.
+        ValueError: if the model has no TNT, or more than one, or its input does not
+            lead to it; if there is no such block, or no class token.
 
     Example:
         >>> import keras_tnt
@@ -62,31 +63,31 @@ def feature_extractor(
         {'block_2': (None, 2, 4, 48), 'block_4': (None, 2, 4, 48)}
     """
     tnt = find_tnt(model)
-    layers = _chosen(tnt, blocks)
+    layers = _select(tnt, blocks)
     if not stages(tnt):
         outputs = _tnt_features(tnt, layers, class_token, final_norm)
     elif class_token:
         raise ValueError(
-            f"{tnt.name!r} is a PyramidTNT, which has no class token: leave "
-            "class_token out. The mean over the last map is what it classifies by."
+            f"{tnt.name!r} is a PyramidTNT, which has no class token. Leave out "
+            "class_token; the model classifies by the mean of its last map."
         )
     else:
         outputs = _pyramid_features(tnt, layers, final_norm)
     return extend_from_input(model, model_to(outputs, "features"))
 
 
-def _chosen(tnt, blocks):
+def _select(tnt, numbers):
     """The blocks or stages of these numbers."""
     kind = "stage" if stages(tnt) else "block"
-    found = dict(enumerate(stages(tnt) or blocks(tnt), start=1))
+    found = dict(enumerate(stages(tnt) or structure.blocks(tnt), start=1))
     default = BLOCKS if kind == "block" else tuple(found)
-    blocks = default if blocks is None else tuple(blocks)
-    if not blocks or not set(blocks) <= set(found):
+    numbers = default if numbers is None else tuple(numbers)
+    if not numbers or not set(numbers) <= set(found):
         raise ValueError(
-            f"{tnt.name!r} has the {kind}s {', '.join(map(str, found))}, and "
-            f"blocks={blocks} was asked for. Choose among those."
+            f"Expected blocks to be numbers of {tnt.name!r}'s {kind}s, "
+            f"{', '.join(map(str, found))}; got blocks={numbers}."
         )
-    return [found[number] for number in blocks]
+    return [found[number] for number in numbers]
 
 
 def _tnt_features(tnt, blocks, class_token, final_norm):
@@ -107,8 +108,8 @@ def _tnt_features(tnt, blocks, class_token, final_norm):
     return outputs
 
 
-def _pyramid_features(tnt, stages, final_norm):
-    outputs = {stage.name: stage.output[1] for stage in stages}
+def _pyramid_features(tnt, chosen, final_norm):
+    outputs = {stage.name: stage.output[1] for stage in chosen}
     if final_norm and "stage_4" in outputs:
         outputs["stage_4"] = tnt.get_layer("norm")(outputs["stage_4"])
     return outputs
