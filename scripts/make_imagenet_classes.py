@@ -1,4 +1,4 @@
-"""Write keras_tnt/imagenet_classes.tsv: ids and names of the 1,000 ImageNet classes.
+"""Write keras_tnt/images/imagenet_classes.tsv: ids and names of the 1,000 ImageNet classes.
 
 Both source files are in the wheel of timm (1.0.31 was used), in `timm/data/_info`:
 `imagenet_synsets.txt` has the 1,000 WordNet ids in class order, and
@@ -16,7 +16,7 @@ import argparse
 import os
 from pathlib import Path
 
-OUTPUT = Path(__file__).parents[1] / "keras_tnt" / "imagenet_classes.tsv"
+OUTPUT = Path(__file__).parents[1] / "keras_tnt" / "images" / "imagenet_classes.tsv"
 
 # Two pairs of classes share their first lemma; these names tell them apart. The other
 # class of the second pair, n03710637 (tights of dancers), stays "maillot".
