@@ -1,18 +1,18 @@
-"""Images a second of the training data pipeline, beside other ways to the same.
+"""Compare the speed of the training data pipeline with keras_cv and keras.
 
     python benchmarks/data_pipeline.py
 
-Makes JPEGs like ImageNet's (500x375 and upright, from the photographs in `tests/data`),
-then feeds batches of the paper's ImageNet recipe from them in three ways:
+Makes JPEGs like ImageNet's (500x375 and 375x500, from the photographs in
+`tests/assets`) and measures batches of the paper's ImageNet recipe in three ways:
 
 - `keras_tnt`: this package's `image_dataset`;
 - `keras_cv`: the same decoding, cropping and resizing, then keras_cv's layers on
   batches: RandAugment, CutMix and MixUp;
 - `keras`: the same, then keras's own layers: RandAugment, RandomErasing, CutMix, MixUp.
 
-All three decode and crop, resize and mirror by the same code, and use all cores. They
-take turns, so that what else the machine does strikes them alike: what counts are the
-ratios. The result goes to `benchmarks/results/data_pipeline.json`.
+All three decode, crop, resize and flip with the same code, and use all cores. They take
+turns, so that other load affects all of them. Only the ratios are meaningful. The
+result is `benchmarks/results/data_pipeline.json`.
 """
 
 import argparse
@@ -39,10 +39,10 @@ CLASSES = 4
 
 
 def main():
-    """Measures, prints the medians and writes the raw result."""
+    """Measure, print the medians and write the raw result."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--batches", type=int, default=6, help="timed in each round")
+    parser.add_argument("--batches", type=int, default=6, help="timed per round")
     parser.add_argument("--batch-size", type=int, default=32)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
@@ -77,9 +77,9 @@ def main():
 
 
 def make_photos(directory, number):
-    """Writes JPEGs in class directories: parts of the photographs, with some noise."""
+    """Write JPEGs into class directories: crops of the photographs with noise."""
     rng = np.random.default_rng(0)
-    paths = sorted((ROOT / "tests" / "data").glob("astronaut_*.png"))
+    paths = sorted((ROOT / "tests" / "assets").glob("astronaut_*.png"))
     photos = [tf.io.decode_png(path.read_bytes(), channels=3) for path in paths]
     for index in range(number):
         height, width = (500, 375) if index % 4 == 0 else (375, 500)
@@ -96,19 +96,19 @@ def make_photos(directory, number):
 
 
 def ours(directory, batch_size):
-    """Batches of this package."""
+    """Return the batches of this package."""
     return image_dataset(
         directory,
         batch_size=batch_size,
         augmentation=IMAGENET_AUGMENTATION,
         label_smoothing=0.1,
         epochs=10**6,
-        prefetch=1,  # what was made in advance is not timed
+        prefetch=1,  # prefetched batches are not timed
     )
 
 
 def others(directory, batch_size, augment):
-    """Batches that are cropped and mirrored here, and augmented by layers of others."""
+    """Return batches cropped and flipped here, and augmented by other layers."""
     plain = dataclasses.replace(
         IMAGENET_AUGMENTATION, rand_augment=0, random_erasing=0.0, mixup=0.0, cutmix=0.0
     )
@@ -118,13 +118,13 @@ def others(directory, batch_size, augment):
         augmentation=plain,
         label_smoothing=0.1,
         epochs=10**6,
-        prefetch=1,  # what was made in advance is not timed
+        prefetch=1,  # prefetched batches are not timed
     )
     return dataset.map(augment, tf.data.AUTOTUNE, True).prefetch(1)
 
 
 def keras_cv_layers():
-    """keras_cv's layers for the recipe; it has no erasing with noise for all pixels."""
+    """Return keras_cv's layers for the recipe; it has no erasing with pixel noise."""
     import keras_cv
 
     rand_augment = keras_cv.layers.RandAugment(
@@ -144,7 +144,7 @@ def keras_cv_layers():
 
 
 def keras_layers():
-    """Keras's own layers for the recipe."""
+    """Return Keras's own layers for the recipe."""
     rand_augment = keras.layers.RandAugment((0, 255), num_ops=2, factor=0.9)
     erase = keras.layers.RandomErasing(0.25, value_range=(0, 255))
     cutmix = keras.layers.CutMix(1.0)
@@ -164,7 +164,7 @@ def keras_layers():
 
 
 def measure(feeds, rounds, batches, batch_size):
-    """Images a second of every way, in every round; the first batches are not timed."""
+    """Return images per second by pipeline and round, without the first batches."""
     rates = {name: [] for name in feeds}
     for _ in range(rounds):
         for name, feed in feeds.items():

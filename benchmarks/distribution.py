@@ -1,12 +1,11 @@
-"""Time of a training step on one device, on two logical devices, in two processes.
+"""Measure a training step on one device, two logical devices and two processes.
 
     python benchmarks/distribution.py [--rounds 3] [--steps 60] [--batch 64]
 
-Trains the demo's small TNT with `model.fit` on the same global batch on the CPU. All
-cases share the same cores, so what is above the time of one device is what distribution
-costs here. Each case of each round has a process (or two) of its own, in turns, so that
-what else the machine does hits all of them alike. The results are written to
-benchmarks/results/distribution.json.
+Trains the demo's TNT with `model.fit` on the same global batch on the CPU. All cases
+share the same cores, so the time above one device is the overhead of distribution. Each
+case of each round runs in its own process or two. The cases take turns, so that other
+load affects all of them. The result is benchmarks/results/distribution.json.
 """
 
 import argparse
@@ -29,7 +28,7 @@ from keras_tnt.training import fashion_mnist_demo
 from keras_tnt.training.builders import build_model, compile_model
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "distribution.json"
-# The cases, the strategy of each, and its number of processes.
+# Case: strategy and number of processes.
 CASES = {
     "one_device": ("one_device", 1),
     "two_devices": ("mirrored", 1),
@@ -39,20 +38,18 @@ WARM_UP = 10
 
 
 class Clock(keras.callbacks.Callback):
-    """Keeps the time and the loss after each step."""
+    """Record time and loss after each step."""
 
     def on_train_begin(self, logs=None):
-        """Starts anew."""
         self.times, self.losses = [], []
 
     def on_train_batch_end(self, batch, logs=None):
-        """Looks at the clock."""
         self.losses.append(float(logs["loss"]))
         self.times.append(time.perf_counter())
 
 
 def measure(case, steps, batch):
-    """Trains in this process; returns what it took."""
+    """Train in this process and return the measurements."""
     if case == "two_devices":
         tf.config.set_logical_device_configuration(
             tf.config.list_physical_devices("CPU")[0],
@@ -90,7 +87,7 @@ def measure(case, steps, batch):
 
 
 def run(case, options):
-    """Measures a case in processes of its own; the chief's result."""
+    """Measure a case in separate processes and return the chief's result."""
     sockets = [socket.create_server(("localhost", 0)) for _ in range(CASES[case][1])]
     addresses = [f"localhost:{free.getsockname()[1]}" for free in sockets]
     for free in sockets:
@@ -112,11 +109,11 @@ def run(case, options):
 
 
 def main():
-    """Measures all cases in turns and writes the results."""
+    """Measure all cases in turns and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=60, help="after the warm-up")
-    parser.add_argument("--batch", type=int, default=64, help="on all devices")
+    parser.add_argument("--steps", type=int, default=60, help="steps after the warm-up")
+    parser.add_argument("--batch", type=int, default=64, help="global batch size")
     parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.case:

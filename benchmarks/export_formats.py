@@ -1,13 +1,13 @@
-"""Accuracy, size and speed of every export format in every precision.
+"""Measure accuracy, size and speed of every export format in every precision.
 
     python benchmarks/export_formats.py demo        # trains the demo's model first
     python benchmarks/export_formats.py demo --run runs/demo
-    python benchmarks/export_formats.py tnt_small   # size and speed alone: no weights
+    python benchmarks/export_formats.py tnt_small   # size and speed only
 
-Writes every single time to benchmarks/results/export_formats_MODEL.json and the table
-made from it beside that. Each export is timed in turns with the Keras model (Keras,
-export, Keras, export, ...), so that what else runs on the machine slows both; its
-relative time is the median over the turns. It takes the extras demo and export.
+Writes every single time to benchmarks/results/export_formats_MODEL.json, and a table to
+export_formats_MODEL.md. Export and Keras model are timed in turns, so that other load
+affects both; the relative time is the median over the turns. Needs the extras demo and
+export.
 """
 
 import argparse
@@ -38,12 +38,12 @@ from keras_tnt.training.run_directory import RunDirectory
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("keras", "tensorflow", "onnxruntime", "ai-edge-litert", "openvino", "nncf")
-# Images in a batch, and turns.
+# Batch size: number of turns.
 TURNS = {"demo": {1: 100, 32: 60}, "tnt_small": {1: 20, 8: 8}}
 
 
 def main():
-    """Measures and writes."""
+    """Measure and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("model", choices=TURNS)
     parser.add_argument("--run", type=Path, help="a run of keras-tnt demo")
@@ -76,7 +76,7 @@ def main():
         "machine": {
             "cpu": cpu(),
             "cores": os.cpu_count(),
-            # Far above the cores, times say little: run it where nothing else runs.
+            # If this is far above the number of cores, the times are not reliable.
             "load": os.getloadavg()[0],
             "python": platform.python_version(),
             **{package: version(package) for package in PACKAGES},
@@ -93,7 +93,7 @@ def main():
 def measure(
     model, file_format, precision, test, labels, calibration, turns, path
 ):  # one row of the table
-    """Exports a model, runs what came out over the test set, and times it."""
+    """Export a model, run the export on the test set, and time it."""
     start = time.perf_counter()
     if precision != "int8":
         calibration = None
@@ -123,32 +123,32 @@ def measure(
 
 
 def read(split):
-    """Reads images and classes of the embedded data set."""
+    """Read images and labels of the bundled data set."""
     images, labels = zip(*fashion_mnist_mini(split).as_numpy_iterator(), strict=True)
     return np.stack(images).astype("float32"), np.array(labels)
 
 
 def keras_function(model):
-    """Returns the Keras model as one compiled function."""
+    """Return the Keras model as one compiled function."""
     function = tf.function(lambda images: model(images, training=False))
     return lambda images: function(images).numpy()
 
 
 def predict_all(predict, images, batch=250):
-    """Runs a model over many images."""
+    """Run a model on many images in batches."""
     starts = range(0, len(images), batch)
     return np.concatenate([predict(images[start : start + batch]) for start in starts])
 
 
 def accuracy(probabilities, labels):
-    """Returns the share of right answers; None without labels."""
+    """Return the accuracy; None without labels."""
     if labels is None:
         return None
     return float((probabilities.argmax(axis=1) == labels).mean())
 
 
 def in_turns(first, second, images, turns):
-    """Times two functions alternately, in milliseconds, after two rounds to warm up."""
+    """Time two functions in turns, in milliseconds, after two warm-up rounds."""
     times = ([], [])
     for turn in range(turns + 2):
         for function, found in zip((first, second), times, strict=True):
@@ -160,13 +160,13 @@ def in_turns(first, second, images, turns):
 
 
 def files(path):
-    """Lists the files of an export."""
+    """List the files of an export."""
     found = path.rglob("*") if path.is_dir() else [path]
     return [file for file in found if file.is_file()]
 
 
 def cpu():
-    """Names the processor and what it has for small numbers."""
+    """Return the name of the processor and its low-precision instructions."""
     output = subprocess.run(["lscpu"], capture_output=True, text=True).stdout
     name = output.partition("Model name:")[2].splitlines()[0].strip()
     flags = {"avx512_vnni", "avx512_bf16", "amx_int8"} & set(output.split())
@@ -174,7 +174,7 @@ def cpu():
 
 
 def table(record):
-    """Writes the results as a Markdown table."""
+    """Return the results as a Markdown table."""
     batches = list(record["rows"][0]["milliseconds"])
     head = ["format", "precision", "MB", "accuracy", "largest difference"]
     head += [f"ms, batch {batch} (to Keras)" for batch in batches]

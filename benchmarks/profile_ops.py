@@ -1,11 +1,11 @@
-"""Where the time of TNT-S goes: by kind of operation, and by part of the model.
+"""Profile TNT-S by kind of operation and by part of the model.
 
-    python benchmarks/profile.py inference [--batch 16]
-    python benchmarks/profile.py training
+    python benchmarks/profile_ops.py inference [--batch 16]
+    python benchmarks/profile_ops.py training
 
-Runs under TensorFlow's profiler on the CPU and adds up the time of the operations.
-Those that run side by side count each, so the sum may be above the time on the clock.
-Writes benchmarks/results/profile_KIND.json and prints its tables.
+Sums the times of the operations in TensorFlow's profiler on the CPU. Operations run in
+parallel, so the sum may exceed the wall-clock time. Writes
+benchmarks/results/profile_KIND.json and prints its tables.
 """
 
 import argparse
@@ -30,7 +30,7 @@ import keras_tnt
 from keras_tnt.training import AdamW
 
 RESULTS = Path(__file__).parent / "results"
-# The first that matches an operation's name says which part it belongs to.
+# Part: pattern of its operations' names. The first match counts.
 PARTS = {
     "optimizer": r"adam",
     "norms": r"norm(_\d+)?/",
@@ -45,7 +45,7 @@ STEPS = 3
 
 
 def main():
-    """Profiles, writes, prints."""
+    """Profile, write and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("kind", choices=("inference", "training"))
     parser.add_argument("--batch", type=int, default=16)
@@ -74,7 +74,7 @@ def main():
 
 
 def inference(batch):
-    """A forward pass, traced for any batch as an export is."""
+    """Return a forward pass with a dynamic batch size, as in an export."""
     model = keras_tnt.TNTSmall(weights=None)
     images = tf.random.uniform((batch, 224, 224, 3), maxval=255)
     spec = tf.TensorSpec((None, 224, 224, 3))
@@ -83,7 +83,7 @@ def inference(batch):
 
 
 def training(batch):
-    """A training step of `model.fit`."""
+    """Return a training step as in `model.fit`."""
     model = keras_tnt.TNTSmall(weights=None, drop_path_rate=0.1)
     model.compile(AdamW(1e-3), keras.losses.SparseCategoricalCrossentropy())
     images = np.random.default_rng(0).uniform(0, 255, (batch, 224, 224, 3))
@@ -92,7 +92,7 @@ def training(batch):
 
 
 def profile(run):
-    """Seconds of a step, and the operations: name, kind, milliseconds a step."""
+    """Return seconds per step, and (name, kind, milliseconds) of each event."""
     run()
     run()
     with tempfile.TemporaryDirectory() as directory:
@@ -107,7 +107,7 @@ def profile(run):
     for plane in space.planes:
         for line in plane.lines:
             for event in line.events:
-                # An operation's event is called NAME:KIND; others have other signs.
+                # Events of operations are named NAME:KIND.
                 full = plane.event_metadata[event.metadata_id].name
                 name, _, kind = full.rpartition(":")
                 if re.fullmatch(r"[\w./-]+", name) and re.fullmatch(r"\w+", kind):
@@ -116,7 +116,7 @@ def profile(run):
 
 
 def sums(events, key):
-    """Milliseconds by a key, the largest first."""
+    """Return milliseconds by key, largest first."""
     totals = collections.Counter()
     for name, kind, spent in events:
         totals[key(name, kind)] += spent
@@ -124,7 +124,7 @@ def sums(events, key):
 
 
 def part(name, kind):
-    """The part of the model that an operation belongs to."""
+    """Return the part of the model that an operation belongs to."""
     found = (known for known, sign in PARTS.items() if re.search(sign, name.lower()))
     return next(found, "other")
 

@@ -1,10 +1,10 @@
-"""Peak memory and processor time of a training step, with and without remat=True.
+"""Measure memory and CPU time of a training step with and without remat=True.
 
     python benchmarks/remat_memory.py [--blocks 6] [--batch 32] [--steps 3]
 
-Trains blocks of TNT-S's width at 224x224 on noise, each case in a process of its own,
-whose peak resident memory and processor time the operating system counts. The results
-are written to benchmarks/results/remat_memory.json.
+Trains blocks of TNT-S's width at 224x224 on noise, each case in a separate process. The
+operating system counts its peak resident memory and CPU time. The result is
+benchmarks/results/remat_memory.json.
 """
 
 import argparse
@@ -21,7 +21,7 @@ RESULTS = pathlib.Path(__file__).parent / "results" / "remat_memory.json"
 
 
 def measure(blocks, batch, steps, remat):
-    """Trains in this process; returns what it took."""
+    """Train in this process and return the measurements."""
     import keras
     import numpy as np
     import tensorflow as tf
@@ -55,7 +55,7 @@ def measure(blocks, batch, steps, remat):
 
 
 def main():
-    """Measures both cases in processes of their own and writes the results."""
+    """Measure both cases in separate processes and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--blocks", type=int, default=6)
     parser.add_argument("--batch", type=int, default=32)

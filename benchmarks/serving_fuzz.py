@@ -1,12 +1,12 @@
-"""Feeds mutated images to an exported model, each batch with a good one among them.
+"""Send mutated images to an exported model, one valid image in each batch.
 
     python benchmarks/serving_fuzz.py --cases 20000
 
-A case is an image of `tests.helpers.encoded`, every format and kind, with bytes overwritten,
-inserted, repeated or taken away. Bad ones must be marked as such, whatever can be
-decoded must get a whole answer, and the good neighbour the answer that it always gets.
-The model is tiny: this is about decoding. Should TensorFlow crash, the batch is in the
-file that is named at the start.
+A case is an image of `tests.helpers.encoded`, of any format and kind, with bytes
+overwritten, inserted, repeated or removed. Corrupt images must be marked. Decoded
+images must have a complete result. The result of the valid image must not change. The
+model is tiny, because this tests decoding. If TensorFlow crashes, the batch is in the
+file that is printed at the start.
 """
 
 import argparse
@@ -33,12 +33,12 @@ from hypothesis import strategies as st
 import keras_tnt
 from tests.helpers.encoded import AS_PILLOW
 
-BATCH = 8  # one of them is good
+BATCH = 8  # one image is valid
 GOOD = AS_PILLOW["png"]
 
 
 def exported(directory):
-    """A classifier that is exported and run quickly, as its signature."""
+    """Export a small, fast classifier and return it with its signature."""
     keras.utils.set_random_seed(0)
     images = keras.Input((32, 48, 3))
     features = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(images))
@@ -48,7 +48,7 @@ def exported(directory):
     return loaded, loaded.signatures["serving_default"]
 
 
-# Where: half of the time among the first bytes, which say what follows.
+# Half of the positions are in the header.
 places = st.one_of(st.floats(0, 1), st.integers(0, 64))
 values = st.one_of(
     st.binary(min_size=1, max_size=8),
@@ -65,7 +65,7 @@ cases = st.tuples(
 
 
 def mutate(case):
-    """Applies the changes of a case, one after the other."""
+    """Apply the changes of a case in order."""
     kind, changes = case
     contents = AS_PILLOW[kind]
     for change, place, value in changes:
@@ -82,7 +82,7 @@ def mutate(case):
 
 
 def with_checksums(png):
-    """A PNG with checksums that are right again, lest all fail there."""
+    """Correct the checksums of a PNG, so that decoders read beyond them."""
     start, parts = 8, [png[:8]]
     while start + 12 <= len(png):
         (length,) = struct.unpack(">I", png[start : start + 4])
@@ -93,7 +93,7 @@ def with_checksums(png):
 
 
 def check(outputs, expected, good):
-    """Every row is whole or marked, and the good one is as expected."""
+    """Check that every row is complete or marked, and the valid one unchanged."""
     for row, ok in enumerate(outputs["ok"]):
         classes, ids, scores = (
             outputs[name][row] for name in ("classes", "class_ids", "scores")
@@ -110,14 +110,14 @@ def check(outputs, expected, good):
 
 
 def run(number, serve, current):
-    """Runs batches until there were that many cases; returns counts by kind."""
+    """Run batches with this number of cases and return counts by kind."""
     counts = collections.defaultdict(collections.Counter)
 
-    def answer(pictures):
-        outputs = serve(image_bytes=tf.constant(pictures))
+    def classify(images):
+        outputs = serve(image_bytes=tf.constant(images))
         return {name: value.numpy() for name, value in outputs.items()}
 
-    expected = {name: value[0] for name, value in answer([GOOD] * BATCH).items()}
+    expected = {name: value[0] for name, value in classify([GOOD] * BATCH).items()}
     assert expected["ok"]
 
     @seed(0)
@@ -130,10 +130,10 @@ def run(number, serve, current):
     )
     @given(st.lists(cases, min_size=BATCH - 1, max_size=BATCH - 1), st.integers(0, 7))
     def one_batch(batch, good):
-        pictures = [mutate(case) for case in batch]
-        pictures.insert(good, GOOD)
-        current.write_bytes(pickle.dumps(pictures))
-        outputs = answer(pictures)
+        images = [mutate(case) for case in batch]
+        images.insert(good, GOOD)
+        current.write_bytes(pickle.dumps(images))
+        outputs = classify(images)
         check(outputs, expected, good)
         for (kind, _), ok in zip(batch, np.delete(outputs["ok"], good), strict=True):
             counts[kind]["read" if ok else "refused"] += 1
@@ -143,7 +143,7 @@ def run(number, serve, current):
 
 
 def main():
-    """Parses the command line and writes the counts."""
+    """Run the cases and write the counts."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--cases", type=int, default=20_000)
     parser.add_argument(
@@ -153,7 +153,7 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         _, serve = exported(Path(directory))
         current = Path(tempfile.gettempdir()) / f"serving_fuzz_{os.getpid()}.pickle"
-        print(f"The batch that is being run is in {current}.", flush=True)
+        print(f"The current batch is in {current}.", flush=True)
         start = time.time()
         counts = run(arguments.cases, serve, current)
         current.unlink()

@@ -1,13 +1,13 @@
-"""Serves an exported model with request batching and asks it for minutes on end.
+"""Load test of an exported model behind a server with request batching.
 
     python benchmarks/serving_load.py --minutes 10
 
-The server is `examples/serve.py`, in a process of its own, on loopback. As many clients
-as are given ask it as fast as they get answers, an image a request, so that requests
-meet and are answered in batches. Every image has its own answer, which is known
-beforehand, and some are broken: a lost or swapped answer is found. The memory of the
-server's processes is read every few seconds. All of it goes into a file, and the
-command fails if an answer was lost or wrong.
+The server is `examples/serve.py`, in a separate process on loopback. Clients send one
+image per request and wait for the response, so simultaneous requests form batches. The
+expected response of every image is known and unique, and some images are corrupt. So
+lost and swapped responses are detected. The memory of the server is read every few
+seconds. The command writes the results to a file, and fails if a response was lost or
+wrong.
 """
 
 import argparse
@@ -40,12 +40,12 @@ from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
 from keras_tnt.images import decode_image
 
 IMAGES = 200
-BROKEN_EVERY = 20
+CORRUPT_EVERY = 20
 TOLERANCE = 1e-5
 
 
 def build(variant):
-    """A model with random weights and a head that tells the images apart."""
+    """Return a model with random weights whose head separates the images."""
     keras.utils.set_random_seed(0)
     if variant == "tnt_small":
         model = keras_tnt.TNTSmall(weights=None, classes=10)
@@ -60,7 +60,7 @@ def build(variant):
             classes=10,
             input_shape=(32, 32, 3),
         )
-    images = [decode_image(contents) for contents in pictures()[1:10]]
+    images = [decode_image(contents) for contents in encoded_images()[1:10]]
     images = keras_tnt.preprocess_input(images, model.input_shape[1:3])
     head = model.get_layer("predictions")
     spread = np.log(model(images)).std(axis=0).mean()
@@ -68,22 +68,22 @@ def build(variant):
     return model
 
 
-def pictures():
-    """Encoded images, some of them broken."""
+def encoded_images():
+    """Return encoded images, some of them corrupt."""
     images = fashion_mnist_mini(f"test[:{IMAGES}]").as_numpy_iterator()
     encoded = [tf.io.encode_png(image).numpy() for image, _ in images]
     return [
-        contents[: len(contents) // 2] if index % BROKEN_EVERY == 0 else contents
+        contents[: len(contents) // 2] if index % CORRUPT_EVERY == 0 else contents
         for index, contents in enumerate(encoded)
     ]
 
 
 def expected_answers(path, encoded):
-    """What the SavedModel says to each; they must differ, or swaps would go unseen."""
+    """Return the SavedModel's results; they must differ to detect swaps."""
     loaded = tf.saved_model.load(path)
     outputs = loaded.signatures["serving_default"](image_bytes=tf.constant(encoded))
     outputs = {name: value.numpy() for name, value in outputs.items()}
-    assert not outputs["ok"][::BROKEN_EVERY].any()
+    assert not outputs["ok"][::CORRUPT_EVERY].any()
     good = outputs["scores"][outputs["ok"]]
     distances = np.abs(good[:, None] - good[None]).max(axis=-1)
     np.fill_diagonal(distances, 1)
@@ -92,7 +92,7 @@ def expected_answers(path, encoded):
 
 
 class Client(threading.Thread):
-    """Asks one question after the other and notes how long the answers took."""
+    """Send requests one after the other and record the latencies."""
 
     def __init__(self, port, path, questions, expected, until):
         super().__init__(daemon=True)
@@ -101,7 +101,7 @@ class Client(threading.Thread):
         self.seconds, self.lost, self.wrong = [], 0, 0
 
     def run(self):
-        """Asks until the time is over; lost answers are counted and shown."""
+        """Send requests until the end; count and print lost responses."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         for index, body in self.questions:
             if time.time() > self.until:
@@ -120,7 +120,7 @@ class Client(threading.Thread):
             self.wrong += not self.is_right(index, answer)
 
     def is_right(self, index, answer):
-        """Whether an answer is that of the image."""
+        """Return whether a response is the expected one."""
         if not self.expected["ok"][index]:
             return not answer["ok"] and set(answer["class_ids"]) == {-1}
         scores = np.array(answer["scores"], float)
@@ -132,13 +132,13 @@ JSON = {"Content-Type": "application/json"}
 
 
 def questions_of(client, bodies):
-    """The images without end, each client in another order."""
+    """Yield the requests endlessly, in a different order for each client."""
     order = np.random.default_rng(client).permutation(len(bodies))
     return ((index, bodies[index]) for index in itertools.cycle(order))
 
 
 def start_server(directory, port):
-    """Starts the server in a process group of its own and waits until it answers."""
+    """Start the server in its own process group and wait until it responds."""
     script = ROOT / "examples" / "serve.py"
     server = subprocess.Popen(
         [sys.executable, str(script), str(directory), "--port", str(port)],
@@ -161,7 +161,7 @@ def start_server(directory, port):
 
 
 def stop_server(server):
-    """Ends the server and all of its processes."""
+    """Stop the server and all of its processes."""
     if server.poll() is None:
         os.killpg(server.pid, signal.SIGTERM)
         try:
@@ -172,27 +172,27 @@ def stop_server(server):
 
 
 def memory(server):
-    """Resident memory of the server's processes, in MB."""
+    """Return the resident memory of the server's processes, in MB."""
     parent = psutil.Process(server.pid)
     processes = [parent, *parent.children(recursive=True)]
     return round(sum(process.memory_info().rss for process in processes) / 1e6)
 
 
 def free_port():
-    """A port that nobody listens at."""
+    """Return a free port."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
 
 
 def run(variant, clients, minutes):
-    """Exports, serves, asks; returns what was measured."""
+    """Export, serve and send requests; return the measurements."""
     with tempfile.TemporaryDirectory() as directory:
         directory = Path(directory) / "load"
         version = keras_tnt.export_saved_model(
             build(variant), directory, fashion_mnist_mini_class_names(), top_k=10
         )
-        encoded = pictures()
+        encoded = encoded_images()
         expected = expected_answers(version, encoded)
         port = free_port()
         server = start_server(directory, port)
@@ -229,9 +229,9 @@ def run(variant, clients, minutes):
 
 
 def ask(server, port, name, encoded, expected, clients, minutes):
-    """Lets clients ask for some minutes, behind 20 requests that warm the server up.
+    """Run the clients for some minutes, after 20 warm-up requests.
 
-    Returns the clients, how long it took, and the memory by time.
+    Returns the clients, the duration, and the memory over time.
     """
     path = f"/v1/models/{name}:predict"
     bodies = [
@@ -257,7 +257,7 @@ def ask(server, port, name, encoded, expected, clients, minutes):
 
 
 def main():
-    """Parses the command line, writes the result, fails on lost or wrong answers."""
+    """Run the load test, write the result, and fail on lost or wrong responses."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", choices=["tiny", "tnt_small"], default="tiny")
     parser.add_argument("--clients", type=int, default=16)
@@ -270,7 +270,7 @@ def main():
     arguments.out.write_text(json.dumps(result) + "\n")
     print(json.dumps({k: v for k, v in result.items() if k != "rss_mb"}, indent=2))
     if result["lost"] or result["wrong"]:
-        sys.exit("Answers were lost or wrong.")
+        sys.exit("Responses were lost or wrong.")
 
 
 if __name__ == "__main__":

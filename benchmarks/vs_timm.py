@@ -1,15 +1,14 @@
-"""TNT-S of keras_tnt beside timm's: the same weights, images and threads.
+"""Compare TNT-S of keras_tnt with timm: same weights, images and threads.
 
     python benchmarks/vs_timm.py [--pairs 7] [--rows training_16 ...]
 
-Everything that a row compares runs in a process of its own, and they take turns: A B C,
-A B C, ... so that what else the machine does slows all alike. A ratio is the median of
-those of the turns. PyTorch and timm are installed into an environment of their own,
-.venv-timm, the first time; --timm-python names one that has them already.
+Each subject of a row runs in its own process. They take turns (A B C, A B C, ...), so
+that other load affects all of them. A ratio is the median over the turns. The first
+call installs PyTorch and timm into the environment .venv-timm; --timm-python selects
+another.
 
-Writes benchmarks/results/vs_timm.json, row by row; a row that is run again replaces the
-one from before. The table beside it is made from all of them. It takes the extra
-export.
+Writes benchmarks/results/vs_timm.json row by row, and replaces repeated rows. The table
+vs_timm.md and the plot are made from all rows. Needs the extra export.
 """
 
 import argparse
@@ -43,19 +42,19 @@ EXPORTS = [
     "litert-float32",
 ]
 PRODUCT = "keras:product"
-GFLOP = 10.4  # of an image, multiplications and additions
+GFLOP = 10.4  # per image: multiplications and additions
 INT8 = ["onnx-int8", "openvino-int8", "litert-int8"]
 BOTH = ["eager", "compiled"]
 MEMORY = ["train", "train_checkpointing"]
 
 
 class Row(NamedTuple):
-    """What is compared with each other.
+    """A comparison.
 
     Attributes:
-        batch: images at once.
-        theirs: what of timm.
-        ours: what of keras_tnt.
+        batch: batch size.
+        theirs: subjects of timm.
+        ours: subjects of keras_tnt.
         size: height and width of the images.
     """
 
@@ -85,7 +84,7 @@ SIZES = ["batch_4", "size_384_4", "size_512_4"]
 
 
 class Worker:
-    """A process that times a thing when told to."""
+    """A process that times one subject on request."""
 
     def __init__(self, python, script, kind, row, weights):
         self.name = f"{script}:{kind}"
@@ -104,32 +103,32 @@ class Worker:
             self.facts |= self._answer()
 
     def time(self, calls):
-        """Seconds of a batch, the mean of some calls."""
+        """Return the seconds per batch, averaged over some calls."""
         print(calls, file=self.process.stdin, flush=True)
         answer = self._answer()
         self.facts["peak_mib"] = answer["peak_mib"]
         return answer["seconds"]
 
     def calls_in(self, seconds):
-        """How many calls take about so long; at least one."""
+        """Return the number of calls in this time; at least one."""
         started = time.perf_counter()
         self.time(1)
         return max(1, round(seconds / (time.perf_counter() - started)))
 
     def end(self):
-        """Ends the process."""
+        """Stop the process."""
         self.process.kill()
         self.process.wait()
 
     def _answer(self):
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self.name} ended: run it by hand to see why.")
+            raise RuntimeError(f"{self.name} stopped. Run it manually to see why.")
         return json.loads(line)
 
 
 def main():
-    """Measures and writes."""
+    """Measure and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
@@ -146,7 +145,7 @@ def main():
 
 
 def install():
-    """Makes the environment of the peer; returns its Python."""
+    """Create the environment of the peer and return its Python."""
     directory = ROOT / ".venv-timm"
     python = directory / "bin" / "python"
     if not (directory / "complete").exists():
@@ -157,7 +156,7 @@ def install():
 
 
 def measure(row, pairs, peer, weights):
-    """Times the things of a row in turns."""
+    """Time the subjects of a row in turns."""
     row = ROWS[row]
     workers = []
     try:
@@ -190,7 +189,7 @@ def measure(row, pairs, peer, weights):
 
 
 def difference(facts):
-    """How far the probabilities of both are apart, where they have the same weights."""
+    """Return the largest difference of probabilities with equal weights."""
     names = ("timm:eager", "keras:predict")
     if not all(name in facts for name in names):
         return None
@@ -199,7 +198,7 @@ def difference(facts):
 
 
 def machine(peer):
-    """What it was measured on."""
+    """Describe the machine and the versions."""
     code = "import torch, timm; print(torch.__version__, timm.__version__)"
     found = subprocess.run([peer, "-c", code], capture_output=True, text=True)
     torch, timm = found.stdout.split()
@@ -220,7 +219,7 @@ def machine(peer):
 
 
 def write(row, record):
-    """Adds a row to the results, and makes the table."""
+    """Add a row to the results; write the table and the plot."""
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     results[row] = record
     results = {row: results[row] for row in ROWS if row in results}
@@ -228,11 +227,11 @@ def write(row, record):
         unfinished.write_text(json.dumps(results, indent=1) + "\n")
     with atomic_write(RESULTS.with_suffix(".md")) as unfinished:
         unfinished.write_text(table(results))
-    draw(results, RESULTS.with_suffix(".png"))
+    plot_cost(results, RESULTS.with_suffix(".png"))
 
 
-def draw(results, path):
-    """An image of the cost of an image, by the batch and by the size of the images."""
+def plot_cost(results, path):
+    """Plot the time per image by batch size and by image size."""
     figure, axes = new_figure(1, 2, (9, 3.6))
     panels = (
         ("images in a batch, 224x224", "batch", BATCHES),
@@ -252,7 +251,7 @@ def draw(results, path):
 
 
 def table(results):
-    """The table, as Markdown, of the raw results."""
+    """Return the results as Markdown tables."""
     lines = []
     for row, record in results.items():
         base = min(
@@ -279,7 +278,7 @@ def table(results):
 
 
 def share(row, name, record):
-    """Share of the product's speed that the inference of TNT-S reaches."""
+    """Return the speed of inference relative to that of the matrix product."""
     if not row.startswith("inference") or name == PRODUCT:
         return ""
     turns = zip(record["seconds"][PRODUCT], record["seconds"][name], strict=True)

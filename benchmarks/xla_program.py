@@ -1,4 +1,4 @@
-"""What a model costs: exact figures, from the program that XLA makes of it."""
+"""Exact cost of a model, counted in its XLA program."""
 
 import math
 import re
@@ -15,18 +15,18 @@ WIDTHS = (
     | dict.fromkeys(("s32", "u32", "f32"), 4)
     | dict.fromkeys(("s64", "u64", "f64"), 8)
 )  # bytes
-# What reads and writes nothing.
+# Instructions that neither read nor write memory.
 FREE = ("parameter", "constant", "tuple", "get-tuple-element", "bitcast")
 
 
 def multiply_adds(model):
-    """The multiply-adds of a model's inference on one image.
+    """Return the multiply-adds of inference on one image.
 
     Args:
         model: a `keras.Model` of images of a static size.
 
     Returns:
-        An int: those of all products and convolutions.
+        An int: the multiply-adds of all matrix products and convolutions.
     """
     image = tf.constant(np.zeros((1, *model.input_shape[1:]), "float32"))
     compiled = tf.function(lambda x: model(x, training=False), jit_compile=True)
@@ -34,7 +34,7 @@ def multiply_adds(model):
 
 
 def training_step(optimizer, drop_path_rate=0.0, jit_compile=False):
-    """A TNT-S compiled with an optimizer, and a function of a step on a batch."""
+    """Return a compiled TNT-S, and a function of a training step on a batch."""
     model = keras_tnt.TNTSmall(weights=None, drop_path_rate=drop_path_rate)
     model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy())
     build_optimizer(model)
@@ -47,7 +47,7 @@ def training_step(optimizer, drop_path_rate=0.0, jit_compile=False):
 
 
 def of_program(text):
-    """The multiply-adds of all products and convolutions of an HLO text."""
+    """Count the multiply-adds of all products and convolutions of an HLO text."""
     shapes = dict(re.findall(r"%?([\w.-]+) = \w+\[([\d,]*)\]", text))
     total = 0
     pattern = r"= \w+\[([\d,]*)\]\S* (dot|convolution)\(([^)]*)\)(.*)"
@@ -64,7 +64,7 @@ def of_program(text):
 
 
 def of_executable(text):
-    """What XLA's optimized program does.
+    """Count instructions and bytes of XLA's optimized program.
 
     Args:
         text: an HLO text, of the stage "optimized_hlo".

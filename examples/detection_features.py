@@ -1,14 +1,14 @@
-"""Detect objects: a feature pyramid of a TNT under KerasHub's RetinaNet.
+"""Detect objects with KerasHub's RetinaNet on a feature pyramid of a TNT.
 
-The paper gives Faster R-CNN the maps of blocks 3, 6, 9 and 12 of a TNT, brought to
-strides 4, 8, 16 and 32. Here the same pyramid goes into a RetinaNet of KerasHub
-(`pip install ".[hub]"`), and learns to find clothing in small scenes made of the
-embedded images. As it stands this takes some minutes on two cores and is a beginning:
+The paper's Faster R-CNN (Table 13) uses blocks 3, 6, 9 and 12 of a TNT at strides 4, 8,
+16 and 32. This example builds the same pyramid for KerasHub's RetinaNet
+(`pip install ".[hub]"`) and trains it on small scenes made of the bundled images, for a
+few minutes on two cores:
 
     python examples/detection_features.py
     python examples/detection_features.py --scenes 8000 --epochs 20    # longer, better
 
-The pyramid alone, for a head of your own, is `pyramid(keras_tnt.TNTSmall(...))`.
+For a head of your own, use `pyramid(keras_tnt.TNTSmall(...))` alone.
 """
 
 import argparse
@@ -24,11 +24,11 @@ from keras_tnt.visualization.plot_results import require_matplotlib
 
 
 def pyramid(tnt, blocks=(3, 6, 9, 12)):
-    """A model from images to maps of four strides.
+    """Return a model from images to feature maps at four strides.
 
-    The maps of the four blocks, all of the patches' stride, are enlarged four times and
-    twice by transposed convolutions, kept, and halved by a maximum; `"P4"` has stride
-    2⁴. Patches of 16 give strides 4, 8, 16 and 32.
+    All four blocks have the stride of the patches. Transposed convolutions enlarge the
+    first map four times and the second twice. Max pooling halves the last. `"P4"` has
+    stride 2⁴. Patches of 16 give strides 4, 8, 16 and 32.
     """
     features = keras_tnt.feature_extractor(tnt, blocks)
     finest, fine, same, coarse = features.output.values()
@@ -51,8 +51,8 @@ def _enlarge(maps, dim, name):
 
 
 def build(tnt, blocks, classes, levels):
-    """A RetinaNet on these levels of the pyramid, from the finest on."""
-    import keras_hub  # here, for the pyramid works without it
+    """Return a RetinaNet on consecutive levels of the pyramid, finest first."""
+    import keras_hub  # here, because the pyramid works without it
 
     maps = pyramid(tnt, blocks)
     wanted = {f"P{level}": maps.output[f"P{level}"] for level in levels}
@@ -72,18 +72,18 @@ def build(tnt, blocks, classes, levels):
         prediction_decoder=keras_hub.layers.NonMaxSuppression(
             bounding_box_format="xyxy",
             from_logits=True,
-            iou_threshold=0.3,  # the pieces hardly overlap
+            iou_threshold=0.3,  # objects hardly overlap
             confidence_threshold=0.05,
             max_detections=20,
         ),
-        pre_logits_num_conv_layers=1,  # of 256 channels; RetinaNet's own are 4
+        pre_logits_num_conv_layers=1,  # of 256 channels; RetinaNet has 4
     )
     reset_retinanet_biases(model)
     return model
 
 
 def iou(boxes, others):
-    """Intersection over union of each box with each other: ``(boxes, others)``."""
+    """Return the intersection over union of all pairs: `(boxes, others)`."""
     corners = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     sides = corners - np.maximum(boxes[:, None, :2], others[None, :, :2])
     inside = np.prod(np.clip(sides, 0, None), axis=-1)
@@ -92,7 +92,7 @@ def iou(boxes, others):
 
 
 def average_precision(scenes, found, kind):
-    """Area under precision over recall of one kind, a hit being an IoU over 0.5."""
+    """Return the average precision of one kind at an IoU of 0.5."""
     hits, total = [], 0
     for index in range(len(scenes.images)):
         truth = scenes.boxes[index][scenes.kinds[index] == kind]
@@ -114,8 +114,8 @@ def average_precision(scenes, found, kind):
     return float(precision[right.astype(bool)].sum() / max(total, 1))
 
 
-def draw(scenes, found, path, least=0.4):
-    """Draws scenes with what was found in them, and the truth dashed."""
+def plot_detections(scenes, found, path, least=0.4):
+    """Plot scenes with detected boxes, and the ground truth dashed."""
     matplotlib = require_matplotlib()
     colors = matplotlib.colormaps["tab10"].colors
     count = len(scenes.images)
@@ -151,11 +151,11 @@ def draw(scenes, found, path, least=0.4):
 
 
 def main():
-    """Trains, measures, draws."""
+    """Train, evaluate and plot."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--scenes", type=int, default=1600, help="to train on")
+    parser.add_argument("--scenes", type=int, default=1600, help="training scenes")
     parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--out", default="detection.png", help="the image")
+    parser.add_argument("--out", default="detection.png", help="output image")
     options = parser.parse_args()
     keras.utils.set_random_seed(0)
 
@@ -172,7 +172,7 @@ def main():
         {"boxes": train.boxes, "labels": train.kinds},
         batch_size=16,
         epochs=options.epochs,
-        shuffle=False,  # KerasHub makes a tf.data.Dataset of it; scenes come at random
+        shuffle=False,  # KerasHub makes a tf.data.Dataset; scenes are in random order
         verbose=2,
     )
     found = model.predict(test.images, batch_size=20, verbose=0)
@@ -182,8 +182,8 @@ def main():
         ", ".join(f"{name} {p:.2f}" for name, p in zip(KINDS, precisions, strict=True))
     )
     few = type(test)(*(value[:10] for value in test))
-    draw(few, found, options.out)
-    print(f"{options.out} shows {len(few.images)} of them.")
+    plot_detections(few, found, options.out)
+    print(f"Wrote {options.out} with {len(few.images)} of them.")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Fine-tune a TNT on images of your own: first the head, then everything.
+"""Fine-tune a TNT on your own images: first the head, then all layers.
 
-As it stands this takes a toy from 28x28 to 42x42 pixels, on the embedded images of
-clothing. With class directories in `train` and `validation` it takes the published TNT-S to
-your classes, at 384x384:
+By default the example fine-tunes a small model from 28x28 to 42x42 pixels on the
+bundled images. With image folders `train` and `validation` it fine-tunes the published
+TNT-S at 384x384:
 
     python examples/finetune.py --data images/
 
-`keras-tnt train --recipe tnt_small_finetune_384` does it in one command, with checkpoints; this
-is how it looks in a training of your own.
+`keras-tnt train --recipe tnt_small_finetune_384` does this in one command, with
+checkpoints. This example shows a training loop of your own.
 """
 
 import argparse
@@ -20,12 +20,12 @@ from keras_tnt import data
 from keras_tnt.training import AdamW, fashion_mnist_demo, train
 
 parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-parser.add_argument("--data", help="a directory of class directories")
-parser.add_argument("--out", default="finetuned.keras", help="the model")
-parser.add_argument("--epochs", type=int, default=4, help="of the whole model")
+parser.add_argument("--data", help="directory with image folders train and validation")
+parser.add_argument("--out", default="finetuned.keras", help="output file")
+parser.add_argument("--epochs", type=int, default=4, help="epochs of the whole model")
 options = parser.parse_args()
 
-# The images, and a model that was trained on others.
+# The images, and a model that was trained on other images.
 if options.data:
     size, channels, batch_size, rate = 384, 3, 32, 3e-4
     augmentation = data.FINETUNE_AUGMENTATION
@@ -33,8 +33,8 @@ if options.data:
     others = data.load_dataset(options.data, "validation")
     model = keras_tnt.TNTSmall(
         weights="imagenet",
-        classes=len(images.class_names),  # the head is fresh
-        input_shape=(size, size, channels),  # the positions are resampled
+        classes=len(images.class_names),  # a new head
+        input_shape=(size, size, channels),  # position embeddings are resampled
         drop_path_rate=0.1,
     )
 else:
@@ -60,14 +60,14 @@ else:
 
 
 def batches(source, **options):
-    """Images as the model takes them."""
+    """Return batches in the size of the model."""
     return data.image_dataset(
         source, image_size=size, channels=channels, batch_size=batch_size, **options
     )
 
 
 def fit(optimizer, epochs):
-    """Trains what is trainable."""
+    """Train the trainable layers."""
     model.compile(
         optimizer,
         keras.losses.CategoricalCrossentropy(),
@@ -77,23 +77,21 @@ def fit(optimizer, epochs):
         batches(images, augmentation=augmentation, epochs=epochs),
         epochs=epochs,
         steps_per_epoch=len(images) // batch_size,
-        shuffle=False,  # the batches are shuffled
+        shuffle=False,  # already shuffled
         validation_data=batches(others),
         verbose=2,
     )
 
 
-# The head alone, a linear probe.
+# Train only the head (a linear probe).
 for layer in model.layers:
     layer.trainable = layer.name == "predictions"
 fit(AdamW(1e-3), epochs=1)
 
-# Everything, the more slowly the nearer to the image. (`model.trainable = True` would
-# do nothing: Keras takes it as set already, as it was never False.)
+# Train all layers, with lower learning rates near the input. (`model.trainable = True`
+# has no effect, because it was never False.)
 for layer in model.layers:
     layer.trainable = True
 history = fit(AdamW(rate, layer_decay=0.75), options.epochs)
 model.save(options.out)
-print(
-    f"Accuracy {history.history['val_accuracy'][-1]:.1%}; {options.out} is the model."
-)
+print(f"Accuracy {history.history['val_accuracy'][-1]:.1%}. Wrote {options.out}.")

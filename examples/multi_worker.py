@@ -1,14 +1,14 @@
-"""Trains one model with several workers, each a process with devices of its own.
+"""Train one model with several workers, each a process with its own devices.
 
     python examples/multi_worker.py                 # two workers on this machine
     python examples/multi_worker.py --workers 3
 
-On several machines, give each an environment variable TF_CONFIG (or start them with
-Slurm's srun), a run directory that all share, and the real images:
+On several machines, set TF_CONFIG on each (or use Slurm's srun) and use a shared run
+directory:
 
     python examples/multi_worker.py --recipe tnt_small_imagenet --out /shared/runs/tnt_s
 
-The same command again goes on where a run was ended.
+The same command resumes an interrupted run.
 """
 
 import argparse
@@ -25,12 +25,12 @@ from keras_tnt.training.recipes import RECIPES
 
 
 def work(options):
-    """Does the part of one worker; all of them run this, with the same options."""
-    # First of all, before TensorFlow computes anything. It waits for the others.
+    """Train as one worker; all workers run this with the same options."""
+    # Before TensorFlow computes anything. This waits for the other workers.
     strategy = distribute.create_strategy("multi_worker")
 
     recipe = RECIPES[options.recipe]()
-    if options.recipe == "fashion_mnist_demo":  # less of it, for a first look
+    if options.recipe == "fashion_mnist_demo":  # a short run
         recipe = dataclasses.replace(recipe, train_split="train[:20%]", epochs=3)
 
     # Each worker reads its own part of every global batch; only the chief writes.
@@ -38,11 +38,11 @@ def work(options):
 
     if distribute.is_chief(strategy):
         accuracy = result.history[-1]["val_accuracy"]
-        print(f"{strategy.num_replicas_in_sync} replicas trained: {accuracy:.1%} right")
+        print(f"Accuracy with {strategy.num_replicas_in_sync} replicas: {accuracy:.1%}")
 
 
 def start_workers(number):
-    """Starts this script once for each worker; the exit status of the worst."""
+    """Start this script once per worker and return the highest exit status."""
     sockets = [socket.create_server(("localhost", 0)) for _ in range(number)]
     addresses = [f"localhost:{free.getsockname()[1]}" for free in sockets]
     for free in sockets:

@@ -1,8 +1,7 @@
-"""Find images that look alike: the nearest neighbours of a TNT's class tokens.
+"""Find similar images: nearest neighbours of a TNT's class tokens.
 
-As it stands this trains a small TNT for a few minutes, on the embedded images of
-clothing, and searches among those that it has not seen. With a model that is there
-already, such as the one of `keras-tnt demo`, it is done at once:
+The example trains a small TNT for a few minutes on the bundled images and searches the
+test images. With a trained model, such as that of `keras-tnt demo`, it skips training:
 
     python examples/retrieval.py --model runs/demo/model.keras
 """
@@ -18,26 +17,26 @@ from keras_tnt.visualization.plot_results import require_matplotlib
 
 
 def embed(model, images):
-    """Class tokens after the final norm, of length 1."""
+    """Return the class tokens after the final norm, scaled to length 1."""
     tokens = keras.Model(model.input, model.get_layer("class_token").output)
     vectors = tokens.predict(images, batch_size=64, verbose=0)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def nearest(vectors, count):
-    """For each vector the indices of the nearest others, the nearest first."""
+    """Return the indices of the nearest other vectors, nearest first."""
     similarity = vectors @ vectors.T
-    np.fill_diagonal(similarity, -2)  # below every cosine
+    np.fill_diagonal(similarity, -2)  # below every cosine similarity
     return np.argsort(-similarity, axis=1, kind="stable")[:, :count]
 
 
 def recall_at_1(neighbours, labels):
-    """The share of images whose nearest neighbour is of their class."""
+    """Return the share of images whose nearest neighbour has the same class."""
     return float(np.mean(labels[neighbours[:, 0]] == labels))
 
 
-def draw(images, labels, neighbours, queries, path):
-    """Draws a row for each query: itself, then its neighbours, other classes in red."""
+def plot_neighbours(images, labels, neighbours, queries, path):
+    """Plot each query and its neighbours in a row, other classes in red."""
     names = data.fashion_mnist_mini_class_names()
     columns = 1 + neighbours.shape[1]
     figure = require_matplotlib().figure.Figure(
@@ -58,10 +57,10 @@ def draw(images, labels, neighbours, queries, path):
 
 
 def main():
-    """Embeds the test images, searches, draws."""
+    """Embed the test images, search and plot."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--model", help="a .keras file; trained first by default")
-    parser.add_argument("--out", default="retrieval.png", help="the image")
+    parser.add_argument("--model", help="a .keras file; by default, train one")
+    parser.add_argument("--out", default="retrieval.png", help="output image")
     options = parser.parse_args()
 
     if not options.model:
@@ -73,14 +72,14 @@ def main():
     vectors = embed(model, images)
     neighbours = nearest(vectors, count=6)
     print(f"recall@1 {recall_at_1(neighbours, labels):.1%}", end=", ")
-    print(f"of the pixels themselves {_of_pixels(images, labels):.1%}.")
+    print(f"of the pixels {_of_pixels(images, labels):.1%}.")
     queries = [int(np.flatnonzero(labels == label)[0]) for label in range(10)]
-    draw(images, labels, neighbours, queries, options.out)
-    print(f"{options.out} shows ten images and what is nearest to each.")
+    plot_neighbours(images, labels, neighbours, queries, options.out)
+    print(f"Wrote {options.out}: ten images and their nearest neighbours.")
 
 
 def _of_pixels(images, labels):
-    """What the same search finds with pixel values for embeddings."""
+    """Return recall@1 with pixel values as embeddings."""
     values = images.reshape(len(images), -1).astype("float32")
     values /= np.linalg.norm(values, axis=1, keepdims=True)
     return recall_at_1(nearest(values, 1), labels)

@@ -1,7 +1,7 @@
-"""Scenes for dense tasks, made from the embedded images, and a TNT for them.
+"""Scenes for dense tasks, made of the bundled images, and a small TNT for them.
 
-A few pieces of clothing, of 16 to 28 pixels, on an uneven background: which pixel is of
-what kind, and which box holds what. The examples of segmentation and detection use it.
+A scene has a few pieces of clothing, 16 to 28 pixels large, on an uneven background,
+with masks and boxes. The examples of segmentation and detection use it.
 """
 
 from typing import NamedTuple
@@ -15,19 +15,19 @@ KINDS = ("top", "trousers", "dress", "shoe", "bag")
 # The kind of each of the ten classes, in the order of the labels.
 KIND_OF_CLASS = np.array([0, 1, 0, 2, 0, 3, 0, 3, 4, 3])
 
-SIZE = 48  # side of a scene
-TRIES = 6  # pieces that are tried; those that would cover another are left out
-CLOTH = 32  # from this value on a pixel of an image is cloth; it lies on black
+SIZE = 48  # height and width of a scene
+TRIES = 6  # pieces to place; those that would overlap are dropped
+CLOTH = 32  # pixels from this value on are clothing; the rest is black
 
 
 class Scenes(NamedTuple):
-    """Scenes and their truth.
+    """Scenes and their ground truth.
 
     Attributes:
-        images: uint8 ``(scenes, 48, 48, 1)``.
-        masks: uint8 ``(scenes, 48, 48)``: 0 is background, 1 to 5 the kind plus one.
-        boxes: float32 ``(scenes, 6, 4)``: left, top, right and bottom edge, pixels.
-        kinds: int32 ``(scenes, 6)``: 0 to 4; -1, with a box of zeros, for none.
+        images: uint8 `(scenes, 48, 48, 1)`.
+        masks: uint8 `(scenes, 48, 48)`: 0 is background, 1 to 5 the kind plus one.
+        boxes: float32 `(scenes, 6, 4)`: left, top, right and bottom edge in pixels.
+        kinds: int32 `(scenes, 6)`: 0 to 4; -1 with a box of zeros for none.
     """
 
     images: np.ndarray
@@ -37,9 +37,9 @@ class Scenes(NamedTuple):
 
 
 def make_scenes(split, count, seed=0):
-    """Makes scenes of images of a split, the same each time."""
+    """Make reproducible scenes of the images of a split."""
     rng = np.random.default_rng(seed)
-    pictures, labels = next(
+    clothes, labels = next(
         data.fashion_mnist_mini(split).batch(20_000).as_numpy_iterator()
     )
     members = [np.flatnonzero(KIND_OF_CLASS[labels] == k) for k in range(len(KINDS))]
@@ -54,8 +54,8 @@ def make_scenes(split, count, seed=0):
         for place, kind in enumerate(rng.integers(len(KINDS), size=TRIES)):
             chosen = rng.choice(members[kind])
             side = rng.integers(16, 29)
-            pixels = np.arange(side) * 28 // side  # the nearest ones
-            piece = pictures[chosen, :, :, 0][pixels][:, pixels]
+            pixels = np.arange(side) * 28 // side  # nearest neighbour
+            piece = clothes[chosen, :, :, 0][pixels][:, pixels]
             box = _put(scenes, index, piece, kind, rng)
             if box is not None:
                 scenes.boxes[index, place] = box
@@ -64,7 +64,7 @@ def make_scenes(split, count, seed=0):
 
 
 def small_tnt():
-    """A TNT for scenes, from scratch: four blocks over 6x6 patches."""
+    """Return an untrained TNT for scenes: four blocks over 6x6 patches."""
     return keras_tnt.TNT(
         outer_dim=96,
         inner_dim=8,
@@ -79,14 +79,14 @@ def small_tnt():
 
 
 def _background(rng):
-    """A dim slope with noise."""
+    """Return a dark gradient with noise."""
     slope = np.add.outer(*rng.uniform(-0.5, 0.5, (2, 1)) * np.arange(SIZE))
     noise = rng.normal(scale=12, size=(SIZE, SIZE))
     return np.clip(rng.uniform(30, 110) + slope + noise, 0, 255)
 
 
 def _put(scenes, index, piece, kind, rng):
-    """Puts a piece at a random place and returns its box, if the place is free."""
+    """Place a piece at random and return its box, or None if it would overlap."""
     top, left = rng.integers(0, SIZE - len(piece) + 1, 2)
     window = (
         index,
@@ -98,7 +98,7 @@ def _put(scenes, index, piece, kind, rng):
     cloth = piece >= CLOTH
     scenes.masks[window] = np.where(cloth, kind + 1, 0)
     behind = scenes.images[(*window, 0)]
-    scenes.images[(*window, 0)] = np.where(cloth, piece // 2 + 128, behind)  # lit
+    scenes.images[(*window, 0)] = np.where(cloth, piece // 2 + 128, behind)  # brighter
     rows, columns = (np.flatnonzero(cloth.any(axis=axis)) for axis in (1, 0))
     return (
         left + columns[0],

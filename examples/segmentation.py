@@ -1,13 +1,13 @@
-"""Segment images: a light head on the maps of four blocks of a TNT.
+"""Segment images with a light head on the feature maps of four blocks of a TNT.
 
-As it stands this takes about a minute on two cores: scenes made of the embedded
-images of clothing, a small TNT from scratch, the mean intersection over union of
-background and five kinds, and an image of what comes out.
+The example trains a small TNT from scratch on scenes made of the bundled images, for a
+few minutes on two cores. It prints the mean intersection over union of background and
+five kinds, and plots predictions.
 
     python examples/segmentation.py
     python examples/segmentation.py --scenes 8000 --epochs 12    # longer, and better
 
-For images of your own take the published weights, a larger image and your masks:
+For your own images, use the published weights, a larger image size and your masks:
 `build(keras_tnt.TNTSmall(input_shape=(512, 512, 3)), classes, blocks=(3, 6, 9, 12))`.
 """
 
@@ -22,10 +22,10 @@ from keras_tnt.visualization.plot_results import require_matplotlib
 
 
 def build(tnt, classes, blocks):
-    """A model from images to the probability of each class at each pixel.
+    """Return a model from images to class probabilities per pixel.
 
-    The head: every map to 32 channels, joined, and then doubled in size by transposed
-    convolutions until it has the image's.
+    The head projects every map to 32 channels and concatenates them. Transposed
+    convolutions double the size until it equals that of the image.
     """
     features = keras_tnt.feature_extractor(tnt, blocks, final_norm=True)
     maps = [
@@ -42,14 +42,14 @@ def build(tnt, classes, blocks):
 
 
 def mean_iou(model, scenes):
-    """Mean intersection over union of the classes, background among them."""
+    """Return the mean intersection over union of all classes, with background."""
     metric = keras.metrics.MeanIoU(model.output_shape[-1], sparse_y_pred=False)
     metric.update_state(scenes.masks, model.predict(scenes.images, verbose=0))
     return float(metric.result())
 
 
-def draw(scenes, predicted, path):
-    """Draws scenes, the truth below them and what was predicted below that."""
+def plot_masks(scenes, predicted, path):
+    """Plot scenes, ground truth and predictions in three rows."""
     matplotlib = require_matplotlib()
     count = len(scenes.images)
     figure = matplotlib.figure.Figure((1.5 * count, 5.2), layout="constrained")
@@ -75,11 +75,11 @@ def draw(scenes, predicted, path):
 
 
 def main():
-    """Trains, measures, draws."""
+    """Train, evaluate and plot."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--scenes", type=int, default=2000, help="to train on")
+    parser.add_argument("--scenes", type=int, default=2000, help="training scenes")
     parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--out", default="segmentation.png", help="the image")
+    parser.add_argument("--out", default="segmentation.png", help="output image")
     options = parser.parse_args()
     keras.utils.set_random_seed(0)
 
@@ -103,8 +103,8 @@ def main():
     print(f"mIoU {mean_iou(model, test):.3f} on {len(test.images)} scenes.")
     few = type(test)(*(value[:8] for value in test))
     predicted = np.argmax(model.predict(few.images, verbose=0), axis=-1)
-    draw(few, predicted, options.out)
-    print(f"{options.out} shows {len(few.images)} of them.")
+    plot_masks(few, predicted, options.out)
+    print(f"Wrote {options.out} with {len(few.images)} of them.")
 
 
 if __name__ == "__main__":

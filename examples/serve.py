@@ -1,8 +1,8 @@
-r"""Serves an exported model over HTTP, in the form of TensorFlow Serving's interface.
+r"""Serve an exported model over HTTP with the REST interface of TensorFlow Serving.
 
-Requests that come together are answered as one batch. TensorFlow Serving is the server
-to use (docs/serving.md); this one, made with LitServe (`pip install ".[serve]"`), is
-for trying a model out where there is only Python. A request has one image.
+Simultaneous requests run as one batch. Use TensorFlow Serving in production
+(docs/serving.md). This server needs only Python: it uses LitServe
+(`pip install ".[serve]"`). A request has one image.
 
     python examples/serve.py pets --port 8501
 
@@ -22,7 +22,7 @@ from fastapi import HTTPException
 
 
 class SavedModel(litserve.LitAPI):
-    """One model, in the newest version of its directory."""
+    """The newest version of a model in a directory."""
 
     def __init__(self, directory, **options):
         super().__init__(api_path=f"/v1/models/{directory.name}:predict", **options)
@@ -32,13 +32,13 @@ class SavedModel(litserve.LitAPI):
         )
 
     def setup(self, device):
-        """Loads the model, in the process that serves it."""
+        """Load the model, in the process that serves it."""
         loaded = tf.saved_model.load(self.version)
         self.classify = loaded.signatures["serving_default"]
         self.loaded = loaded  # a signature alone does not keep its variables
 
     def decode_request(self, request):
-        """From ``{"instances": [{"b64": "…"}]}`` to the bytes of an image."""
+        """Return the bytes of the image in `{"instances": [{"b64": "…"}]}`."""
         try:
             (instance,) = request["instances"]
             return base64.b64decode(instance["b64"], validate=True)
@@ -48,13 +48,13 @@ class SavedModel(litserve.LitAPI):
             ) from error
 
     def predict(self, images):
-        """From a batch of images to as many answers."""
+        """Return one result per image of a batch."""
         outputs = self.classify(image_bytes=tf.constant(images))
         columns = {name: value.numpy().tolist() for name, value in outputs.items()}
         columns["classes"] = [
             [name.decode() for name in row] for row in columns["classes"]
         ]
-        # JSON knows no NaN; the scores of a bad image are null here.
+        # JSON has no NaN; the scores of a corrupt image are null.
         columns["scores"] = [
             [score if ok else None for score in row]
             for row, ok in zip(columns["scores"], columns["ok"], strict=True)
@@ -63,12 +63,12 @@ class SavedModel(litserve.LitAPI):
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
     def encode_response(self, answer):
-        """One row, in the form of the request."""
+        """Return one row in the format of the request."""
         return {"predictions": [answer]}
 
 
 def main():
-    """Parses the command line and serves until it is stopped."""
+    """Serve until interrupted."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("directory", type=Path, help="directory of the model")
     parser.add_argument("--port", type=int, default=8501)

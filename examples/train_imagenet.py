@@ -1,12 +1,12 @@
-"""Train TNT-S from scratch as the paper did.
+"""Train TNT-S from scratch with the paper's recipe.
 
-As it stands this trains a toy for a few minutes, on the embedded images of clothing,
-with everything that the paper's recipe has. With ImageNet (prepared by
-tensorflow_datasets) it is the real thing, on all GPUs of this machine:
+By default the example trains a small model for a few minutes on the bundled images,
+with all parts of the recipe. With ImageNet (prepared by tensorflow_datasets) it trains
+TNT-S on all GPUs of this machine:
 
     python examples/train_imagenet.py --imagenet ~/tensorflow_datasets
 
-Run it again after an interruption: it goes on where it was.
+The same command resumes an interrupted run.
 """
 
 import argparse
@@ -15,9 +15,9 @@ import dataclasses
 from keras_tnt.training import tnt_small_imagenet, train
 
 parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-parser.add_argument("--imagenet", metavar="FOLDER", help="of tensorflow_datasets")
+parser.add_argument("--imagenet", metavar="DIRECTORY", help="of tensorflow_datasets")
 parser.add_argument("--out", default="runs/train_imagenet", help="the run directory")
-parser.add_argument("--epochs", type=int, help="fewer, for a try")
+parser.add_argument("--epochs", type=int, help="number of epochs")
 options = parser.parse_args()
 
 recipe = tnt_small_imagenet()
@@ -61,4 +61,4 @@ if options.epochs:
 result = train(recipe, options.out)
 last = result.history[-1]
 print(f"Accuracy of the weights {last['val_accuracy']:.1%}", end=", ")
-print(f"of their average {last['val_ema_accuracy']:.1%}.")
+print(f"of their EMA {last['val_ema_accuracy']:.1%}.")

@@ -1,14 +1,14 @@
-"""Make the data set inside the package: a small, balanced part of Fashion-MNIST.
+"""Make the bundled data set: a small, class-balanced part of Fashion-MNIST.
 
-Takes the first 1,200 training and the first 200 test images of each class, in the
-order of the original files, and writes them in the format of tensorflow_datasets. Every
-run with the same version of TensorFlow gives the same bytes:
+It has the first 1,200 training and the first 200 test images of each class, in the
+order of the original files, in the format of tensorflow_datasets. The same version of
+TensorFlow always writes the same bytes:
 
     sudo apt-get install dataset-fashion-mnist
     python scripts/make_fashion_mnist_mini.py
 
-The images are written by TensorFlow's PNG encoder. The best of 28 encoder settings,
-chosen for every image, saved only 3 % on a sample of 1,500.
+The images are encoded by TensorFlow's PNG encoder. The best of 28 encoder settings per
+image saved only 3 % on a sample of 1,500.
 """
 
 import argparse
@@ -28,7 +28,7 @@ import tensorflow_datasets as tfds
 ORIGINALS = Path("/usr/share/datasets/fashion-mnist")
 OUTPUT = Path(__file__).parents[1] / "keras_tnt" / "data" / "fashion_mnist_mini"
 
-# MNIST's files have the same names and shapes, so only the contents tell them apart.
+# MNIST's files have the same names and shapes; only the contents differ.
 MD5_UNPACKED = {
     "train-images-idx3-ubyte.gz": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
     "train-labels-idx1-ubyte.gz": "9018921c3c673c538a1fc5bad174d6f9",
@@ -68,7 +68,7 @@ CITATION = """\
 
 
 def read_idx(path):
-    """Reads one original file, a gzipped array of bytes behind a header of its shape.
+    """Read one original file: a gzipped byte array after a header with its shape.
 
     Args:
         path: One of the four files of `MD5_UNPACKED`.
@@ -78,21 +78,21 @@ def read_idx(path):
 
     Raises:
         FileNotFoundError: If the file is missing; the message says how to get it.
-        ValueError: If it is not the file of Fashion-MNIST with this name.
+        ValueError: If the content is not that of Fashion-MNIST.
     """
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} is missing. Debian and Ubuntu have it in a package: `sudo apt-get "
-            f"install dataset-fashion-mnist`. Otherwise download the four .gz files "
-            f"named at {HOMEPAGE} and pass their directory as --originals."
+            f"{path} is missing. Install the package of Debian and Ubuntu: `sudo "
+            f"apt-get install dataset-fashion-mnist`. Or download the four .gz files "
+            f"listed at {HOMEPAGE} and pass their directory as --originals."
         )
     content = gzip.decompress(path.read_bytes())
     md5 = hashlib.md5(content).hexdigest()
     if md5 != MD5_UNPACKED[path.name]:
         raise ValueError(
-            f"{path} is not the file of Fashion-MNIST: expected the unpacked content "
-            f"to have MD5 {MD5_UNPACKED[path.name]}, got {md5}. Get the files from "
-            f"{HOMEPAGE} or Debian's package dataset-fashion-mnist."
+            f"{path} is not the file of Fashion-MNIST: expected MD5 "
+            f"{MD5_UNPACKED[path.name]} of the unpacked content, got {md5}. Get the "
+            f"files from {HOMEPAGE} or Debian's package dataset-fashion-mnist."
         )
     rank = content[3]
     shape = struct.unpack_from(f">{rank}I", content, offset=4)
@@ -103,7 +103,7 @@ def read_idx(path):
 
 
 class FashionMnistMini(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Builds the data set; tfds orders the records by a fixed hash of their keys."""
+    """Build the data set; tfds orders the records by a fixed hash of their keys."""
 
     VERSION = tfds.core.Version("1.0.0")
     __module__ = "make_fashion_mnist_mini"  # goes into the metadata, "__main__" if run
@@ -144,10 +144,9 @@ class FashionMnistMini(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 def rewrite_in_fixed_order(path):
-    """Gives every record of a file its features in the order of their names.
+    """Sort the features of every record of a file by name.
 
-    A record is a protobuf map. tfds leaves the order of its entries to protobuf, which
-    changes it from one process to the next.
+    A record is a protobuf map, whose order differs from process to process.
 
     Args:
         path: A TFRecord file of `tf.train.Example`s; its length stays the same.
@@ -160,7 +159,7 @@ def rewrite_in_fixed_order(path):
 
 
 def make(originals, output):
-    """Writes the data set to `output`/1.0.0, in place of what is there.
+    """Write the data set to `output`/1.0.0 and replace an existing one.
 
     Args:
         originals: Directory of the four original `.gz` files.
@@ -182,14 +181,14 @@ def make(originals, output):
 
 
 def main():
-    """Reads the command line and makes the data set."""
+    """Make the data set."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--originals", default=ORIGINALS, help="default: %(default)s")
     parser.add_argument("--output", default=OUTPUT, help="default: inside keras_tnt")
     arguments = parser.parse_args()
     tfds.disable_progress_bar()
     make(arguments.originals, arguments.output)
-    print(f"The data set is in {arguments.output}.")
+    print(f"Wrote the data set to {arguments.output}.")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Make docs/gallery.md and its images: what a TNT sees in some images.
+"""Make docs/gallery.md and its images: attention, features and saliency of a TNT.
 
-The images are the photograph in tests/data and the embedded set. The model is the
-directory of a run, a .keras file, or tnt_small for the published ImageNet weights:
+The images are the photograph in tests/assets and the bundled data set. The model is a
+run directory, a .keras file, or tnt_small for the published ImageNet weights:
 
     keras-tnt train --recipe fashion_mnist_demo --epochs 5 --no-deterministic \
         --model-options '{"outer_dim": 64, "inner_dim": 8, "depth": 6,
@@ -9,7 +9,7 @@ directory of a run, a .keras file, or tnt_small for the published ImageNet weigh
         "name": "tnt_gallery"}' --out runs/gallery
     python scripts/make_gallery.py --model runs/gallery
 
-It needs the extra `demo`, for matplotlib and scikit-learn.
+Needs the extra `demo`: matplotlib and scikit-learn.
 """
 
 import argparse
@@ -39,13 +39,13 @@ from keras_tnt.visualization import (
 from keras_tnt.visualization.image_maps import default_blocks
 
 ROOT = Path(__file__).parents[1]
-PHOTO = ROOT / "tests" / "data" / "astronaut_landscape.png"
+PHOTO = ROOT / "tests" / "assets" / "astronaut_landscape.png"
 PAGE = ROOT / "docs" / "gallery.md"
 SAMPLES = 400
 
 
 def read_clothes(classifier, number):
-    """Reads the first embedded test images, as the model takes them, and classes."""
+    """Read the first bundled test images, prepared for the model, and their classes."""
     records = fashion_mnist_mini(f"test[:{number}]").as_numpy_iterator()
     images, labels = zip(*records, strict=True)
     color = [image.repeat(3, axis=-1) for image in images]
@@ -53,13 +53,13 @@ def read_clothes(classifier, number):
 
 
 def titles(classifier, images):
-    """Names the best class of each image."""
+    """Return the best class of each image with its score."""
     best = classify(classifier, images, top=1)
     return [f"{name} {score:.0%}" for ((name, score),) in best]
 
 
-def draw_photo(classifier, directory):
-    """Draws attention over the photograph and inside one of its patches."""
+def plot_photo(classifier, directory):
+    """Plot attention over the photograph and inside one of its patches."""
     image = prepare(classifier, load_image(PHOTO)).numpy()
     maps = attention_maps(classifier.model, image[None])
     blocks = default_blocks(maps.outer)
@@ -73,8 +73,8 @@ def draw_photo(classifier, directory):
     plot_inner_attention(maps, image, inner, patch, directory / "gallery_patch.png")
 
 
-def draw_clothes(classifier, directory):
-    """Draws features by block, layouts, and what the answers hang on."""
+def plot_clothes(classifier, directory):
+    """Plot features by block, their t-SNE, and saliency."""
     images, labels = read_clothes(classifier, SAMPLES)
     features = chosen_features(classifier.model, images)
     blocks = sorted(features.patches)
@@ -94,7 +94,7 @@ def draw_clothes(classifier, directory):
     }
     plot_tsne(means, labels, names, directory / "gallery_patches.png")
 
-    draw_pixels(features, images, blocks, directory / "gallery_pixels.png")
+    plot_pixels(features, images, blocks, directory / "gallery_pixels.png")
 
     model, images = classifier.model, images[some]
     cams, shares = grad_cam(model, images), integrated_gradients(model, images)
@@ -108,7 +108,7 @@ def draw_clothes(classifier, directory):
 
 
 def chosen_features(model, images, batch_size=50):
-    """Features of the chosen blocks alone, computed in batches to save memory."""
+    """Compute the features of the default blocks, in batches to save memory."""
     batches = []
     for start in range(0, len(images), batch_size):
         features = block_features(model, images[start : start + batch_size])
@@ -122,13 +122,13 @@ def chosen_features(model, images, batch_size=50):
     )
 
 
-def draw_pixels(features, images, blocks, path):
-    """Draws pixels of many images as t-SNE lays them out, shaded by brightness."""
+def plot_pixels(features, images, blocks, path):
+    """Plot the t-SNE of pixels of many images, colored by brightness."""
     inner = [block for block in blocks if block in features.pixels]
     grid = features.patches[inner[0]].shape[1:3]
     maps = {block: pixel_map(features.pixels[block], grid) for block in inner}
     _, rows, columns, _ = maps[inner[0]].shape
-    # The mean of the part of the image that a pixel was made from.
+    # The mean gray value of the image region of each pixel.
     batch, height, width, channels = images.shape
     parts = images.reshape(
         batch, rows, height // rows, columns, width // columns, channels
@@ -144,7 +144,7 @@ def draw_pixels(features, images, blocks, path):
 
 
 def describe(classifier, source):
-    """Says which model it is, and how good."""
+    """Describe the model: source, size and accuracy."""
     model = classifier.model
     size = f"{model.input_shape[1]}x{model.input_shape[2]}"
     text = f"`{source}`, {model.count_params():,} parameters, images of {size}"
@@ -152,26 +152,24 @@ def describe(classifier, source):
         return text + "."
     images, labels = read_clothes(classifier, 2000)
     right = model.predict(images, verbose=0, batch_size=250).argmax(axis=1) == labels
-    return f"{text}, right on {right.mean():.1%} of the embedded test images."
+    return f"{text}, accuracy {right.mean():.1%} on the bundled test images."
 
 
 def main():
-    """Reads the command line, writes the images and the page."""
+    """Write the images and the page."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--model", required=True, help="as keras-tnt attention takes it"
-    )
+    parser.add_argument("--model", required=True, help="as in keras-tnt attention")
     arguments = parser.parse_args()
     classifier = load_classifier(arguments.model)
     directory = PAGE.parent / "images"
-    draw_photo(classifier, directory)
-    draw_clothes(classifier, directory)
+    plot_photo(classifier, directory)
+    plot_clothes(classifier, directory)
     template = Path(__file__).with_name("gallery_template.md").read_text("utf-8")
     with atomic_write(PAGE) as unfinished:
         unfinished.write_text(
             template.replace("{model}", describe(classifier, arguments.model)), "utf-8"
         )
-    print(f"{PAGE} and its images are new.")
+    print(f"Wrote {PAGE} and its images.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write keras_tnt/images/imagenet_classes.tsv: ids and names of the 1,000 ImageNet classes.
+"""Write keras_tnt/images/imagenet_classes.tsv: ids and names of the 1,000 classes.
 
 Both source files are in the wheel of timm (1.0.31 was used), in `timm/data/_info`:
 `imagenet_synsets.txt` has the 1,000 WordNet ids in class order, and

@@ -1,4 +1,4 @@
-"""TNT-S of keras_tnt, timed on request; started by vs_timm.py."""
+"""Time TNT-S of keras_tnt on request; started by vs_timm.py."""
 
 import os
 import sys
@@ -22,11 +22,11 @@ from keras_tnt.export.load_exported import load_exported
 from keras_tnt.training import AdamW
 
 S_1 = (1, 4, 8, 12)
-PREDICTED = 64  # images in a call of `model.predict`
+PREDICTED = 64  # images per call of `model.predict`
 
 
 def build(images, weights, **options):
-    """TNT-S with the weights that timm's has, for images of that size."""
+    """Return TNT-S with timm's weights for images of this size."""
     model = keras_tnt.TNTSmall(
         weights=None,
         include_preprocessing=False,
@@ -39,10 +39,10 @@ def build(images, weights, **options):
 
 
 def predict(model, images):
-    """`model.predict` of many images, batch by batch."""
+    """Return a call of `model.predict` on many images."""
     many = np.resize(images, (PREDICTED, *images.shape[1:]))
     data = tf.data.Dataset.from_tensor_slices(many).batch(len(images)).prefetch(2)
-    # TensorFlow's autotuning of a data set can hold up the end of it for seconds.
+    # TensorFlow's autotuning can delay the end of a data set by seconds.
     options = tf.data.Options()
     options.autotune.enabled = False
     data = data.with_options(options)
@@ -50,7 +50,7 @@ def predict(model, images):
 
 
 def plain_transformer(images):
-    """KerasHub's vision transformer with the width, depth and heads of DeiT-S."""
+    """Return KerasHub's vision transformer in the size of DeiT-S."""
     from keras_hub.models import ViTBackbone, ViTImageClassifier
 
     backbone = ViTBackbone(
@@ -65,11 +65,11 @@ def plain_transformer(images):
 
 
 def exported(images, weights, file_format, precision):
-    """A model exported by keras_tnt, in its own runtime."""
-    # Exports have the scaling of pixels inside; weights do not change their speed.
+    """Return an exported model in its own runtime."""
+    # Exports scale pixels themselves; weights do not affect their speed.
     model = keras_tnt.TNTSmall(weights=None, input_shape=images.shape[1:])
     pixels = (images + 1) * 127.5
-    directory = tempfile.mkdtemp(dir=Path(weights).parent)  # which goes with the run
+    directory = tempfile.mkdtemp(dir=Path(weights).parent)  # deleted after the run
     result = export_model(
         model, f"{directory}/model", file_format, precision, calibration=pixels[:4]
     )
@@ -78,7 +78,7 @@ def exported(images, weights, file_format, precision):
 
 
 def train(images, weights, **options):
-    """A training step as `model.fit` does it, AdamW included."""
+    """Return a training step as in `model.fit`, with AdamW."""
     model = build(
         images, weights, drop_path_rate=0.1, classifier_activation=None, **options
     )
@@ -92,14 +92,14 @@ def train(images, weights, **options):
 
 
 def product():
-    """The 2048x2048 float32 product that is the machine's measure here."""
+    """Return the 2048x2048 float32 product used as a reference."""
     matrix = tf.random.normal((2048, 2048))
     multiply = tf.function(lambda x: tf.matmul(x, x))
     return lambda: multiply(matrix).numpy()
 
 
 def work(kind, batch, weights, size):
-    """The function to time."""
+    """Return the function to time."""
     if kind == "product":
         return product()
     images = protocol.images(batch, size).transpose(0, 2, 3, 1)

@@ -1,4 +1,4 @@
-"""What the workers and vs_timm.py tell each other, on standard input and output."""
+"""Messages between the workers and vs_timm.py, on standard input and output."""
 
 import json
 import os
@@ -8,26 +8,26 @@ import time
 
 import numpy as np
 
-# What a worker prints goes to its log; this is for vs_timm.py alone.
+# Only for messages to vs_timm.py; other output goes to stderr.
 CHANNEL = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 
 
 def images(batch, size):
-    """The same images everywhere, scaled to ±1, ``(batch, 3, size, size)``."""
+    """Return the same images in every process, -1 to 1, `(batch, 3, size, size)`."""
     rng = np.random.default_rng(0)
     return rng.uniform(-1, 1, (batch, 3, size, size)).astype("float32")
 
 
 def say(**facts):
-    """Tells vs_timm.py something."""
+    """Send a message to vs_timm.py."""
     print(json.dumps(facts), file=CHANNEL, flush=True)
 
 
 def serve(run, batches=1):
-    """Warms up, then times as many calls as each line asks for.
+    """Warm up, then time the number of calls in each line of the input.
 
-    The seconds that it tells are a batch's; a call is of one batch or some.
+    The seconds are per batch; a call runs `batches` batches.
     """
     for _ in range(2):
         answer = run()

@@ -1,4 +1,4 @@
-"""TNT-S of timm, timed on request; vs_timm.py starts it where PyTorch is."""
+"""Time TNT-S of timm on request; started by vs_timm.py in PyTorch's environment."""
 
 import sys
 
@@ -11,13 +11,13 @@ torch.set_num_threads(2)
 
 
 def build(**options):
-    """Timm's TNT-S, the same in each process."""
+    """Return timm's TNT-S, equal in each process."""
     torch.manual_seed(0)
     return timm.create_model("tnt_s_patch16_224", pretrained=False, **options)
 
 
 def predict(images, compiled):
-    """A forward pass without gradients."""
+    """Return a forward pass without gradients."""
     model = build(img_size=images.shape[-1]).eval()
     if compiled:
         model = torch.compile(model)
@@ -30,7 +30,7 @@ def predict(images, compiled):
 
 
 def train(images, compiled, checkpointing):
-    """A training step with AdamW."""
+    """Return a training step with AdamW."""
     model = build(drop_path_rate=0.1).train()
     if checkpointing:
         model.set_grad_checkpointing(True)
@@ -50,7 +50,7 @@ def train(images, compiled, checkpointing):
 
 
 def work(kind, batch, weights, size):
-    """The function to time."""
+    """Return the function to time."""
     if kind == "save":
         save_file(build().state_dict(), weights)
         sys.exit()
