@@ -16,8 +16,8 @@ def litert_converter(
 ) -> tf.lite.TFLiteConverter:
     """Return a LiteRT converter for a function of a model, through a SavedModel.
 
-    Fault: the converter accepts the function itself, but the converted model returns
-    NaN.
+    Fault: the converter accepts the function itself, but then the converted model
+    returns wrong values or NaN.
     Issue: no issue known.
     Seen in: TensorFlow 2.21.0 (first and last version checked).
 

@@ -66,10 +66,10 @@ def primitive_layer_norm(
 ) -> Tensor:
     """Normalize with primitive operations, the pattern that other runtimes fuse.
 
-    Fault: ONNX Runtime fuses neither Keras's formula of a layer norm nor the form of
-    `onednn_layer_norm`. LiteRT and OpenVINO also expect the primitive operations.
+    Fault: OpenVINO fuses neither Keras's formula of a layer norm nor the form of
+    `onednn_layer_norm`. In ONNX and LiteRT files both need more operations than this.
     Issue: no issue known.
-    Seen in: ONNX Runtime 1.32.0 with Keras 3.15.1 (first and last versions checked).
+    Seen in: OpenVINO 2026.4.1 with Keras 3.15.1 (first and last versions checked).
 
     Args:
         inputs: floating-point tensor.

@@ -14,8 +14,8 @@ def rematerialize(
 
     The gradient recomputes them from the inputs, which saves memory.
 
-    Fault: under `keras.RematScope`, a layer that passes keyword arguments raises a
-    TypeError on TensorFlow. `keras.remat` works, but only for a pure function of
+    Fault: a graph with layers from a `keras.RematScope` raises a ValueError, because
+    Keras calls them with keyword arguments. `keras.remat` works for a pure function of
     positional arguments. This function makes one of ``compute``: the weights become
     arguments. It draws the random seeds once, outside. Dropout masks are then the same
     in both passes, and the same as without rematerialization.

@@ -1,0 +1,71 @@
+"""Faults that `keras_tnt.compat.keras_training` works around."""
+
+import keras
+import numpy as np
+
+from keras_tnt.compat import keras_training
+
+
+class Counted(keras.layers.Layer):
+    """Counts how often it is called."""
+
+    calls = 0
+
+    def call(self, inputs):
+        self.calls += 1
+        return inputs
+
+
+def count_traces(prepare):
+    counted = Counted()
+    model = keras.Sequential([keras.Input((4,)), counted, keras.layers.Dense(3)])
+    model.compile("adam", "mse")
+    prepare(model)
+    counted.calls = 0
+    model.train_on_batch(np.ones((2, 4)), np.ones((2, 3)))
+    return counted.calls
+
+
+def test_build_optimizer__still_present():
+    assert count_traces(keras_training.build_optimizer) == 1
+    assert count_traces(lambda model: None) == 2, (
+        "Keras traces the first step once: "
+        "remove keras_tnt.compat.keras_training.build_optimizer"
+    )
+
+
+def test_decays__still_present(tmp_path):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    optimizer = keras.optimizers.AdamW(0.1, weight_decay=0.5)
+    (bias,) = (v for v in model.trainable_variables if v.name == "bias")
+    optimizer.exclude_from_weight_decay([bias])
+    model.compile(optimizer, "mse")
+    keras_training.build_optimizer(model)
+    model.save(tmp_path / "model.keras")
+    fresh = keras.saving.load_model(tmp_path / "model.keras")
+    (bias,) = (v for v in fresh.trainable_variables if v.name == "bias")
+    bias.assign(np.ones(3))
+    gradients = [0 * variable for variable in fresh.trainable_variables]
+    fresh.optimizer.apply(gradients, fresh.trainable_variables)
+    assert np.all(bias != 1), (
+        "Keras saves exclude_from_weight_decay: "
+        "remove keras_tnt.compat.keras_training.decays"
+    )
+
+
+def test_loss_per_image__still_present():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Identity()])
+    model.compile(loss="mse")
+    images, padding = np.ones((3, 1)), [[0.0]]
+    found = model.evaluate(
+        np.concatenate([images, padding]),
+        np.zeros((4, 1)),
+        sample_weight=np.array([1, 1, 1, 0]),
+        batch_size=2,
+        verbose=0,
+    )
+    assert keras_training.loss_per_image(found, 2, 2, 3) == 1
+    assert found != 1, (
+        "Keras divides the loss by the sum of the weights: "
+        "remove keras_tnt.compat.keras_training.loss_per_image"
+    )

@@ -1,0 +1,67 @@
+"""Faults that `keras_tnt.compat.libraries` works around."""
+
+import importlib.metadata
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_tnt.compat import libraries
+from keras_tnt.data.bundled import bundled_builder
+
+
+def reads_a_cache(read_config):
+    dataset = bundled_builder().as_dataset("test", read_config=read_config)
+    graph = tf.raw_ops.DatasetToGraphV2(input_dataset=dataset._variant_tensor)
+    return b"CacheDataset" in graph.numpy()
+
+
+def test_read_config_without_cache__still_present():
+    tfds = pytest.importorskip("tensorflow_datasets")
+    assert not reads_a_cache(libraries.read_config_without_cache(tfds))
+    assert reads_a_cache(None), (
+        "TensorFlow Datasets does not cache by default: "
+        "remove keras_tnt.compat.libraries.read_config_without_cache"
+    )
+
+
+def test_importlib_resources__still_present():
+    """TensorFlow Datasets imports it to prepare data sets and does not require it."""
+    pytest.importorskip("tensorflow_datasets")
+    required = importlib.metadata.requires("tensorflow-datasets")
+    assert not any(
+        line.replace("-", "_").startswith("importlib_resources") for line in required
+    ), "TensorFlow Datasets requires it: remove it from the extra train"
+
+
+def retinanet(keras_hub):
+    """The smallest RetinaNet."""
+    images = keras.Input((32, 32, 3))
+    maps = {
+        f"P{level}": keras.layers.Conv2D(4, 1, strides=2**level)(images)
+        for level in (3, 4)
+    }
+    encoder = keras_hub.models.FeaturePyramidBackbone(images, maps)
+    encoder.pyramid_outputs = maps
+    backbone = keras_hub.models.RetinaNetBackbone(
+        encoder, min_level=3, max_level=4, use_p5=False, image_shape=(32, 32, 3)
+    )
+    return keras_hub.models.RetinaNetObjectDetector(
+        backbone,
+        num_classes=2,
+        bounding_box_format="xyxy",
+        pre_logits_num_conv_layers=1,
+    )
+
+
+def test_reset_retinanet_biases__still_present():
+    model = retinanet(pytest.importorskip("keras_hub"))
+    boxes, classes = model.box_head.weights[-1], model.classification_head.weights[-1]
+    assert np.any(boxes != 0), (
+        "KerasHub starts the boxes of a RetinaNet at 0: "
+        "remove keras_tnt.compat.libraries.reset_retinanet_biases"
+    )
+    libraries.reset_retinanet_biases(model)
+    np.testing.assert_array_equal(boxes, 0)
+    np.testing.assert_allclose(classes, -np.log(99), rtol=1e-6)
