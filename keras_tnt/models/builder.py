@@ -1,4 +1,4 @@
-"""What all builders share: input, head, checks, and the text of their docstrings."""
+"""Parts of all builders: input, head, checks and docstring templates."""
 
 import itertools
 import textwrap
@@ -14,8 +14,8 @@ from keras_tnt.weights import load_weights, registry
 COMMON_ARGUMENTS = """\
 include_top: whether the model ends in a classification head. Without it the
     model returns features.
-weights: {weights}. `keras_tnt.load_weights` says
-    what happens with another image size or number of classes.
+weights: {weights}. `keras_tnt.load_weights` explains
+    other image sizes and numbers of classes.
 input_tensor: a Keras tensor ``(batch, height, width, channels)`` to use as
     the images.
 input_shape: ``(height, width, channels)``, static. {input_shape}
@@ -53,7 +53,7 @@ def common_arguments(**texts: str) -> Callable[[Callable], Callable]:
     """Return a decorator that puts `COMMON_ARGUMENTS` into a docstring.
 
     Args:
-        **texts: what stands for the names in braces.
+        **texts: texts for the names in braces.
     """
 
     def decorate(function: Callable) -> Callable:
@@ -75,9 +75,9 @@ def variant_docstring(
     Args:
         family: builder of any size, ``"TNT"`` or ``"PyramidTNT"``.
         summary: the first sentence.
-        accuracy: what is known of its accuracy and its weights.
+        accuracy: sentences on its accuracy and its weights.
         example: lines of the example.
-        **texts: what stands for the names in braces in `COMMON_ARGUMENTS`.
+        **texts: texts for the names in braces in `COMMON_ARGUMENTS`.
     """
 
     def decorate(function: Callable) -> Callable:
@@ -85,7 +85,7 @@ def variant_docstring(
         function.__doc__ = VARIANT_DOCSTRING.format(
             family=family,
             summary=summary,
-            accuracy=textwrap.fill(accuracy, 84),
+            accuracy=textwrap.fill(accuracy, 84, break_on_hyphens=False),
             arguments=textwrap.indent(arguments, 4 * " "),
             example=textwrap.indent(textwrap.dedent(example).strip(), 4 * " "),
         )
@@ -149,7 +149,7 @@ def image_input(
     if input_shape and shape != tuple(input_shape):
         raise ValueError(
             f"input_tensor has shape {shape} beyond the batch, but input_shape is "
-            f"{tuple(input_shape)}. Leave input_shape out, or make them agree."
+            f"{tuple(input_shape)}. Leave out input_shape, or make them equal."
         )
     return input_tensor
 
@@ -179,12 +179,12 @@ def build_model(
     weights: PathLike | None,
     dtype: DType | None,
 ) -> keras.Model:
-    """Return the model from the sources of ``images``, with its weights loaded."""
+    """Return the model from the inputs behind ``images``, with its weights loaded."""
     sources = keras.utils.get_source_inputs(images)
     model = keras.Model(
         sources[0] if len(sources) == 1 else sources, outputs, name=name
     )
-    if dtype is not None:  # by which `compile` decides whether to scale the loss
+    if dtype is not None:  # `compile` reads it to decide whether to scale the loss
         model.dtype_policy = dtype
     if weights is not None:
         load_weights(model, weights)

@@ -5,7 +5,13 @@ from typing import Any
 
 import keras
 
-from keras_tnt.layers import PixelEmbedding, PyramidStage, PyramidStem
+from keras_tnt.layers import (
+    PixelEmbedding,
+    PyramidStage,
+    PyramidStem,
+    TNTBlock,
+    TransformerBlock,
+)
 
 # The layer that cuts the image into patches marks the architecture.
 STEMS = {"tnt": PixelEmbedding, "pyramid_tnt": PyramidStem}
@@ -15,7 +21,7 @@ def architecture(model: keras.Model) -> str | None:
     """Return ``"tnt"`` or ``"pyramid_tnt"`` if a model's own layers are one's.
 
     Args:
-        model: any model. A TNT nested in it as a layer does not count; see `find_tnt`.
+        model: any model. A TNT nested in it does not count; see `find_tnt`.
 
     Returns:
         The architecture, or ``None`` for any other model.
@@ -36,18 +42,25 @@ def architecture(model: keras.Model) -> str | None:
 
 
 def has_preprocessing(model: keras.Model) -> bool:
-    """Return whether a model scales its images before a TNT's first layer.
+    """Return whether a model does not pass its input straight to a TNT's first layer.
 
     Args:
         model: a model on images. One without a TNT among its own layers counts as
             one that preprocesses its images.
+
+    Example:
+        >>> import keras_tnt
+        >>> from keras_tnt.structure import has_preprocessing
+        >>> has_preprocessing(keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3,
+        ...                                 input_shape=(32, 64, 3)))
+        True
     """
-    first = model.layers[:2]  # the input, and what it goes into
+    first = model.layers[:2]  # the input layer and the layer that it feeds
     return not any(isinstance(layer, tuple(STEMS.values())) for layer in first)
 
 
 def find_tnt(model: keras.Model) -> keras.Model:
-    """Find the TNT or PyramidTNT that a model is or has among its layers.
+    """Return the TNT or PyramidTNT that a model is or has among its layers.
 
     Args:
         model: a TNT or PyramidTNT; a model grown from the tensors of one; or a model
@@ -111,9 +124,13 @@ def stages(model: keras.Model) -> list[PyramidStage]:
 
 
 def blocks(model: keras.Model) -> list[keras.layers.Layer]:
-    """Return the blocks of a TNT from first to last."""
+    """Return the blocks of a TNT from first to last; a PyramidTNT has none."""
+    # By name too: a model grown from a TNT may have transformer blocks of its own.
     numbered = [
-        layer for layer in model.layers if re.fullmatch(r"block_\d+", layer.name)
+        layer
+        for layer in model.layers
+        if isinstance(layer, (TNTBlock, TransformerBlock))
+        and re.fullmatch(r"block_\d+", layer.name)
     ]
     return sorted(numbered, key=lambda layer: int(layer.name.removeprefix("block_")))
 

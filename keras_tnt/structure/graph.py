@@ -1,4 +1,4 @@
-"""The graph of a model: rebuilt, and extended to the input of an outer model."""
+"""The graph of a model: rebuild it, and extend it to the input of an outer model."""
 
 import itertools
 from collections.abc import Callable
@@ -10,20 +10,21 @@ from keras_tnt.utils.typing import Tensor
 
 
 def extend_from_input(model: keras.Model, part: keras.Model) -> keras.Model:
-    """Put what a model does before its TNT in front of a part of that TNT.
+    """Return a part of a TNT, extended to the input of the model around the TNT.
 
     Args:
         model: a model with a TNT among its layers, at any depth, or a TNT itself.
         part: a functional `keras.Model` on the input of ``find_tnt(model)``.
 
     Returns:
-        A functional `keras.Model` from the input of ``model`` (of several inputs, from
-        those that the TNT depends on) to what ``part`` gives; ``part`` itself if the
-        TNT is not nested. Layers and weights are shared.
+        A functional `keras.Model` from the input of ``model`` to the outputs of
+        ``part``. Of several inputs it has those that the TNT depends on. It shares
+        layers and weights with ``model``, and is ``part`` itself if ``model`` is the
+        TNT.
 
     Raises:
-        ValueError: if ``model`` or a model between is not functional, or uses the TNT
-            on more than one input.
+        ValueError: if ``model`` or a model between the two is not functional, or calls
+            the TNT on more than one input.
 
     Example:
         >>> import keras, keras_tnt
@@ -46,9 +47,9 @@ def _from_outer_input(outer, inner, part):
     """``part``, on the input of ``inner``, as a model on the input of ``outer``."""
     if not getattr(outer, "inputs", None):
         raise ValueError(
-            f"Model {outer.name!r} is not functional (or not built), so that its input "
-            f"cannot be followed to its layer {inner.name!r}. Give that layer, with "
-            f"what it expects as input: model.get_layer({inner.name!r})."
+            f"Model {outer.name!r} is not functional, or not built, so it is not known "
+            f"how its input reaches its layer {inner.name!r}. Pass that layer, and the "
+            f"input that it expects: model.get_layer({inner.name!r})."
         )
     outputs = []
 
@@ -60,23 +61,23 @@ def _from_outer_input(outer, inner, part):
     rebuild_graph(outer, call)
     if len(outputs) != 1:
         raise ValueError(
-            f"Model {outer.name!r} uses its layer {inner.name!r} on {len(outputs)} "
-            f"inputs, and one was expected. Give that layer: "
+            f"Expected model {outer.name!r} to call its layer {inner.name!r} on one "
+            f"input, but it does so on {len(outputs)} inputs. Pass that layer: "
             f"model.get_layer({inner.name!r})."
         )
     return model_to(outputs[0], part.name)
 
 
 def rebuild_graph(model: keras.Model, call: Callable[..., Tensor]) -> keras.Model:
-    """Call the layers of a functional model again, as its graph has them.
+    """Call the layers of a functional model again, in the order of its graph.
 
-    `clone_model` is the only public API that exposes the call graph. The layers are
-    the model's own, the graph is a new one.
+    The result has a new graph of the same layers. `clone_model` is the only public API
+    that exposes the call graph.
 
     Args:
         model: a functional model.
-        call: function of a layer and its arguments; what it gives takes the place of
-            what the layer gives.
+        call: function of a layer and its arguments. Its result replaces the output of
+            the layer.
 
     Returns:
         A functional `keras.Model` on the inputs of ``model``.
@@ -89,7 +90,7 @@ def rebuild_graph(model: keras.Model, call: Callable[..., Tensor]) -> keras.Mode
 
 
 def model_to(outputs: Tensor, name: str) -> keras.Model:
-    """Make a functional model to tensors, from all inputs that they come from."""
+    """Return a functional model to tensors, from all inputs that they depend on."""
     first = keras.tree.flatten(outputs)[0]
     inputs = _single(keras.utils.get_source_inputs(first))
     return keras.Model(inputs, outputs, name=name)

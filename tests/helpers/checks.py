@@ -12,10 +12,10 @@ BASE_CONFIG = {"name", "trainable", "dtype"}
 
 
 def check_layer(layer, *shapes, weights, training=True):
-    """Checks a fresh layer on inputs of the given shapes (with the batch).
+    """Check a new layer on inputs of the given shapes, batch included.
 
-    With ``training=False`` gradients are those of inference: in training, a bias before
-    a BatchNorm has none but rounding.
+    ``training=False`` takes the gradients of inference. In training, the gradient of a
+    bias before a BatchNorm is nothing but rounding errors.
     """
     rng = np.random.default_rng(0)
     inputs = [rng.normal(size=shape).astype("float32") for shape in shapes]
@@ -34,7 +34,7 @@ def check_layer(layer, *shapes, weights, training=True):
 
 
 def check_config(layer):
-    """The configuration is exactly the constructor's arguments, and enough."""
+    """The config is exactly the constructor's arguments, and rebuilds the layer."""
     arguments = set(inspect.signature(type(layer).__init__).parameters)
     config = layer.get_config()
     assert set(config) == arguments - {"self", "kwargs"} | BASE_CONFIG
@@ -65,7 +65,7 @@ def check_gradients(layer, inputs, training):
 
 
 def check_batches(layer, inputs, outputs):
-    """One graph of dynamic batch, plain and under XLA, gives the eager values."""
+    """A graph of dynamic batch size, plain and under XLA, computes the eager values."""
     signature = [tf.TensorSpec((None, *value.shape[1:])) for value in inputs]
     for jit_compile in (False, True):
         graph = tf.function(
@@ -82,7 +82,7 @@ def check_batches(layer, inputs, outputs):
 
 
 def check_mixed_precision(layer, inputs, outputs):
-    """Either policy computes in half precision, from float32 weights."""
+    """Both policies compute in half precision with float32 weights."""
     for policy in ("mixed_float16", "mixed_bfloat16"):
         config = layer.get_config() | {"dtype": policy}
         half = type(layer).from_config(config)
@@ -97,7 +97,7 @@ def check_mixed_precision(layer, inputs, outputs):
 
 
 def check_model(build, parameters, directory):
-    """Checks a small model; ``build(**arguments)`` makes it, with 7 classes."""
+    """Check the small model of 7 classes that ``build(**arguments)`` returns."""
     rng = np.random.default_rng(0)
     model = build()
     assert trainable_parameters(model) == parameters
@@ -120,12 +120,12 @@ def check_model(build, parameters, directory):
 
 
 def trainable_parameters(model):
-    """Counts as the papers do: the moving statistics of BatchNorm are no parameters."""
+    """Count parameters as the papers do, without the moving statistics of BatchNorm."""
     return sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
 
 def check_files(model, build, pixels, directory):
-    """Both file formats give back the model bit for bit."""
+    """Both file formats restore the model bit for bit."""
     expected = model(pixels)
     model.save(directory / "model.keras")
     reloaded = keras.saving.load_model(directory / "model.keras")
@@ -138,7 +138,7 @@ def check_files(model, build, pixels, directory):
 
 
 def check_saved_model(model, pixels, directory):
-    """The model exports, with a dynamic batch."""
+    """The model exports with a dynamic batch size."""
     model.export(directory / "saved_model", verbose=False)
     served = tf.saved_model.load(directory / "saved_model")
     for batch in (1, 3):
@@ -147,7 +147,7 @@ def check_saved_model(model, pixels, directory):
 
 
 def check_features(build, pixels):
-    """Without top there is a feature map or a vector, and no head."""
+    """Without top the model returns a feature map or a vector."""
     feature_map = build(include_top=False)(pixels)
     batch, height, width, dim = feature_map.shape
     assert (batch, height < pixels.shape[1], width < pixels.shape[2]) == (3, True, True)
@@ -157,7 +157,7 @@ def check_features(build, pixels):
 
 
 def check_two_replicas(build, pixels):
-    """A step of fit on two replicas gives what one replica gives."""
+    """A step of fit on two replicas equals one on a single replica."""
     labels = np.arange(2) % 7
     losses = []
     for strategy in (tf.distribute.OneDeviceStrategy("/cpu:0"), two_replicas()):
@@ -172,7 +172,7 @@ def check_two_replicas(build, pixels):
 
 
 def freeze_batch_norms(model):
-    """Makes them use their moving statistics: a batch's own are each replica's own."""
+    """Make BatchNorms use moving statistics; a batch's differ between replicas."""
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
@@ -180,7 +180,7 @@ def freeze_batch_norms(model):
 
 @functools.cache
 def two_replicas():
-    """The process's one strategy of two replicas: two would share collectives' keys."""
+    """The only strategy of two replicas; a second would share its collective keys."""
     return tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
 
 

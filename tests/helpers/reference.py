@@ -1,4 +1,4 @@
-"""The published implementations' tensors (tests/data/reference) and models for them."""
+"""Tensors of the published implementations (tests/assets/reference) and their models."""
 
 import json
 
@@ -9,14 +9,14 @@ import keras_tnt
 from keras_tnt.weights.load import assign_upstream
 from tests.helpers import ASSETS
 
-FOLDER = ASSETS / "reference"
-CASES = json.loads((FOLDER / "cases.json").read_text())
-MANIFESTS = json.loads((FOLDER / "checkpoint_manifests.json").read_text())
+DIRECTORY = ASSETS / "reference"
+CASES = json.loads((DIRECTORY / "cases.json").read_text())
+MANIFESTS = json.loads((DIRECTORY / "checkpoint_manifests.json").read_text())
 
 
 def tensors(case, prefix=""):
-    """The tensors of a case whose names start with the prefix, which is cut off."""
-    stored = load_file(FOLDER / f"{case}.safetensors")
+    """The tensors of a case whose names start with a prefix, without that prefix."""
+    stored = load_file(DIRECTORY / f"{case}.safetensors")
     return {
         name.removeprefix(prefix): value
         for name, value in stored.items()
@@ -25,7 +25,7 @@ def tensors(case, prefix=""):
 
 
 def published_tensors(manifest):
-    """Random values under the names and shapes of a published file."""
+    """Random values with the names and shapes of a published file."""
     rng = np.random.default_rng(0)
     return {
         name: np.asarray(_published_value(name, shape, rng))
@@ -47,7 +47,7 @@ def images(case, name="input"):
 
 
 def build(case, load=True, **changes):
-    """The model of a case, giving logits, with the case's weights."""
+    """The model of a case, with logits as output and the case's weights."""
     config = CASES[case]["config"]
     arguments = {
         "classes": config["num_classes"],
@@ -79,7 +79,7 @@ def pyramid_arguments(config):
 
 
 def tnt_arguments(config):
-    """A TNT's arguments, from the names of either implementation."""
+    """A TNT's arguments, from official or timm names."""
     size = config["img_size"]
     height, width = (size, size) if isinstance(size, int) else size
     return {

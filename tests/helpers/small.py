@@ -1,4 +1,4 @@
-"""The smallest models, for tests of what is done with a model."""
+"""Small models, and images for them."""
 
 import numpy as np
 
@@ -23,18 +23,28 @@ PYRAMID_DEFAULTS = {
 }
 
 
+def build_tnt(**arguments):
+    """A small TNT with the initial values of a new model."""
+    return keras_tnt.TNT(**(DEFAULTS | arguments))
+
+
+def build_pyramid_tnt(**arguments):
+    """A small PyramidTNT with the initial values of a new model."""
+    return keras_tnt.PyramidTNT(**(PYRAMID_DEFAULTS | arguments))
+
+
 def small(**arguments):
     """A small TNT, the same each time, in which every weight matters."""
-    return randomised(keras_tnt.TNT(**(DEFAULTS | arguments)))
+    return randomised(build_tnt(**arguments))
 
 
 def small_pyramid(**arguments):
     """A small PyramidTNT, the same each time, in which every weight matters."""
-    return randomised(keras_tnt.PyramidTNT(**(PYRAMID_DEFAULTS | arguments)))
+    return randomised(build_pyramid_tnt(**arguments))
 
 
 def randomised(model):
-    """The model with random weights, the same each time, none of them 0 or 1."""
+    """Set all weights to random values, the same each time, none of them 0 or 1."""
     rng = np.random.default_rng(0)
     for weight in model.weights:
         mean = 1 if weight.name in ("gamma", "moving_variance") else 0
@@ -43,6 +53,6 @@ def randomised(model):
 
 
 def pixels(model, batch=3):
-    """A batch of noise, uint8, as the model takes it."""
+    """A batch of noise, uint8, in the model's input shape."""
     rng = np.random.default_rng(1)
     return rng.integers(0, 256, (batch, *model.input_shape[1:]), "uint8")

@@ -1,4 +1,4 @@
-"""Feature maps: equal to the published ones, of any depth, size, precision, nesting."""
+"""Feature maps equal upstream's, for any depth, size, precision and nesting."""
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ def shapes(features):
     return {name: value.shape[1:] for name, value in features.items()}
 
 
-def test_equal_to_the_published_maps():
+def test_feature_extractor__equals_timm_maps():
     model = reference.build("tnt_timm")
     features = keras_tnt.feature_extractor(model, blocks=(1, 2, 3))
     found = features(reference.images("tnt_timm"))
@@ -25,7 +25,7 @@ def test_equal_to_the_published_maps():
 
 
 @pytest.mark.parametrize("case", ["tnt_official", "tnt_official_rect"])
-def test_equal_to_the_official_tokens(case):
+def test_feature_extractor__equals_official_tokens(case):
     model = reference.build(case)
     features = keras_tnt.feature_extractor(model, blocks=(3, 1), class_token=True)
     found = features(reference.images(case))
@@ -45,7 +45,7 @@ def test_equal_to_the_official_tokens(case):
         np.testing.assert_allclose(maps, expected[:, 1:].reshape(shape), atol=1e-4)
 
 
-def test_final_norm_gives_the_published_features():
+def test_feature_extractor__final_norm_equals_timm_features():
     model = reference.build("tnt_timm")
     features = keras_tnt.feature_extractor(
         model, blocks=(2, 3), class_token=True, final_norm=True
@@ -62,7 +62,7 @@ def test_final_norm_gives_the_published_features():
 
 
 @pytest.mark.parametrize("case", ["pyramid_tnt", "pyramid_tnt_deep"])
-def test_the_pyramid(case):
+def test_feature_extractor__equals_official_stages(case):
     model = reference.build(case)
     maps = keras_tnt.feature_extractor(model)(reference.images(case))
     assert list(maps) == ["stage_1", "stage_2", "stage_3", "stage_4"]
@@ -80,7 +80,7 @@ def test_the_pyramid(case):
     np.testing.assert_array_equal(normed["stage_3"], maps["stage_3"])
 
 
-def test_default_blocks_and_no_more_than_needed():
+def test_feature_extractor__default_blocks_and_no_later_layers():
     model = small(depth=12, inner_blocks=(1,), input_shape=(16, 32, 3))
     features = keras_tnt.feature_extractor(model)
     assert shapes(features.output) == dict.fromkeys(
@@ -94,7 +94,7 @@ def test_default_blocks_and_no_more_than_needed():
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize("make", [small, small_pyramid])
-def test_mixed_precision(make, policy):
+def test_feature_extractor__mixed_precision(make, policy):
     exact = make()
     blocks = {"blocks": (2, 1)}
     expected = keras_tnt.feature_extractor(exact, **blocks)(pixels(exact))
@@ -108,7 +108,7 @@ def test_mixed_precision(make, policy):
 
 
 @pytest.mark.parametrize("make", [small, small_pyramid])
-def test_inside_another_model_what_comes_before_counts(make):
+def test_feature_extractor__nested_tnt_keeps_layers_before_it(make):
     tnt = make(include_top=False, pooling="avg")
     height, width, channels = tnt.input_shape[1:]
     photos = keras.Input((2 * height, 2 * width, channels))
@@ -125,7 +125,7 @@ def test_inside_another_model_what_comes_before_counts(make):
             np.testing.assert_allclose(value, expected[name], atol=1e-5)
 
 
-def test_the_model_stays_as_it_was():
+def test_feature_extractor__leaves_model_unchanged():
     model = small()
     config, images = model.get_config(), pixels(model)
     expected, output = model(images), model.outputs[0]
@@ -136,7 +136,7 @@ def test_the_model_stays_as_it_was():
 
 
 @pytest.mark.parametrize("make", [small, small_pyramid])
-def test_a_head_learns_and_so_does_the_model(make):
+def test_feature_extractor__trains_with_a_head(make):
     model = make()
     features = keras_tnt.feature_extractor(model, (1, 2))
     first, second = features.output.values()
@@ -159,7 +159,7 @@ def test_a_head_learns_and_so_does_the_model(make):
 
 
 @pytest.mark.parametrize("make", [small, small_pyramid])
-def test_saved_and_exported(make, tmp_path):
+def test_feature_extractor__saves_and_exports(make, tmp_path):
     model = make()
     options = {"class_token": True} if make is small else {}
     features = keras_tnt.feature_extractor(model, (2, 1), final_norm=True, **options)
@@ -177,15 +177,15 @@ def test_saved_and_exported(make, tmp_path):
             np.testing.assert_allclose(found[name], value[:batch], atol=1e-4)
 
 
-def test_what_is_not_there_is_refused():
+def test_feature_extractor__refuses_missing_blocks():
     model = small(depth=5)
     for blocks in ((3, 6), (0,), (-1,), ()):
-        with pytest.raises(ValueError, match=r"blocks 1, 2, 3, 4, 5, and blocks=\("):
+        with pytest.raises(ValueError, match=r"blocks, 1, 2, 3, 4, 5; got blocks=\("):
             keras_tnt.feature_extractor(model, blocks)
-    with pytest.raises(ValueError, match=r"blocks=\(3, 6, 9, 12\) was asked for"):
+    with pytest.raises(ValueError, match=r"got blocks=\(3, 6, 9, 12\)"):
         keras_tnt.feature_extractor(model)
     pyramid = small_pyramid()
-    with pytest.raises(ValueError, match=r"stages 1, 2, 3, 4, and blocks=\(5,\)"):
+    with pytest.raises(ValueError, match=r"stages, 1, 2, 3, 4; got blocks=\(5,\)"):
         keras_tnt.feature_extractor(pyramid, (5,))
     with pytest.raises(ValueError, match="no class token"):
         keras_tnt.feature_extractor(pyramid, class_token=True)

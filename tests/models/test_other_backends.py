@@ -28,7 +28,7 @@ print(keras.backend.backend())
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_logits(backend):
+def test_models__equal_reference_on_other_backend(backend):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     process = subprocess.run(

@@ -10,7 +10,7 @@ STAGES = range(4)
 
 
 @pytest.mark.parametrize("case", ["pyramid_tnt", "pyramid_tnt_deep"])
-def test_stages_features_and_logits(case):
+def test_pyramid_tnt__equals_official_stages_and_logits(case):
     expected = reference.tensors(case)
     model = reference.build(case)
     layers = [model.get_layer(f"stage_{stage + 1}") for stage in STAGES]

@@ -1,4 +1,4 @@
-"""The builders: sizes, arguments, and the shared checks."""
+"""The TNT builders: sizes, arguments, and the shared checks."""
 
 import keras
 import numpy as np
@@ -11,13 +11,7 @@ import keras_tnt
 from keras_tnt.layers import TNTBlock, TransformerBlock
 from tests.helpers import reference
 from tests.helpers.checks import check_model
-
-SMALL = {"outer_dim": 48, "inner_dim": 12, "depth": 2, "outer_num_heads": 3}
-
-
-def small(**arguments):
-    defaults = {"classes": 7, "input_shape": (32, 48, 3)}
-    return keras_tnt.TNT(**(SMALL | defaults | arguments))
+from tests.helpers.small import build_tnt
 
 
 @pytest.mark.parametrize(
@@ -33,8 +27,8 @@ def small(**arguments):
         ),
     ],
 )
-def test_small_models_pass_the_checks(arguments, parameters, tmp_path):
-    check_model(lambda **more: small(**(arguments | more)), parameters, tmp_path)
+def test_tnt__passes_the_checks(arguments, parameters, tmp_path):
+    check_model(lambda **more: build_tnt(**(arguments | more)), parameters, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -46,20 +40,14 @@ def test_small_models_pass_the_checks(arguments, parameters, tmp_path):
         (keras_tnt.TNTSmall, {"se_ratio": 0.25}, 24_668_296),
     ],
 )
-def test_published_sizes(builder, arguments, parameters):
+def test_variants__published_sizes(builder, arguments, parameters):
     model = builder(weights=None, **arguments)
     assert model.count_params() == parameters
     assert model.input_shape == (None, 224, 224, 3)
     assert model.output_shape == (None, 1000)
 
 
-def test_weight_names_are_for_ever():
-    """Whoever changes one of these breaks every saved model and recipe."""
-    model = small(depth=1, se_ratio=0.25, qkv_bias=True)
-    assert [weight.path for weight in model.weights] == WEIGHT_PATHS
-
-
-def test_same_values_under_xla():
+def test_tnt__same_values_under_xla():
     images = reference.images("tnt_official")
     model = reference.build("tnt_official")
     plain = model.predict(images, verbose=0)
@@ -67,13 +55,13 @@ def test_same_values_under_xla():
     np.testing.assert_allclose(model.predict(images, verbose=0), plain, atol=1e-5)
 
 
-def test_preprocessing_scales_pixel_values(rng):
-    scaled = small(include_preprocessing=False)
-    model = small()
+def test_tnt__preprocessing_scales_images(rng):
+    scaled = build_tnt(include_preprocessing=False)
+    model = build_tnt()
     model.set_weights(scaled.get_weights())
-    pixels = rng.integers(0, 256, (2, 32, 48, 3), "uint8")
-    expected = scaled(pixels / np.float32(127.5) - 1)
-    for values in (pixels, pixels.astype("float32"), tf.constant(pixels)):
+    images = rng.integers(0, 256, (2, 32, 48, 3), "uint8")
+    expected = scaled(images / np.float32(127.5) - 1)
+    for values in (images, images.astype("float32"), tf.constant(images)):
         np.testing.assert_allclose(model(values), expected, atol=1e-5)
         np.testing.assert_allclose(
             model.predict(values, verbose=0), expected, atol=1e-5
@@ -81,30 +69,30 @@ def test_preprocessing_scales_pixel_values(rng):
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4, 12])
-def test_any_number_of_channels(channels):
+def test_tnt__any_number_of_channels(channels):
     shape = (32, 48, channels)
     for preprocessing in (True, False):
-        model = small(input_shape=shape, include_preprocessing=preprocessing)
+        model = build_tnt(input_shape=shape, include_preprocessing=preprocessing)
         assert model(np.ones((1, *shape))).shape == (1, 7)
 
 
 @settings(max_examples=10, deadline=None)
 @given(rows=st.integers(1, 4), columns=st.integers(1, 4), patch=st.integers(5, 20))
-def test_any_image_of_whole_patches(rows, columns, patch):
+def test_tnt__any_image_of_whole_patches(rows, columns, patch):
     shape = (rows * patch, columns * patch, 3)
-    model = small(patch_size=patch, input_shape=shape, include_top=False, depth=1)
+    model = build_tnt(patch_size=patch, input_shape=shape, include_top=False, depth=1)
     assert model(np.ones((2, *shape))).shape == (2, rows, columns, 48)
 
 
-def test_features_come_after_the_final_norm(rng):
-    pixels = rng.integers(0, 256, (2, 32, 48, 3), "uint8")
+def test_tnt__features_follow_final_norm(rng):
+    images = rng.integers(0, 256, (2, 32, 48, 3), "uint8")
     tokens = None
     for pooling in (None, "token", "avg", "max"):
-        model = small(include_top=False, pooling=pooling)
+        model = build_tnt(include_top=False, pooling=pooling)
         if tokens is None:
             weights = model.get_weights()
             norm = keras.Model(model.input, model.get_layer("norm").output)
-            tokens = norm(pixels).numpy()
+            tokens = norm(images).numpy()
             expected = {
                 None: tokens[:, 1:].reshape(2, 2, 3, 48),
                 "token": tokens[:, 0],
@@ -112,25 +100,27 @@ def test_features_come_after_the_final_norm(rng):
                 "max": tokens[:, 1:].max(axis=1),
             }
         model.set_weights(weights)
-        np.testing.assert_allclose(model(pixels), expected[pooling], atol=1e-5)
+        np.testing.assert_allclose(model(images), expected[pooling], atol=1e-5)
 
 
-def test_inner_blocks_choose_where_the_inner_transformers_are():
-    model = small(depth=4, inner_blocks=(1, 4))
+def test_tnt__inner_blocks_place_inner_transformers():
+    model = build_tnt(depth=4, inner_blocks=(1, 4))
     kinds = [type(model.get_layer(f"block_{block}")) for block in range(1, 5)]
     assert kinds == [TNTBlock, TransformerBlock, TransformerBlock, TNTBlock]
-    plain = small(inner_blocks=())
+    plain = build_tnt(inner_blocks=())
     assert not [layer for layer in plain.layers if isinstance(layer, TNTBlock)]
 
 
-def test_drop_path_grows_linearly():
-    model = small(depth=5, drop_path_rate=0.2)
+def test_tnt__drop_path_grows_linearly():
+    model = build_tnt(depth=5, drop_path_rate=0.2)
     rates = [model.get_layer(f"block_{b}").drop_path_rate for b in range(1, 6)]
     np.testing.assert_allclose(rates, [0, 0.05, 0.1, 0.15, 0.2])
-    assert small(depth=1, drop_path_rate=0.2).get_layer("block_1").drop_path_rate == 0
+    assert (
+        build_tnt(depth=1, drop_path_rate=0.2).get_layer("block_1").drop_path_rate == 0
+    )
 
 
-def test_initial_values_are_those_of_the_published_code():
+def test_tnt__initial_values_equal_official():
     model = keras_tnt.TNTTiny(weights=None)
     for weight in model.weights:
         value = weight.numpy()
@@ -149,46 +139,46 @@ def test_initial_values_are_those_of_the_published_code():
     assert len({kernel.tobytes() for kernel in kernels}) == 12
 
 
-def test_input_tensor_joins_the_graph_before_it(rng):
+def test_tnt__input_tensor_extends_its_graph(rng):
     images = keras.Input((64, 96, 3), name="large")
-    model = small(input_tensor=keras.layers.AveragePooling2D(2)(images))
+    model = build_tnt(input_tensor=keras.layers.AveragePooling2D(2)(images))
     assert model.inputs[0] is images
     assert model.predict(rng.random((2, 64, 96, 3)), verbose=0).shape == (2, 7)
-    assert small(input_tensor=keras.Input((32, 48, 3)), input_shape=None).built
+    assert build_tnt(input_tensor=keras.Input((32, 48, 3)), input_shape=None).built
 
 
-def test_a_model_is_a_layer_of_another():
+def test_tnt__is_a_layer_of_another_model():
     images = keras.Input((32, 48, 3))
-    backbone = small(include_top=False, pooling="token", name="backbone")
+    backbone = build_tnt(include_top=False, pooling="token", name="backbone")
     backbone.trainable = False
     model = keras.Model(images, keras.layers.Dense(5)(backbone(images)))
     assert len(model.trainable_weights) == 2
     assert model(np.ones((2, 32, 48, 3))).shape == (2, 5)
 
 
-def test_low_rank_adaptation_and_freezing_work_on_the_projections(rng):
-    model = small()
-    pixels = rng.integers(0, 256, (2, 32, 48, 3), "uint8")
-    before = model.predict(pixels, verbose=0)
+def test_tnt__lora_and_freezing_of_projections(rng):
+    model = build_tnt()
+    images = rng.integers(0, 256, (2, 32, 48, 3), "uint8")
+    before = model.predict(images, verbose=0)
     for variable in model.trainable_variables:
         variable.trainable = False
     for block in ("block_1", "block_2"):
         model.get_layer(block).outer.attention.qkv.enable_lora(2)
     assert len(model.trainable_weights) == 4
-    np.testing.assert_allclose(model.predict(pixels, verbose=0), before, atol=1e-6)
+    np.testing.assert_allclose(model.predict(images, verbose=0), before, atol=1e-6)
     model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
-    model.fit(pixels, np.array([1, 2]), epochs=2, verbose=0)
-    assert np.abs(model.predict(pixels, verbose=0) - before).max() > 1e-4
+    model.fit(images, np.array([1, 2]), epochs=2, verbose=0)
+    assert np.abs(model.predict(images, verbose=0) - before).max() > 1e-4
 
 
-def test_a_model_trained_in_part_is_loaded_as_it_was_saved(rng, tmp_path):
-    model = small(classes=5)
+def test_load_model__keeps_frozen_layers_and_optimizer(rng, tmp_path):
+    model = build_tnt(classes=5)
     for layer in model.layers:
         layer.trainable = layer.name in ("block_2", "predictions")
     model.get_layer("block_2").outer.attention.trainable = False
     model.compile("adam", "sparse_categorical_crossentropy")
-    pixels = rng.integers(0, 256, (2, 32, 48, 3), "uint8")
-    model.fit(pixels, np.array([1, 2]), verbose=0)
+    images = rng.integers(0, 256, (2, 32, 48, 3), "uint8")
+    model.fit(images, np.array([1, 2]), verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     trained = [variable.path for variable in model.trainable_variables]
@@ -196,22 +186,22 @@ def test_a_model_trained_in_part_is_loaded_as_it_was_saved(rng, tmp_path):
     assert "block_2/outer/feed_forward/output_dense/kernel" in trained
     assert not any("attention/" in path for path in trained if "outer" in path)
     assert len(loaded.optimizer.variables) == 2 + 2 * len(trained)
-    loaded.fit(pixels, np.array([1, 2]), verbose=0)
+    loaded.fit(images, np.array([1, 2]), verbose=0)
 
 
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`:UserWarning")
-def test_quantizes_to_int8(rng, tmp_path):
-    model = small()
-    pixels = rng.integers(0, 256, (8, 32, 48, 3), "uint8")
-    before = model.predict(pixels, verbose=0)
+def test_quantize__int8(rng, tmp_path):
+    model = build_tnt()
+    images = rng.integers(0, 256, (8, 32, 48, 3), "uint8")
+    before = model.predict(images, verbose=0)
     model.quantize("int8")
     dense = model.get_layer("block_1").inner.attention.qkv
     assert dense.kernel.dtype == "int8"
-    found = model.predict(pixels, verbose=0)
+    found = model.predict(images, verbose=0)
     np.testing.assert_allclose(found, before, atol=0.02)
     model.save(tmp_path / "int8.keras")
     reloaded = keras.saving.load_model(tmp_path / "int8.keras")
-    np.testing.assert_array_equal(reloaded.predict(pixels, verbose=0), found)
+    np.testing.assert_array_equal(reloaded.predict(images, verbose=0), found)
 
 
 @pytest.mark.parametrize(
@@ -240,78 +230,32 @@ def test_quantizes_to_int8(rng, tmp_path):
         ({"classes": 0}, "units"),
     ],
 )
-def test_bad_arguments_say_what_was_expected(arguments, message):
+def test_tnt__refuses_bad_arguments(arguments, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        small(**arguments)
+        build_tnt(**arguments)
 
 
-def test_input_tensor_and_shape_must_agree():
+def test_tnt__refuses_other_input_shape_than_tensor():
     with pytest.raises(ValueError, match="input_shape is"):
-        small(input_tensor=keras.Input((64, 48, 3)))
+        build_tnt(input_tensor=keras.Input((64, 48, 3)))
 
 
-def test_input_tensor_must_be_symbolic():
+def test_tnt__refuses_values_as_input_tensor():
     with pytest.raises(ValueError, match=r"must be a Keras tensor.*got ndarray"):
-        small(input_tensor=np.ones((1, 32, 48, 3)))
+        build_tnt(input_tensor=np.ones((1, 32, 48, 3)))
 
 
-def test_channels_first_is_refused():
+def test_tnt__refuses_channels_first():
     keras.config.set_image_data_format("channels_first")
     try:
         with pytest.raises(
             ValueError, match='set_image_data_format\\("channels_last"\\)'
         ):
-            small()
+            build_tnt()
     finally:
         keras.config.set_image_data_format("channels_last")
 
 
-def test_sizes_without_published_weights_say_so():
+def test_variants__refuse_imagenet_without_weights():
     with pytest.raises(ValueError, match=r"no published weights.*weights=None"):
         keras_tnt.TNTTiny()
-
-
-def _paths():
-    norm = ("gamma", "beta")
-    block = [
-        *[f"attention_norm/{w}" for w in norm],
-        "attention/qkv/kernel",
-        "attention/qkv/bias",
-        "attention/projection/kernel",
-        "attention/projection/bias",
-        *[f"feed_forward_norm/{w}" for w in norm],
-        "feed_forward/intermediate_dense/kernel",
-        "feed_forward/intermediate_dense/bias",
-        "feed_forward/output_dense/kernel",
-        "feed_forward/output_dense/bias",
-    ]
-    excitation = [
-        *[f"norm/{w}" for w in norm],
-        "reduce_dense/kernel",
-        "reduce_dense/bias",
-        "expand_dense/kernel",
-        "expand_dense/bias",
-    ]
-    return [
-        "pixel_embedding/position_embedding",
-        "pixel_embedding/projection/kernel",
-        "pixel_embedding/projection/bias",
-        "patch_embedding/class_token",
-        "patch_embedding/position_embedding",
-        *[f"patch_embedding/input_norm/{w}" for w in norm],
-        "patch_embedding/projection/kernel",
-        "patch_embedding/projection/bias",
-        *[f"patch_embedding/output_norm/{w}" for w in norm],
-        *[f"block_1/inner/{path}" for path in block],
-        *[f"block_1/fold_input_norm/{w}" for w in norm],
-        *[f"block_1/fold_output_norm/{w}" for w in norm],
-        *[f"block_1/outer/{path}" for path in block],
-        *[f"block_1/outer/squeeze_excitation/{path}" for path in excitation],
-        "block_1/fold_dense/kernel",
-        *[f"norm/{w}" for w in norm],
-        "predictions/kernel",
-        "predictions/bias",
-    ]
-
-
-WEIGHT_PATHS = _paths()

@@ -19,14 +19,14 @@ OFFICIAL = [
 
 
 def parts(model):
-    """A model that gives (pixels, patches) after every block, features and logits."""
+    """A model that returns each block's pixels and patches, features and logits."""
     outputs = [block.output for block in blocks(model)]
     tokens = model.get_layer("norm").output
     return keras.Model(model.input, [outputs, tokens, model.output])
 
 
 @pytest.mark.parametrize("case", OFFICIAL)
-def test_official_blocks_features_and_logits(case):
+def test_tnt__equals_official_blocks_and_logits(case):
     expected = reference.tensors(case)
     blocks, tokens, logits = parts(reference.build(case))(reference.images(case))
     for index, (pixels, patches) in enumerate(blocks):
@@ -42,7 +42,7 @@ def test_official_blocks_features_and_logits(case):
 
 
 @pytest.mark.parametrize("case", OFFICIAL)
-def test_official_gradients(case):
+def test_tnt__equals_official_gradients(case):
     model, expected = reference.build(case), reference.tensors(case)
     labels = tf.constant(reference.CASES[case]["labels"])
     with tf.GradientTape() as tape:
@@ -65,7 +65,7 @@ def test_official_gradients(case):
     compared = set()
     for entry, gradient in zip(table, gradients, strict=True):
         for name, found in zip(
-            entry.names, entry.layout.to_upstream(gradient.numpy()), strict=True
+            entry.names, entry.mapping.to_upstream(gradient.numpy()), strict=True
         ):
             halves = 2 if ".qk." in name else 1  # queries and keys apart
             for ours, theirs in zip(
@@ -80,7 +80,7 @@ def test_official_gradients(case):
     assert compared == set(stored)
 
 
-def test_timm_intermediates_features_and_logits():
+def test_tnt__equals_timm_blocks_and_logits():
     expected = reference.tensors("tnt_timm")
     model = reference.build("tnt_timm")
     blocks, tokens, logits = parts(model)(reference.images("tnt_timm"))
@@ -93,7 +93,7 @@ def test_timm_intermediates_features_and_logits():
 
 
 @pytest.mark.parametrize(("name", "size"), [("96", (96, 96)), ("48x80", (48, 80))])
-def test_timm_at_another_image_size(name, size):
+def test_tnt__equals_timm_at_another_image_size(name, size):
     expected = reference.tensors("tnt_timm_resized")
     model = reference.build("tnt_timm", load=False, input_shape=(*size, 3))
     assign_upstream(model, reference.tensors("tnt_timm", "weight."))
@@ -103,7 +103,7 @@ def test_timm_at_another_image_size(name, size):
     np.testing.assert_allclose(logits, expected[f"logits{name}"], atol=1e-4)
 
 
-def test_six_steps_of_adamw():
+def test_fit__equals_six_official_steps_of_adamw():
     case = "tnt_training_curve"
     expected = reference.tensors(case)
     model = reference.build(case)

@@ -1,4 +1,4 @@
-"""The TNT inside a model is found, and reached from the model's own input."""
+"""The TNT in a model, and graphs from the model's input to parts of it."""
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from tests.helpers.small import pixels, small, small_pyramid
 
 
 def halved(tnt, **options):
-    """A functional model that halves its images and has a head of its own."""
+    """A functional model that halves its images and has its own head."""
     height, width, channels = tnt.input_shape[1:]
     images = keras.Input((2 * height, 2 * width, channels), name="photos")
     x = keras.layers.AveragePooling2D(2, name="halve")(images)
@@ -41,7 +41,7 @@ def large(images):
 
 @pytest.mark.parametrize("build", [halved, in_sequence, twice])
 @pytest.mark.parametrize("make", [small, small_pyramid])
-def test_found_and_reached(build, make):
+def test_extend_from_input__nested_tnt(build, make):
     tnt = make(include_top=False, pooling="avg")
     model = build(tnt)
     assert find_tnt(model) is tnt
@@ -51,7 +51,7 @@ def test_found_and_reached(build, make):
     assert part.input_shape == model.input_shape
 
 
-def test_a_tnt_is_found_in_itself_and_in_what_grew_from_it():
+def test_find_tnt__in_itself_and_in_extended_model():
     tnt = small()
     grown = keras.Model(tnt.input, tnt.get_layer("block_1").output[1])
     for model in (tnt, grown):
@@ -60,7 +60,7 @@ def test_a_tnt_is_found_in_itself_and_in_what_grew_from_it():
         assert extend_from_input(model, part) is part
 
 
-def test_weights_are_shared_and_the_model_stays_as_it_was():
+def test_extend_from_input__shares_weights_and_leaves_model_unchanged():
     tnt = small(include_top=False, pooling="token")
     model = halved(tnt)
     model.compile("sgd", "mse")
@@ -76,7 +76,7 @@ def test_weights_are_shared_and_the_model_stays_as_it_was():
     assert model.get_config() == config
 
 
-def test_a_saved_model_and_a_layer_that_was_called_before(tmp_path):
+def test_extend_from_input__loaded_model_and_layer_called_twice(tmp_path):
     tnt = small(include_top=False, pooling="token")
     tnt(keras.Input(tnt.input_shape[1:]))
     other, model = halved(tnt), halved(tnt)
@@ -88,7 +88,7 @@ def test_a_saved_model_and_a_layer_that_was_called_before(tmp_path):
         np.testing.assert_allclose(part(images), tnt(pixels(tnt)), atol=1e-5)
 
 
-def test_of_several_inputs_those_that_count():
+def test_extend_from_input__drops_inputs_that_do_not_matter():
     tnt = small(include_top=False, pooling="token")
     images = keras.Input((32, 48, 3), name="images")
     age = keras.Input((1,), name="age")
@@ -97,19 +97,7 @@ def test_of_several_inputs_those_that_count():
     assert extend_from_input(model, last_block(tnt)).input_shape == (None, 32, 48, 3)
 
 
-def test_no_tnt_and_several_are_refused():
-    images = keras.Input((32, 48, 3))
-    plain = keras.Model(images, keras.layers.Flatten()(images), name="plain")
-    for model in (plain, "plain"):
-        with pytest.raises(ValueError, match=r"has no layer of either"):
-            find_tnt(model)
-    left, right = (small(name=name, include_top=False) for name in ("left", "right"))
-    both = keras.Model(images, keras.layers.Add()([left(images), right(images)]))
-    with pytest.raises(ValueError, match=r"more than one TNT: left, right\. Give"):
-        find_tnt(both)
-
-
-def test_a_tnt_that_cannot_be_reached_is_refused():
+def test_extend_from_input__refuses_unreachable_tnt():
     tnt = small(include_top=False, pooling="token", name="inside")
 
     class Own(keras.Model):
