@@ -5,9 +5,6 @@ image and a large one over the patches. The models here compute what the publish
 checkpoints compute, and load them.
 """
 
-import contextlib
-import importlib.util
-
 import keras
 
 from keras_tnt import layers, training
@@ -29,11 +26,6 @@ from keras_tnt.models.features import feature_extractor
 from keras_tnt.utils.lazy import LazyClass
 from keras_tnt.visualization import attention_maps
 from keras_tnt.weights import load_weights, save_upstream_weights
-
-if importlib.util.find_spec("keras_hub"):
-    # Registers the classes, so that a saved TNTBackbone loads after this import alone.
-    with contextlib.suppress(ImportError):
-        from keras_tnt import keras_hub  # noqa: F401
 
 # Registered so that saved models load after `import keras_tnt`, and lazily, because
 # KerasHub takes seconds to import. The module registers the classes themselves.

@@ -1,8 +1,8 @@
 """TNT for KerasHub: a backbone and an image classifier with presets.
 
 The module needs KerasHub, the extra ``hub``. `import keras_tnt` does not import it, but
-registers its classes: saved models load, and so do presets of these classes through
-`keras_hub.models.Backbone.from_preset` and `keras_hub.models.ImageClassifier.from_preset`.
+registers its classes. So saved models load, and so do presets of these classes through
+KerasHub's `Backbone.from_preset` and `ImageClassifier.from_preset`.
 """
 
 from typing import Any
@@ -157,7 +157,7 @@ class TNTImageClassifier(keras_hub.models.ImageClassifier):
         class_token = keras.layers.Dropout(
             dropout, name="dropout", dtype=backbone.dtype_policy
         )(tokens[:, 0])
-        # The parent's constructor would average a map, so its own parent gets the graph.
+        # The parent's constructor would average a map. Its own parent takes a graph.
         keras_hub.models.Task.__init__(
             self, inputs=backbone.input, outputs=head(class_token), **kwargs
         )

@@ -1,10 +1,13 @@
-"""TNT as KerasHub has its models: backbone, classifier, presets."""
+"""TNT for KerasHub: backbone, classifier and presets."""
+
+import sys
 
 import keras
 import numpy as np
 import pytest
 
 import keras_tnt
+from keras_tnt.utils.lazy import LazyClass
 from tests.helpers.small import DEFAULTS, pixels, randomised, small
 
 keras_hub = pytest.importorskip(
@@ -26,7 +29,7 @@ def classifier(**options):
     return tnt_hub.TNTImageClassifier(backbone(), num_classes=7, **options)
 
 
-def test_the_backbone_is_a_tnt():
+def test_backbone__is_a_tnt():
     model, tnt = backbone(), small()
     assert [weight.name for weight in model.weights] == [
         weight.name for weight in tnt.weights[:-2]
@@ -39,7 +42,7 @@ def test_the_backbone_is_a_tnt():
     assert keras_tnt.attention_maps(model, images).outer.keys() == {1, 2}
 
 
-def test_published_names_load_into_the_backbone(tmp_path):
+def test_load_weights__upstream_names_into_backbone(tmp_path):
     tnt = small()
     keras_tnt.save_upstream_weights(tnt, tmp_path / "tnt.safetensors")
     model = tnt_hub.TNTBackbone((32, 48, 3), **OPTIONS)
@@ -48,7 +51,7 @@ def test_published_names_load_into_the_backbone(tmp_path):
         np.testing.assert_array_equal(found, expected)
 
 
-def test_the_classifier_computes_what_a_tnt_does():
+def test_classifier__equals_tnt():
     tnt, task = small(), classifier()
     task.get_layer("predictions").set_weights(
         tnt.get_layer("predictions").get_weights()
@@ -58,7 +61,7 @@ def test_the_classifier_computes_what_a_tnt_does():
 
 
 @pytest.mark.parametrize("inner_blocks", [None, (2,)])
-def test_preset_of_a_backbone(inner_blocks, tmp_path):
+def test_from_preset__backbone(inner_blocks, tmp_path):
     model = backbone(inner_blocks=inner_blocks)
     model.save_to_preset(tmp_path)
     for parent in (keras_hub.models.Backbone, tnt_hub.TNTBackbone):
@@ -73,7 +76,7 @@ def test_preset_of_a_backbone(inner_blocks, tmp_path):
     assert all(weight.dtype == "float32" for weight in half.weights)
 
 
-def test_preset_of_a_classifier(tmp_path):
+def test_from_preset__classifier(tmp_path):
     converter = tnt_hub.TNTImageConverter(image_size=(32, 48))
     preprocessor = tnt_hub.TNTImageClassifierPreprocessor(converter)
     task = classifier(preprocessor=preprocessor, activation=None, dropout=0.1)
@@ -94,7 +97,24 @@ def test_preset_of_a_classifier(tmp_path):
         np.testing.assert_array_equal(found, stored)
 
 
-def test_the_classifier_learns_and_is_saved(tmp_path):
+def test_from_preset__before_the_module_is_imported(monkeypatch, tmp_path):
+    """`import keras_tnt` registers the classes, but does not import them."""
+    task = classifier()
+    task.save_to_preset(tmp_path)
+    monkeypatch.setattr(keras_tnt, "keras_hub", tnt_hub)  # restores it afterwards
+    monkeypatch.delitem(sys.modules, "keras_tnt.keras_hub")
+    registered = keras.saving.get_custom_objects()
+    for name in vars(tnt_hub):
+        if f"keras_tnt>{name}" in registered:
+            lazy = LazyClass("keras_tnt.keras_hub", name)
+            monkeypatch.setitem(registered, f"keras_tnt>{name}", lazy)
+    loaded = keras_hub.models.ImageClassifier.from_preset(str(tmp_path))
+    assert type(loaded) is sys.modules["keras_tnt.keras_hub"].TNTImageClassifier
+    images = pixels(task.backbone)
+    np.testing.assert_array_equal(loaded(images), task(images))
+
+
+def test_classifier__learns_and_saves(tmp_path):
     task = classifier()
     task.compile(keras.optimizers.SGD(1e-2))
     images, labels = pixels(task.backbone, 4), np.array([0, 1, 2, 3])

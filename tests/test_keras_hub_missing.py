@@ -8,7 +8,7 @@ import pytest
 import keras_tnt
 
 
-def test_the_error_names_the_extra(monkeypatch):
+def test_import__without_keras_hub_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras_hub", None)
     monkeypatch.delitem(sys.modules, "keras_tnt.keras_hub", raising=False)
     with pytest.raises(ImportError, match=r'pip install "keras-tnt\[hub\]"'):

@@ -18,11 +18,10 @@ PACKAGES = ["keras_tnt"] + [
     for module in pkgutil.iter_modules(keras_tnt.__path__, "keras_tnt.")
     if module.ispkg
 ]
-# What only some functions need is imported when they are called. KerasHub is imported
-# where it is installed: its classes must be registered for loading.
+# What only some functions need is imported when they are called.
 HEAVY = (
     "tensorflow_datasets huggingface_hub matplotlib h5py safetensors torch keras_cv "
-    "gradio sklearn"
+    "gradio sklearn keras_hub"
 )
 
 
