@@ -1,4 +1,4 @@
-"""What the layers of this package have in common: how they make their sublayers."""
+"""Base class of the composite layers: sublayers and their configuration."""
 
 from typing import Any
 
@@ -12,28 +12,24 @@ from keras_tnt.utils.typing import Tensor
 
 
 class TNTLayer(keras.layers.Layer):
-    """A layer made of stock Keras layers, which share its dtype policy.
+    """A layer composed of Keras layers that share its dtype policy.
 
-    Its configuration keeps what Keras forgets of the sublayers: the policy of each that
-    is quantized, without which a model quantized with ``model.quantize("int8")`` could
-    not be loaded again, and which of them are frozen, without which neither could the
-    optimizer of a model that was trained in part.
+    The config also stores the dtype policy of each quantized sublayer, and the build
+    config the list of frozen sublayers. Keras drops both, which breaks reloading of
+    quantized and of partly frozen models.
     """
 
     def get_config(self) -> dict[str, Any]:
-        """Returns name, trainability and dtype, that of quantized sublayers apart."""
         config = super().get_config()
         policy = sublayer_state.policy_with_quantized_sublayers(self)
         return config if policy is None else {**config, "dtype": policy}
 
     def get_build_config(self) -> dict[str, Any] | None:
-        """Returns the shapes that the layer was built for, and what of it is frozen."""
         config = super().get_build_config()
         frozen = sublayer_state.frozen_sublayers(self)
         return {**config, "frozen": frozen} if config and frozen else config
 
     def build_from_config(self, config: dict[str, Any]) -> None:
-        """Builds the layer as `get_build_config` describes it."""
         super().build_from_config(config)
         sublayer_state.freeze_sublayers(self, config.get("frozen", ()))
 
@@ -50,7 +46,7 @@ class TNTLayer(keras.layers.Layer):
         return LayerNorm(axis=axis, name=name, dtype=self.dtype_policy)
 
     def _convolution(self, dim, name, strides=1):
-        """A 3x3 convolution for inputs padded by `pad_image`."""
+        """Create a 3x3 convolution for inputs that `pad_image` padded."""
         return keras.layers.Conv2D(
             dim,
             3,
@@ -69,8 +65,15 @@ class TNTLayer(keras.layers.Layer):
 
 
 def pad_image(images: Tensor, margin: int = 1) -> Tensor:
-    """Pads height and width with zeros on all sides, as PyTorch's convolutions do.
+    """Pad height and width with zeros on all sides, as PyTorch's convolutions do.
 
-    Keras's ``padding="same"`` pads a strided convolution at the far sides only.
+    With stride 2, Keras's ``padding="same"`` pads the bottom and the right only.
+
+    Args:
+        images: tensor ``(batch, height, width, channels)``.
+        margin: rows and columns of zeros on each side.
+
+    Returns:
+        A tensor ``(batch, height + 2 · margin, width + 2 · margin, channels)``.
     """
     return ops.pad(images, ((0, 0), (margin, margin), (margin, margin), (0, 0)))

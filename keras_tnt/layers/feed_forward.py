@@ -1,4 +1,4 @@
-"""The two-layer perceptron of a transformer block."""
+"""The two-layer MLP of a transformer block."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ from keras_tnt.utils.typing import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
 def gelu(x: Tensor) -> Tensor:
-    """Exact GELU, ``x · (1 + erf(x / sqrt(2))) / 2``.
+    """Compute the exact GELU, ``x · (1 + erf(x / sqrt(2))) / 2``.
 
-    `keras.activations.gelu(approximate=False)` computes the same through the
-    complementary error function, an operator that ONNX lacks.
+    The result equals `keras.activations.gelu(approximate=False)`. The operations are
+    ones that ONNX has.
 
     Args:
         x: floating-point tensor of any shape.
@@ -34,15 +34,15 @@ def gelu(x: Tensor) -> Tensor:
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
 class FeedForward(TNTLayer):
-    """Dense, exact GELU, Dense, applied to each token (paper, section 2.1).
+    """Apply Dense, exact GELU and Dense to each token (paper, section 2.1).
 
-    Shapes: ``(batch, …, dim)`` to the same, one or more axes of tokens in between; all
-    but the batch is static.
+    Shapes: ``(batch, …, dim)`` to the same, with one or more axes of tokens. All axes
+    but the batch are static.
 
     Args:
         mlp_ratio: width of the hidden layer as a multiple of ``dim``; 4 in all
             published models.
-        dropout_rate: dropout after either Dense, 0 to 1.
+        dropout_rate: dropout after each Dense, 0 to 1.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -50,7 +50,7 @@ class FeedForward(TNTLayer):
         training: whether dropout is active.
 
     Raises:
-        ValueError: if the hidden layer would have no unit.
+        ValueError: if the hidden layer has no unit.
 
     Example:
         >>> import keras
@@ -69,7 +69,6 @@ class FeedForward(TNTLayer):
         self.output_dropout = self._dropout(dropout_rate, "output_dropout")
 
     def build(self, input_shape: Shape) -> None:
-        """Creates the two Dense sublayers for ``(batch, …, dim)`` inputs."""
         dim = input_shape[-1]
         units = int(dim * self.mlp_ratio)
         if units < 1:
@@ -83,7 +82,6 @@ class FeedForward(TNTLayer):
         self.output_dense.build((None, units))
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        """Applies the perceptron; see the class for shapes."""
         _, *tokens, dim = inputs.shape
         rows = self.intermediate_dense(ops.reshape(inputs, (-1, dim)))
         rows = fused_ops.gelu(rows) if fused_ops.use_fused_ops(training) else gelu(rows)
@@ -93,7 +91,6 @@ class FeedForward(TNTLayer):
         return ops.reshape(rows, (-1, *tokens, dim))
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return {
             **super().get_config(),
             "mlp_ratio": self.mlp_ratio,

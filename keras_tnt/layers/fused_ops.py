@@ -1,11 +1,11 @@
-"""Training arithmetic that XLA fuses on CPUs, in islands of an otherwise plain graph.
+"""XLA-compiled layer norm and GELU (forward and gradient) for CPU training.
 
-TensorFlow runs each element-wise operation by itself, and reads and writes the whole
-tensor every time: the gradient of a GELU alone takes ten such passes. Compiled together
-they are one pass each way, and nothing but the input is kept for the gradient. The
-products between them stay with oneDNN, which is faster at them than XLA. Inference has
-no islands: there oneDNN fuses norms and GELUs already, and TensorFlow Serving has no
-XLA on CPUs.
+TensorFlow runs each element-wise operation separately and reads and writes the whole
+tensor every time. The gradient of a GELU alone takes ten passes. A compiled function
+takes one pass forward and one backward, and keeps only its input for the gradient.
+Matrix products stay outside, because oneDNN computes them faster than XLA. Inference
+uses no fused ops: oneDNN already fuses norms and GELUs there, and TensorFlow Serving
+has no XLA on CPUs.
 """
 
 import functools
@@ -20,7 +20,7 @@ compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
 
 
 def runs_on_cpu_only() -> bool:
-    """Whether TensorFlow computes here, and without accelerators."""
+    """Return whether the backend is TensorFlow without GPUs and TPUs."""
     return (
         keras.backend.backend() == "tensorflow"
         and not tf.config.list_physical_devices("GPU")
@@ -29,22 +29,21 @@ def runs_on_cpu_only() -> bool:
 
 
 def use_fused_ops(training: bool | None) -> bool:
-    """Whether islands are the fast way: training on TensorFlow, without accelerators.
+    """Return whether a layer should use the fused ops: in training on CPUs.
 
-    With GPUs or TPUs, Keras compiles the whole step by default.
+    With GPUs or TPUs this returns False. There, XLA fuses these operations only if the
+    whole step is compiled (`jit_compile`). Keras does not do that by default under a
+    distribution strategy.
 
     Args:
         training: whether the layer is training.
-
-    Returns:
-        A bool.
     """
     return bool(training) and runs_on_cpu_only()
 
 
 @tf.custom_gradient
 def gelu(x: Tensor) -> Tensor:
-    """Exact GELU; see `keras_tnt.layers.gelu`.
+    """Compute the exact GELU; see `keras_tnt.layers.gelu`.
 
     Args:
         x: floating-point tensor of static rank.
@@ -56,7 +55,7 @@ def gelu(x: Tensor) -> Tensor:
 
 
 def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Tensor:
-    """Layer norm of rows, computed in float32.
+    """Normalize rows, computed in float32.
 
     Args:
         x: floating-point tensor ``(rows, dim)``.
@@ -85,9 +84,9 @@ def _gelu(x):
 
 @compiled
 def _gelu_gradient(x, upstream):
-    share = 0.5 * (1 + tf.math.erf(x * math.sqrt(0.5)))
+    probability = 0.5 * (1 + tf.math.erf(x * math.sqrt(0.5)))
     density = tf.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
-    return upstream * (share + x * density)
+    return upstream * (probability + x * density)
 
 
 @compiled
@@ -111,7 +110,7 @@ def _layer_norm_gradients(x, gamma, upstream, epsilon):
 
 
 def _normalized(x, epsilon):
-    """Rows with mean 0 and variance 1, and what they were multiplied by."""
+    """Return rows with mean 0 and variance 1, and the factor of each row."""
     x = tf.cast(x, tf.float32)
     centered = x - tf.reduce_mean(x, axis=-1, keepdims=True)
     variance = tf.reduce_mean(centered * centered, axis=-1, keepdims=True)

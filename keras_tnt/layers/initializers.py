@@ -4,20 +4,20 @@ import keras
 
 
 def normal_initializer() -> keras.Initializer:
-    """Returns the initializer of dense kernels, positions and the class token.
+    """Return the initializer of dense kernels, positions and the class token.
 
-    Normal with standard deviation 0.02. The official code truncates it at ±2, that
-    is, a hundred deviations out. Each call returns a new, differently seeded
-    object: two weights never start from the same numbers.
+    Normal with standard deviation 0.02. The official code truncates at ±2, which is a
+    hundred standard deviations and has no effect. Each call returns a new object with
+    its own seed, so that two weights never start from the same values.
     """
     return keras.initializers.RandomNormal(stddev=0.02)
 
 
 def convolution_initializer() -> keras.Initializer:
-    """Returns the initializer of PyramidTNT's convolutions.
+    """Return the initializer of PyramidTNT's convolutions.
 
-    Normal with standard deviation ``sqrt(2 / fan_out)``. As with
-    `normal_initializer`, each call returns a new object.
+    Normal with standard deviation ``sqrt(2 / fan_out)``. Each call returns a new
+    object, as with `normal_initializer`.
     """
     return keras.initializers.VarianceScaling(
         scale=2.0, mode="fan_out", distribution="untruncated_normal"

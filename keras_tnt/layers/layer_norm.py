@@ -1,4 +1,4 @@
-"""Layer normalization, computed in the way that is fastest on this machine."""
+"""Layer normalization, computed in the form that is fastest on the device."""
 
 import contextlib
 import contextvars
@@ -13,30 +13,33 @@ from keras_tnt.compat.operations import onednn_layer_norm, primitive_layer_norm
 from keras_tnt.layers import fused_ops
 from keras_tnt.utils.typing import Tensor
 
-_PORTABLE = contextvars.ContextVar("portable", default=False)
+_DECOMPOSED = contextvars.ContextVar("decomposed", default=False)
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
 class LayerNorm(keras.layers.LayerNormalization):
     """`keras.layers.LayerNormalization`, several times as fast on CPUs.
 
-    The same weights and results; epsilon is 1e-5 by default, as in the
-    published models. On TensorFlow without an accelerator, a norm over the last axis
-    is written as the batch norm of a batch of one whose channels are the rows. In that,
-    TensorFlow's graph optimizer recognizes a layer norm, and runs it as one operation
-    of oneDNN. In training XLA compiles it, and its gradient, alone. With accelerators
-    it is Keras's own formula, which XLA fuses.
+    Weights and results are the same. Epsilon is 1e-5 by default, as in the published
+    models. On TensorFlow without an accelerator, a norm over the last axis is one
+    operation:
 
-    Shapes: ``(batch, …, dim)`` to the same; all but the batch is static.
+    - in inference, an operation of oneDNN (`keras_tnt.compat.operations`);
+    - in training, a function compiled by XLA, and another one for its gradient.
+
+    With an accelerator, the layer computes Keras's formula. XLA fuses it only if the
+    whole step is compiled (`jit_compile`).
+
+    Shapes: ``(batch, …, dim)`` to the same. All axes but the batch are static.
 
     Args:
         axis: the axes to normalize over together; the last by default.
-        epsilon: what is added to the variance.
+        epsilon: value added to the variance.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
         inputs: floating-point tensor ``(batch, …, dim)``.
-        training: whether a gradient will be asked for; the results are the same.
+        training: whether a gradient follows; the results do not depend on it.
 
     Example:
         >>> import keras
@@ -51,8 +54,7 @@ class LayerNorm(keras.layers.LayerNormalization):
         super().__init__(axis=axis, epsilon=epsilon, **kwargs)
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        """Normalizes; see the class for shapes."""
-        if _PORTABLE.get():
+        if _DECOMPOSED.get():
             return self._decomposed(inputs)
         if not self._fusible(inputs):
             return super().call(inputs)
@@ -71,7 +73,6 @@ class LayerNorm(keras.layers.LayerNormalization):
         return ops.cast(normalized * gamma + beta, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         config = keras.layers.Layer.get_config(self)
         return {**config, "axis": self.axis, "epsilon": self.epsilon}
 
@@ -85,9 +86,10 @@ class LayerNorm(keras.layers.LayerNormalization):
 
 @contextlib.contextmanager
 def decomposed_layer_norm() -> Iterator[None]:
-    """Has layer norms traced as in textbooks, for runtimes other than TensorFlow.
+    """Trace layer norms as primitive operations inside this context.
 
-    Their converters fuse that formula, not the one for TensorFlow's optimizer.
+    The converters of ONNX, LiteRT and OpenVINO need this form; see
+    `keras_tnt.compat.operations.primitive_layer_norm`.
 
     Example:
         >>> import keras
@@ -97,8 +99,8 @@ def decomposed_layer_norm() -> Iterator[None]:
         ...     LayerNorm()(keras.ops.ones((2, 48))).shape
         TensorShape([2, 48])
     """
-    token = _PORTABLE.set(True)
+    token = _DECOMPOSED.set(True)
     try:
         yield
     finally:
-        _PORTABLE.reset(token)
+        _DECOMPOSED.reset(token)

@@ -1,4 +1,4 @@
-"""From the pixels of the patches to one token for each patch."""
+"""Patch embedding: one token for each patch, class token and positions."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ from keras_tnt.utils.typing import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
 class PatchEmbedding(TNTLayer):
-    """Projects the pixels of each patch to a token, adds class token and positions.
+    """Project the pixels of each patch to a token; add class token and positions.
 
-    ``LN(Dense(LN(flatten(pixels))))`` for each patch; the class token is put in
-    front, the learned patch positions are added (paper, section 2.2, equation 7),
-    and dropout follows. The published checkpoints start the patch tokens this way,
-    where the paper's text starts them at zero.
+    Each token is ``LN(Dense(LN(flatten(pixels))))``. The class token is prepended,
+    learned position embeddings are added (paper, section 2.2, equation 12), and
+    dropout follows. The paper's text initializes the tokens with zeros; this layer
+    does what the published checkpoints do.
 
     Shapes: ``(batch, patches, pixels, inner_dim)`` to ``(batch, 1 + patches, dim)``.
-    All but the batch is static.
+    All axes but the batch are static.
 
     Args:
         dim: width of a patch token.
@@ -50,7 +50,6 @@ class PatchEmbedding(TNTLayer):
         self.dropout = self._dropout(dropout_rate, "dropout")
 
     def build(self, pixels_shape: Shape) -> None:
-        """Creates the weights for pixels ``(batch, patches, pixels, inner_dim)``."""
         _, patches, pixels, inner_dim = pixels_shape
         self.input_norm.build((None, pixels * inner_dim))
         self.projection.build((None, pixels * inner_dim))
@@ -65,7 +64,6 @@ class PatchEmbedding(TNTLayer):
         )
 
     def call(self, pixels: Tensor, training: bool | None = None) -> Tensor:
-        """Embeds the patches; see the class for shapes."""
         _, patches, per_patch, inner_dim = pixels.shape
         rows = self.input_norm(ops.reshape(pixels, (-1, per_patch * inner_dim)))
         rows = self.output_norm(self.projection(rows))
@@ -79,11 +77,9 @@ class PatchEmbedding(TNTLayer):
         return self.dropout(tokens, training=training)
 
     def compute_output_shape(self, pixels_shape: Shape) -> Shape:
-        """Returns ``(batch, 1 + patches, dim)``."""
         return (pixels_shape[0], 1 + pixels_shape[1], self.dim)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return {
             **super().get_config(),
             "dim": self.dim,

@@ -1,4 +1,4 @@
-"""From an image to the pixels ("visual words") of each of its patches."""
+"""Pixel embedding: the pixels ("visual words") of each patch of an image."""
 
 from typing import Any
 
@@ -14,16 +14,16 @@ KERNEL_SIZE = 7
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
 class PixelEmbedding(TNTLayer):
-    """Cuts an image into patches and embeds the pixels inside each (section 2.2).
+    """Split an image into patches and embed the pixels of each (paper, section 2.2).
 
-    Every patch goes through one 7x7 convolution by itself, zero-padded by 3 on all
-    sides, so that no patch sees its neighbours; then the learned position of the
-    pixel inside the patch is added (equation 8).
+    A 7x7 convolution is applied to each patch separately, zero-padded by 3 on all
+    sides, so that patches do not see their neighbors. Learned position embeddings of
+    the pixels inside a patch are added (equation 13).
 
     Shapes: ``(batch, height, width, channels)`` to
     ``(batch, patches, pixels, dim)`` with ``patches = (height / patch_size) ·
     (width / patch_size)`` and ``pixels = ceil(patch_size / stride)²``, both in
-    row-major order. All but the batch is static.
+    row-major order. All axes but the batch are static.
 
     Args:
         dim: width of a pixel's embedding.
@@ -32,7 +32,7 @@ class PixelEmbedding(TNTLayer):
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
-        inputs: floating-point images, channels last, already scaled to about ±1.
+        inputs: floating-point images, channels last, already scaled to -1 to 1.
 
     Raises:
         ValueError: if the image's size is not static or not a multiple of
@@ -57,10 +57,9 @@ class PixelEmbedding(TNTLayer):
         self.stride = stride
 
     def build(self, input_shape: Shape) -> None:
-        """Creates convolution and positions for images of the given shape."""
         channels = input_shape[-1]
         self.compute_output_shape(input_shape)
-        # What PyTorch gives a convolution that nobody initialises.
+        # PyTorch's default initialization, which the official code keeps.
         limit = (KERNEL_SIZE**2 * channels) ** -0.5
         self.projection = keras.layers.Conv2D(
             self.dim,
@@ -86,7 +85,6 @@ class PixelEmbedding(TNTLayer):
         return (-(-self.patch_size // self.stride)) ** 2
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Returns ``(batch, patches, pixels, dim)``."""
         if len(input_shape) != 4 or None in input_shape[1:]:
             raise ValueError(
                 f"{self.name}: expected images (batch, height, width, channels) of "
@@ -104,7 +102,6 @@ class PixelEmbedding(TNTLayer):
         return (batch, (height // patch) * (width // patch), self._pixels, self.dim)
 
     def call(self, inputs: Tensor) -> Tensor:
-        """Embeds the pixels; see the class for shapes."""
         _, height, width, channels = inputs.shape
         patch = self.patch_size
         rows, columns = height // patch, width // patch
@@ -117,7 +114,6 @@ class PixelEmbedding(TNTLayer):
         return x + ops.cast(self.position_embedding, x.dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return {
             **super().get_config(),
             "dim": self.dim,

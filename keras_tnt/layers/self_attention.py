@@ -11,15 +11,14 @@ from keras_tnt.utils.typing import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
 class SelfAttention(TNTLayer):
-    """Multi-head self-attention (paper, section 2.1, equation 2).
+    """Multi-head self-attention (paper, section 2.1, equation 1).
 
-    ``softmax(q kᵀ / sqrt(head_dim)) v`` for each head, the heads concatenated and
-    projected. Query, key and value come from one `Dense` sublayer, ``qkv``, whose
-    columns are all queries, then all keys, then all values, each head by head. The
+    Each head computes ``softmax(q kᵀ / sqrt(head_dim)) v``. The heads are concatenated
+    and projected. One `Dense` sublayer, ``qkv``, computes queries, keys and values: its
+    columns are all queries, then all keys, then all values, each ordered by head. The
     output projection, ``projection``, always has a bias.
 
-    Shapes: ``(batch, tokens, dim)`` to ``(batch, tokens, dim)``; ``tokens`` and
-    ``dim`` are static.
+    Shapes: ``(batch, tokens, dim)`` to the same; ``tokens`` and ``dim`` are static.
 
     Args:
         num_heads: number of heads; must divide ``dim``.
@@ -31,9 +30,9 @@ class SelfAttention(TNTLayer):
     Call arguments:
         inputs: floating-point tensor ``(batch, tokens, dim)``.
         training: whether dropout is active.
-        return_attention_scores: whether to return ``(outputs, scores)``, where
-            scores, ``(batch, num_heads, tokens, tokens)``, hold the weight that each
-            query (third axis) gives each key (last axis); rows sum to one.
+        return_attention_scores: whether to return ``(outputs, scores)``. Scores,
+            ``(batch, num_heads, tokens, tokens)``, are the weights of the keys (last
+            axis) for each query (third axis); they sum to one over the keys.
 
     Raises:
         ValueError: if ``dim`` is not a multiple of ``num_heads``.
@@ -61,7 +60,6 @@ class SelfAttention(TNTLayer):
         self.dropout = self._dropout(dropout_rate, "dropout")
 
     def build(self, input_shape: Shape) -> None:
-        """Creates the projections for inputs of shape ``(batch, tokens, dim)``."""
         dim = input_shape[-1]
         if dim % self.num_heads:
             raise ValueError(
@@ -79,10 +77,9 @@ class SelfAttention(TNTLayer):
         training: bool | None = None,
         return_attention_scores: bool = False,
     ) -> Tensor:
-        """Attends; see the class for shapes."""
         _, tokens, dim = inputs.shape
         head_dim = dim // self.num_heads
-        # Tokens as rows: on rank 2 a Dense is one fused kernel of the CPU backend.
+        # Tokens as rows: the CPU backend fuses a Dense only if its input has rank 2.
         qkv = self.qkv(ops.reshape(inputs, (-1, dim)))
         qkv = ops.reshape(qkv, (-1, tokens, 3, self.num_heads, head_dim))
         query, key, value = ops.unstack(ops.transpose(qkv, (2, 0, 3, 1, 4)), 3, axis=0)
@@ -95,7 +92,6 @@ class SelfAttention(TNTLayer):
         return (outputs, scores) if return_attention_scores else outputs
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return {
             **super().get_config(),
             "num_heads": self.num_heads,

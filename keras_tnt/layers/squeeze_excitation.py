@@ -1,4 +1,4 @@
-"""Channel attention after a perceptron: the SE variant of TNT."""
+"""Squeeze-and-excitation after an MLP, for the SE variant of TNT."""
 
 from typing import Any
 
@@ -11,22 +11,22 @@ from keras_tnt.utils.typing import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
 class SqueezeExcitation(TNTLayer):
-    """Reweights channels by what the mean token says (paper, Table 3, "TNT-S + SE").
+    """Scale channels by a function of the mean token (paper, Table 12).
 
     ``h + a · h`` with ``a = tanh(W₂ relu(W₁ LN(mean of h over tokens)))``.
 
     Shapes: ``(batch, tokens, dim)`` to ``(batch, tokens, dim)``.
 
     Args:
-        ratio: hidden units as a share of ``dim``; 0.25 in the published code.
+        ratio: hidden units as a fraction of ``dim``; 0.25 in the published code.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
         inputs: floating-point tensor ``(batch, tokens, dim)``.
-        training: handed to the norm.
+        training: passed to the norm.
 
     Raises:
-        ValueError: if the hidden layer would have no unit.
+        ValueError: if the hidden layer has no unit.
 
     Example:
         >>> import keras
@@ -41,7 +41,6 @@ class SqueezeExcitation(TNTLayer):
         self.norm = self._norm("norm")
 
     def build(self, input_shape: Shape) -> None:
-        """Creates the two Dense sublayers for ``(batch, tokens, dim)`` inputs."""
         dim = input_shape[-1]
         units = int(dim * self.ratio)
         if units < 1:
@@ -56,11 +55,9 @@ class SqueezeExcitation(TNTLayer):
         self.expand_dense.build((None, units))
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        """Reweights the channels; see the class for the equation."""
         squeezed = self.norm(ops.mean(inputs, axis=1), training=training)
         excitation = self.expand_dense(self.reduce_dense(squeezed))
         return inputs + ops.expand_dims(excitation, 1) * inputs
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return {**super().get_config(), "ratio": self.ratio}

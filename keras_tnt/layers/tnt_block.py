@@ -1,4 +1,4 @@
-"""One TNT block: attention inside the patches, fold, attention over them."""
+"""TNT block: inner transformer, pixel projection, outer transformer."""
 
 from typing import Any
 
@@ -13,30 +13,32 @@ from keras_tnt.utils.typing import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
 class TNTBlock(PixelProjectionLayer):
-    """Transformer in Transformer block (paper, section 2.2, equations 3 to 6).
+    """Transformer in Transformer block (paper, section 2.2, equations 6 to 10).
 
-    With pixels ``Y`` and patch tokens ``Z``, whose first is the class token:
+    ``Y`` are the pixels and ``Z`` the patch tokens; the first is the class token.
 
-    - inner: ``Y ← TransformerBlock(Y)``, attention among the pixels of one patch;
-    - fold: ``Z[1:] ← Z[1:] + LN(Dense(LN(flatten(Y))))``, without bias; the class
-      token gets nothing;
-    - outer: ``Z ← TransformerBlock(Z)``, attention among all tokens.
+    - Inner transformer: ``Y ← TransformerBlock(Y)``, attention between the pixels of
+      one patch.
+    - Pixel projection: ``Z[1:] ← Z[1:] + LN(Dense(LN(flatten(Y))))``, without bias. The
+      class token is not changed.
+    - Outer transformer: ``Z ← TransformerBlock(Z)``, attention between all tokens.
 
     Shapes: pixels ``(batch, patches, pixels, inner_dim)`` and patches
-    ``(batch, 1 + patches, outer_dim)`` to a pair of the same shapes. All but the
-    batch is static.
+    ``(batch, 1 + patches, outer_dim)`` to a pair of the same shapes. All axes but the
+    batch are static.
 
     Args:
         outer_num_heads: heads of the outer attention; must divide ``outer_dim``.
         inner_num_heads: heads of the inner attention; must divide ``inner_dim``.
-        mlp_ratio: width of both perceptrons' hidden layers relative to their tokens.
+        mlp_ratio: width of the hidden layers of both MLPs relative to their tokens.
         qkv_bias: whether query, key and value have biases.
-        se_ratio: hidden share of the outer `SqueezeExcitation`; 0 for none.
-        dropout_rate: dropout of attention outputs and perceptrons, 0 to 1.
-        drop_path_rate: probability of leaving out a branch, drawn for each patch
-            inside and for each image outside; the fold is never left out.
-        remat: whether training recomputes the block in the backward pass instead of
-            keeping its intermediate results in memory.
+        se_ratio: ratio of the outer `SqueezeExcitation`; 0 for none.
+        dropout_rate: dropout of attention outputs and MLPs, 0 to 1.
+        drop_path_rate: probability of dropping a branch, drawn for each patch in the
+            inner and for each image in the outer transformer. The pixel projection is
+            never dropped.
+        remat: whether to recompute the block in the backward pass of training, instead
+            of keeping its intermediate results in memory.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -44,7 +46,7 @@ class TNTBlock(PixelProjectionLayer):
         patches: floating-point tensor ``(batch, 1 + patches, outer_dim)``.
         training: whether dropout and drop path are active.
         return_attention_scores: whether to return ``(pixels, patches, inner_scores,
-            outer_scores)``, scores of shape ``(batch, patches, inner_num_heads,
+            outer_scores)``. Their shapes are ``(batch, patches, inner_num_heads,
             pixels, pixels)`` and ``(batch, outer_num_heads, 1 + patches,
             1 + patches)``.
 
@@ -97,7 +99,6 @@ class TNTBlock(PixelProjectionLayer):
         )
 
     def build(self, pixels_shape: Shape, patches_shape: Shape) -> None:
-        """Creates the weights for the two inputs' shapes."""
         batch, num_patches, per_patch, inner_dim = pixels_shape
         _, tokens, outer_dim = patches_shape
         if tokens != 1 + num_patches:
@@ -116,7 +117,6 @@ class TNTBlock(PixelProjectionLayer):
         training: bool | None = None,
         return_attention_scores: bool = False,
     ) -> tuple[Tensor, ...]:
-        """Applies the block; see the class for shapes."""
         if self.remat and training and not return_attention_scores:
             patches, pixels = rematerialize(self, self._train, pixels, patches)
             return pixels, patches
@@ -124,21 +124,21 @@ class TNTBlock(PixelProjectionLayer):
         return results if return_attention_scores else results[:2]
 
     def _train(self, pixels, patches):
-        # The patches come first: after the last block nobody uses the pixels.
+        # Patches first: the pixels of the last block do not contribute to the loss.
         pixels, patches, *_ = self._apply(pixels, patches, training=True)
         return patches, pixels
 
     def _apply(self, pixels, patches, training):
-        """Pixels, patches, inner and outer attention scores."""
+        """Return pixels, patches, inner and outer attention scores."""
         _, num_patches, per_patch, inner_dim = pixels.shape
         pixels = ops.reshape(pixels, (-1, per_patch, inner_dim))
         pixels, inner_scores = self.inner(
             pixels, training=training, return_attention_scores=True
         )
-        folded = self._project_pixels(pixels, training)
-        folded = ops.reshape(folded, (-1, num_patches, patches.shape[-1]))
-        # The class token, which comes first, gets nothing.
-        patches = patches + ops.pad(folded, ((0, 0), (1, 0), (0, 0)))
+        projected = self._project_pixels(pixels, training)
+        projected = ops.reshape(projected, (-1, num_patches, patches.shape[-1]))
+        # Zeros for the class token, which comes first.
+        patches = patches + ops.pad(projected, ((0, 0), (1, 0), (0, 0)))
         pixels = ops.reshape(pixels, (-1, num_patches, per_patch, inner_dim))
         patches, outer_scores = self.outer(
             patches, training=training, return_attention_scores=True
@@ -147,7 +147,6 @@ class TNTBlock(PixelProjectionLayer):
         return pixels, patches, ops.reshape(inner_scores, shape), outer_scores
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return {
             **super().get_config(),
             "outer_num_heads": self.outer_num_heads,

@@ -1,4 +1,4 @@
-"""One pre-norm transformer block, used inside the patches and over them."""
+"""Pre-norm transformer block, used as inner and as outer transformer."""
 
 from typing import Any
 
@@ -16,25 +16,23 @@ from keras_tnt.utils.typing import Shape, Tensor
 class TransformerBlock(TNTLayer):
     """Pre-norm transformer block (paper, section 2.1).
 
-    ``x ← x + DropPath(MSA(LN(x)))``, then ``x ← x + DropPath(MLP(LN(x)))``. Drop
-    path (stochastic depth) leaves out the whole branch of a sequence, each sequence
-    by itself, and scales what is kept by ``1 / (1 - drop_path_rate)``.
+    ``x ← x + DropPath(MSA(LN(x)))``, then ``x ← x + DropPath(MLP(LN(x)))``. Drop path
+    (stochastic depth) drops the whole branch of a sequence, independently for each
+    sequence. It scales the branches that are kept by ``1 / (1 - drop_path_rate)``.
 
-    Shapes: ``(batch, tokens, dim)`` to ``(batch, tokens, dim)``; ``tokens`` and
-    ``dim`` are static.
+    Shapes: ``(batch, tokens, dim)`` to the same; ``tokens`` and ``dim`` are static.
 
     Args:
         num_heads: number of attention heads; must divide ``dim``.
-        mlp_ratio: width of the perceptron's hidden layer as a multiple of ``dim``.
+        mlp_ratio: width of the MLP's hidden layer as a multiple of ``dim``.
         qkv_bias: whether query, key and value have biases.
-        se_ratio: hidden share of a `SqueezeExcitation` after the perceptron; 0 for
-            none.
-        dropout_rate: dropout of attention output and perceptron, 0 to 1.
-        drop_path_rate: probability of leaving out a branch, 0 to 1.
-        remat: whether training recomputes the block in the backward pass instead of
-            keeping its intermediate results in memory.
-        norm_over_tokens: whether the norms are over all tokens of a sequence together, as
-            inside the patches of PyramidTNT, instead of over each token.
+        se_ratio: ratio of a `SqueezeExcitation` after the MLP; 0 for none.
+        dropout_rate: dropout of attention output and MLP, 0 to 1.
+        drop_path_rate: probability of dropping a branch, 0 to 1.
+        remat: whether to recompute the block in the backward pass of training, instead
+            of keeping its intermediate results in memory.
+        norm_over_tokens: whether to normalize over all tokens of a sequence together,
+            as in the inner transformers of PyramidTNT, instead of over each token.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -86,7 +84,7 @@ class TransformerBlock(TNTLayer):
             if se_ratio
             else None
         )
-        # One draw for a whole sequence: dropout whose noise has no other axis.
+        # Drop path is dropout with one draw for a whole sequence.
         self.attention_drop_path = self._dropout(
             drop_path_rate, "attention_drop_path", (None, 1, 1)
         )
@@ -95,7 +93,6 @@ class TransformerBlock(TNTLayer):
         )
 
     def build(self, input_shape: Shape) -> None:
-        """Builds the sublayers for inputs of shape ``(batch, tokens, dim)``."""
         self.attention_norm.build(input_shape)
         self.attention.build(input_shape)
         self.feed_forward_norm.build(input_shape)
@@ -109,14 +106,13 @@ class TransformerBlock(TNTLayer):
         training: bool | None = None,
         return_attention_scores: bool = False,
     ) -> Tensor:
-        """Applies the block; see the class for shapes."""
         if self.remat and training and not return_attention_scores:
             return rematerialize(self, lambda x: self._apply(x, True)[0], inputs)
         outputs, scores = self._apply(inputs, training)
         return (outputs, scores) if return_attention_scores else outputs
 
     def _apply(self, inputs, training):
-        """The tokens and the attention scores."""
+        """Return the tokens and the attention scores."""
         x = self.attention_norm(inputs, training=training)
         attended, scores = self.attention(
             x, training=training, return_attention_scores=True
@@ -129,7 +125,6 @@ class TransformerBlock(TNTLayer):
         return x + self.feed_forward_drop_path(hidden, training=training), scores
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return {
             **super().get_config(),
             "num_heads": self.num_heads,

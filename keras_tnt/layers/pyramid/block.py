@@ -1,4 +1,4 @@
-"""One PyramidTNT block: attention inside the patches, fold, attention over them."""
+"""PyramidTNT block: inner transformer, pixel projection, outer transformer."""
 
 from typing import Any
 
@@ -14,28 +14,29 @@ from keras_tnt.utils.typing import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
 class PyramidTNTBlock(PixelProjectionLayer):
-    """A `TNTBlock` over a map of patches (arXiv 2201.00978, section 2.2).
+    """A TNT block on a map of patches (arXiv 2201.00978, section 2.2).
 
-    With pixels ``Y`` and patches ``Z``, without class token:
+    ``Y`` are the pixels and ``Z`` the patches; there is no class token.
 
-    - inner: ``Y ← TransformerBlock(Y)``, attention among the pixels of one patch, the
-      norms over all of these together;
-    - fold: ``Z ← Z + LN(Dense(LN(flatten(Y))))``, without bias;
-    - outer: ``Z ← SpatialReductionBlock(Z)``, attention over the map.
+    - Inner transformer: ``Y ← TransformerBlock(Y)``, attention between the pixels of
+      one patch. Its norms are over all pixels of a patch together.
+    - Pixel projection: ``Z ← Z + LN(Dense(LN(flatten(Y))))``, without bias.
+    - Outer transformer: ``Z ← SpatialReductionBlock(Z)``, attention on the map.
 
     Shapes: pixels ``(batch, rows, columns, pixels, inner_dim)`` and patches
-    ``(batch, rows, columns, outer_dim)`` to a pair of the same shapes. All but the
-    batch is static.
+    ``(batch, rows, columns, outer_dim)`` to a pair of the same shapes. All axes but the
+    batch are static.
 
     Args:
         outer_num_heads: heads of the outer attention; must divide ``outer_dim``.
         inner_num_heads: heads of the inner attention; must divide ``inner_dim``.
-        sr_ratio: side of the squares that outer keys and values are pooled over.
-        mlp_ratio: width of both perceptrons' hidden layers relative to their tokens.
-        drop_path_rate: probability of leaving out a branch, drawn for each patch
-            inside and for each image outside; the fold is never left out.
-        remat: whether training recomputes the block in the backward pass instead of
-            keeping its intermediate results in memory.
+        sr_ratio: window size and stride of the pooling of outer keys and values.
+        mlp_ratio: width of the hidden layers of both MLPs relative to their tokens.
+        drop_path_rate: probability of dropping a branch, drawn for each patch in the
+            inner and for each image in the outer transformer. The pixel projection is
+            never dropped.
+        remat: whether to recompute the block in the backward pass of training, instead
+            of keeping its intermediate results in memory.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -45,7 +46,7 @@ class PyramidTNTBlock(PixelProjectionLayer):
             patches)``.
         training: whether drop path is active.
         return_attention_scores: whether to return ``(pixels, patches, inner_scores,
-            outer_scores)``, scores of shape ``(batch, patches, inner_num_heads,
+            outer_scores)``. Their shapes are ``(batch, patches, inner_num_heads,
             pixels, pixels)`` and ``(batch, outer_num_heads, patches, pooled
             patches)``.
 
@@ -98,7 +99,6 @@ class PyramidTNTBlock(PixelProjectionLayer):
     def build(
         self, pixels_shape: Shape, patches_shape: Shape, position_bias_shape: Shape
     ) -> None:
-        """Creates the weights for the three inputs' shapes."""
         *grid, per_patch, inner_dim = pixels_shape
         if tuple(grid[1:]) != tuple(patches_shape[1:-1]):
             raise ValueError(
@@ -117,7 +117,6 @@ class PyramidTNTBlock(PixelProjectionLayer):
         training: bool | None = None,
         return_attention_scores: bool = False,
     ) -> tuple[Tensor, ...]:
-        """Applies the block; see the class for shapes."""
         if self.remat and training and not return_attention_scores:
             patches, pixels = rematerialize(
                 self, self._train, pixels, patches, position_bias
@@ -127,12 +126,12 @@ class PyramidTNTBlock(PixelProjectionLayer):
         return results if return_attention_scores else results[:2]
 
     def _train(self, *inputs):
-        # The patches come first: after the last block nobody uses the pixels.
+        # Patches first: the pixels of the last block do not contribute to the loss.
         pixels, patches, *_ = self._apply(*inputs, training=True)
         return patches, pixels
 
     def _apply(self, pixels, patches, position_bias, training):
-        """Pixels, patches, inner and outer attention scores."""
+        """Return pixels, patches, inner and outer attention scores."""
         _, rows, columns, per_patch, inner_dim = pixels.shape
         pixels = ops.reshape(pixels, (-1, per_patch, inner_dim))
         pixels, inner_scores = self.inner(
@@ -150,7 +149,6 @@ class PyramidTNTBlock(PixelProjectionLayer):
         return pixels, patches, ops.reshape(inner_scores, shape), outer_scores
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return {
             **super().get_config(),
             "outer_num_heads": self.outer_num_heads,

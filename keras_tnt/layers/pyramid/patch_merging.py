@@ -1,4 +1,4 @@
-"""Four patches to one, between the stages of a PyramidTNT."""
+"""Patch merging: halves the patch grid between the stages of a PyramidTNT."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from keras_tnt.utils.typing import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
 class PatchMerging(TNTLayer):
-    """Halves the grid of patches (arXiv 2201.00978, section 2.2).
+    """Halve the patch grid (arXiv 2201.00978, section 2.2).
 
-    LayerNorm and a 3x3 convolution, stride 2, zero-padded by 1; an odd number of rows
-    or columns is rounded up.
+    The layer applies LayerNorm and a 3x3 convolution of stride 2, zero-padded by 1. An
+    odd number of rows or columns is rounded up.
 
     Shapes: ``(batch, rows, columns, channels)`` to
     ``(batch, rows / 2, columns / 2, dim)``.
@@ -39,15 +39,12 @@ class PatchMerging(TNTLayer):
         self.convolution = self._convolution(dim, "convolution", strides=2)
 
     def build(self, patches_shape: Shape) -> None:
-        """Builds norm and convolution for ``(batch, rows, columns, channels)``."""
         channels = patches_shape[-1]
         self.norm.build((None, channels))
         self.convolution.build((None, None, None, channels))
 
     def call(self, patches: Tensor) -> Tensor:
-        """Merges the patches; see the class for shapes."""
         return self.convolution(pad_image(self.norm(patches)))
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return {**super().get_config(), "dim": self.dim}

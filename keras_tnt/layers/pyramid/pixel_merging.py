@@ -1,4 +1,4 @@
-"""The pixels of four patches to those of one, between the stages of a PyramidTNT."""
+"""Pixel merging: pixels of 2x2 patches, between the stages of a PyramidTNT."""
 
 from typing import Any
 
@@ -11,15 +11,16 @@ from keras_tnt.utils.typing import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
 class PixelMerging(TNTLayer):
-    """Gives the pixels of every 2x2 patches to one patch (arXiv 2201.00978, sec. 2.2).
+    """Merge the pixels of 2x2 patches into one patch (arXiv 2201.00978, section 2.2).
 
-    LayerNorm; the pixels of four patches side by side, a map of twice the side; on each
-    such map by itself a 3x3 convolution, stride 2, zero-padded by 1. Where the number
-    of rows or columns is odd, the missing patches are zeros (after the norm).
+    The layer applies LayerNorm and arranges the pixels of four patches as one map of
+    twice the side. It applies a 3x3 convolution of stride 2, zero-padded by 1, to each
+    map separately. If the number of rows or columns is odd, the missing patches are
+    zeros, added after the norm.
 
     Shapes: ``(batch, rows, columns, pixels, channels)`` to
-    ``(batch, rows / 2, columns / 2, pixels, dim)``, ``pixels`` a square number. All but
-    the batch is static.
+    ``(batch, rows / 2, columns / 2, pixels, dim)``; ``pixels`` is a square number. All
+    axes but the batch are static.
 
     Args:
         dim: width of a merged pixel.
@@ -27,6 +28,9 @@ class PixelMerging(TNTLayer):
 
     Call arguments:
         pixels: floating-point tensor ``(batch, rows, columns, pixels, channels)``.
+
+    Raises:
+        ValueError: if the number of pixels of a patch is not a square number.
 
     Example:
         >>> import keras
@@ -42,7 +46,6 @@ class PixelMerging(TNTLayer):
         self.convolution = self._convolution(dim, "convolution", strides=2)
 
     def build(self, pixels_shape: Shape) -> None:
-        """Creates the weights for ``(batch, rows, columns, pixels, channels)``."""
         *_, per_patch, channels = pixels_shape
         if round(per_patch**0.5) ** 2 != per_patch:
             raise ValueError(
@@ -53,7 +56,6 @@ class PixelMerging(TNTLayer):
         self.convolution.build((None, None, None, channels))
 
     def call(self, pixels: Tensor) -> Tensor:
-        """Merges the pixels; see the class for shapes."""
         _, rows, columns, per_patch, channels = pixels.shape
         side = round(per_patch**0.5)
         x = self.norm(pixels)
@@ -66,5 +68,4 @@ class PixelMerging(TNTLayer):
         return ops.reshape(x, (-1, rows, columns, per_patch, self.dim))
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return {**super().get_config(), "dim": self.dim}

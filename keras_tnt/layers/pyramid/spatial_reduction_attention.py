@@ -1,4 +1,4 @@
-"""Multi-head attention of patches to a pooled map of themselves."""
+"""Spatial-reduction attention: keys and values come from a pooled map."""
 
 from typing import Any
 
@@ -14,32 +14,33 @@ from keras_tnt.utils.typing import Shape, Tensor
 class SpatialReductionAttention(TNTLayer):
     """Attention with fewer keys than queries (arXiv 2201.00978, section 2.2).
 
-    ``softmax(q kᵀ / sqrt(head_dim) + bias) v`` for each head, the heads concatenated
-    and projected, where queries come from every patch, and keys and values from the
-    patches average-pooled by ``sr_ratio``, then Dense and LayerNorm. With a ratio of 1
-    there is none of these three. Query, key and value have no biases, the output
-    projection has one.
+    Each head computes ``softmax(q kᵀ / sqrt(head_dim) + bias) v``. The heads are
+    concatenated and projected. Queries come from all patches. Keys and values come
+    from the patches after average pooling by ``sr_ratio``, Dense and LayerNorm; these
+    three are left out if the ratio is 1. Query, key and value have no biases; the
+    output projection has one.
 
-    Shapes: ``(batch, rows, columns, dim)`` to the same. All but the batch is static.
+    Shapes: ``(batch, rows, columns, dim)`` to the same. All axes but the batch are
+    static.
 
     Args:
         num_heads: number of heads; must divide ``dim``.
-        sr_ratio: side of the pooled squares; rows and columns that fill none are left
-            out.
+        sr_ratio: window size and stride of the pooling. Rows and columns that do not
+            fill a window are ignored.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
         patches: floating-point tensor ``(batch, rows, columns, dim)``.
         position_bias: floating-point tensor ``(1, num_heads, patches, pooled
-            patches)``, both counted in row-major order.
-        training: handed to the norm.
-        return_attention_scores: whether to return ``(outputs, scores)``, where
-            scores, ``(batch, num_heads, patches, pooled patches)``, hold the weight
-            that each query (third axis) gives each key (last axis); rows sum to one.
+            patches)``, both in row-major order.
+        training: passed to the norm.
+        return_attention_scores: whether to return ``(outputs, scores)``. Scores,
+            ``(batch, num_heads, patches, pooled patches)``, are the weights of the keys
+            (last axis) for each query (third axis); they sum to one over the keys.
 
     Raises:
-        ValueError: if ``dim`` is not a multiple of ``num_heads``, or a square of
-            ``sr_ratio`` does not fit the map.
+        ValueError: if ``dim`` is not a multiple of ``num_heads``, the map is smaller
+            than ``sr_ratio``, or the position bias has another shape.
 
     Example:
         >>> import keras
@@ -61,7 +62,6 @@ class SpatialReductionAttention(TNTLayer):
         self.sr_ratio = sr_ratio
 
     def build(self, patches_shape: Shape, position_bias_shape: Shape) -> None:
-        """Creates the projections for the two inputs' shapes."""
         _, rows, columns, dim = patches_shape
         if dim % self.num_heads:
             raise ValueError(
@@ -100,10 +100,9 @@ class SpatialReductionAttention(TNTLayer):
         training: bool | None = None,
         return_attention_scores: bool = False,
     ) -> Tensor:
-        """Attends; see the class for shapes."""
         _, rows, columns, dim = patches.shape
         heads = (self.num_heads, dim // self.num_heads)
-        # Patches as rows: on rank 2 a Dense is one fused kernel of the CPU backend.
+        # Patches as rows: the CPU backend fuses a Dense only if its input has rank 2.
         query = self.query(ops.reshape(patches, (-1, dim)))
         query = ops.reshape(query, (-1, rows * columns, *heads))
         query = ops.transpose(query, (0, 2, 1, 3))
@@ -120,7 +119,7 @@ class SpatialReductionAttention(TNTLayer):
         return (outputs, scores) if return_attention_scores else outputs
 
     def _reduce(self, patches, training):
-        """What keys and values are made of, as rows."""
+        """Return the pooled patches as rows, the inputs of keys and values."""
         dim, ratio = patches.shape[-1], self.sr_ratio
         if ratio == 1:
             return ops.reshape(patches, (-1, dim))
@@ -129,7 +128,6 @@ class SpatialReductionAttention(TNTLayer):
         return self.reduction_norm(rows, training=training)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return {
             **super().get_config(),
             "num_heads": self.num_heads,

@@ -1,4 +1,4 @@
-"""One pre-norm transformer block over a map of patches."""
+"""Pre-norm transformer block on a map of patches."""
 
 from typing import Any
 
@@ -17,18 +17,19 @@ from keras_tnt.utils.typing import Shape, Tensor
 class SpatialReductionBlock(TNTLayer):
     """The outer transformer block of PyramidTNT (arXiv 2201.00978, section 2.2).
 
-    ``x ← x + DropPath(SRA(LN(x)))``, then ``x ← x + DropPath(MLP(LN(x)))``, with
-    `SpatialReductionAttention` where a `TransformerBlock` has `SelfAttention`.
+    ``x ← x + DropPath(SRA(LN(x)))``, then ``x ← x + DropPath(MLP(LN(x)))``. SRA is
+    `SpatialReductionAttention`.
 
-    Shapes: ``(batch, rows, columns, dim)`` to the same. All but the batch is static.
+    Shapes: ``(batch, rows, columns, dim)`` to the same. All axes but the batch are
+    static.
 
     Args:
         num_heads: number of attention heads; must divide ``dim``.
-        sr_ratio: side of the squares that keys and values are pooled over.
-        mlp_ratio: width of the perceptron's hidden layer as a multiple of ``dim``.
-        drop_path_rate: probability of leaving out a branch, drawn for each image.
-        remat: whether training recomputes the block in the backward pass instead of
-            keeping its intermediate results in memory.
+        sr_ratio: window size and stride of the pooling of keys and values.
+        mlp_ratio: width of the MLP's hidden layer as a multiple of ``dim``.
+        drop_path_rate: probability of dropping a branch, drawn for each image.
+        remat: whether to recompute the block in the backward pass of training, instead
+            of keeping its intermediate results in memory.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -78,7 +79,6 @@ class SpatialReductionBlock(TNTLayer):
         )
 
     def build(self, patches_shape: Shape, position_bias_shape: Shape) -> None:
-        """Builds the sublayers for the two inputs' shapes."""
         self.attention_norm.build(patches_shape)
         self.attention.build(patches_shape, position_bias_shape)
         self.feed_forward_norm.build(patches_shape)
@@ -91,7 +91,6 @@ class SpatialReductionBlock(TNTLayer):
         training: bool | None = None,
         return_attention_scores: bool = False,
     ) -> Tensor:
-        """Applies the block; see the class for shapes."""
         if self.remat and training and not return_attention_scores:
             return rematerialize(
                 self,
@@ -103,7 +102,7 @@ class SpatialReductionBlock(TNTLayer):
         return (outputs, scores) if return_attention_scores else outputs
 
     def _apply(self, patches, position_bias, training):
-        """The patches and the attention scores."""
+        """Return the patches and the attention scores."""
         x = self.attention_norm(patches, training=training)
         attended, scores = self.attention(
             x, position_bias, training=training, return_attention_scores=True
@@ -114,7 +113,6 @@ class SpatialReductionBlock(TNTLayer):
         return x + self.feed_forward_drop_path(hidden, training=training), scores
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return {
             **super().get_config(),
             "num_heads": self.num_heads,

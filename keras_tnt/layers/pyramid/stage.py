@@ -1,4 +1,4 @@
-"""One stage of a PyramidTNT: blocks of one size that share a position bias."""
+"""Stage of a PyramidTNT: blocks of one size that share a position bias."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,33 +11,33 @@ from keras_tnt.layers.pyramid.block import PyramidTNTBlock
 from keras_tnt.layers.pyramid.spatial_reduction_block import SpatialReductionBlock
 from keras_tnt.utils.typing import Shape, Tensor
 
-MAX_DEPTH_WITH_ONE_INNER_BLOCK = (
-    6  # a stage of more blocks has two with an inner transformer
-)
+# A stage with more blocks has two with an inner transformer.
+MAX_DEPTH_WITH_ONE_INNER_BLOCK = 6
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
 class PyramidStage(TNTLayer):
-    """Blocks of one size (arXiv 2201.00978, section 2.2 and table 1).
+    """Blocks of one size (arXiv 2201.00978, section 2.2 and Table 1).
 
-    The first block is a `PyramidTNTBlock`, in a stage of more than six the first two;
-    the others have no inner transformer, they are `SpatialReductionBlock`. All share
-    one learned relative position bias: a number for each head, query and key.
+    The first block is a `PyramidTNTBlock`. In a stage of more than six blocks, the
+    first two are. The others are `SpatialReductionBlock`, without inner transformer.
+    All blocks share one learned relative position bias, with a value for each head,
+    query and key.
 
     Shapes: pixels ``(batch, rows, columns, pixels, inner_dim)`` and patches
-    ``(batch, rows, columns, outer_dim)`` to a pair of the same shapes. All but the
-    batch is static.
+    ``(batch, rows, columns, outer_dim)`` to a pair of the same shapes. All axes but the
+    batch are static.
 
     Args:
         depth: number of blocks.
         outer_num_heads: heads of the outer attention; must divide ``outer_dim``.
         inner_num_heads: heads of the inner attention; must divide ``inner_dim``.
-        sr_ratio: side of the squares that outer keys and values are pooled over.
-        mlp_ratio: width of the perceptrons' hidden layers relative to their tokens.
-        drop_path_rates: for each block its probability of leaving out a branch; 0 by
+        sr_ratio: window size and stride of the pooling of outer keys and values.
+        mlp_ratio: width of the MLPs' hidden layers relative to their tokens.
+        drop_path_rates: the probability of dropping a branch for each block; 0 by
             default.
-        remat: whether training recomputes the blocks in the backward pass instead of
-            keeping their intermediate results in memory.
+        remat: whether to recompute the blocks in the backward pass of training, instead
+            of keeping their intermediate results in memory.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -46,7 +46,7 @@ class PyramidStage(TNTLayer):
         training: whether drop path is active.
 
     Raises:
-        ValueError: if ``depth`` is less than 1, or there is another number of rates.
+        ValueError: if ``depth`` is less than 1 or not the number of rates.
 
     Example:
         >>> import keras
@@ -74,8 +74,8 @@ class PyramidStage(TNTLayer):
         rates = [0.0] * depth if drop_path_rates is None else list(drop_path_rates)
         if depth < 1 or len(rates) != depth:
             raise ValueError(
-                "depth must be at least 1 and drop_path_rates have one rate for each "
-                f"block, got depth={depth} and {len(rates)} rates."
+                "depth must be at least 1, and drop_path_rates must have one rate for "
+                f"each block, got depth={depth} and {len(rates)} rates."
             )
         self.depth = depth
         self.outer_num_heads = outer_num_heads
@@ -102,7 +102,6 @@ class PyramidStage(TNTLayer):
         return SpatialReductionBlock(self.outer_num_heads, **options)
 
     def build(self, pixels_shape: Shape, patches_shape: Shape) -> None:
-        """Creates the weights for the two inputs' shapes."""
         _, rows, columns, _ = patches_shape
         pooled = (rows // self.sr_ratio) * (columns // self.sr_ratio)
         shape = (1, self.outer_num_heads, rows * columns, pooled)
@@ -120,7 +119,6 @@ class PyramidStage(TNTLayer):
     def call(
         self, pixels: Tensor, patches: Tensor, training: bool | None = None
     ) -> tuple[Tensor, ...]:
-        """Applies the blocks; see the class for shapes."""
         position_bias = ops.cast(self.position_bias, patches.dtype)
         for block in self.blocks:
             if isinstance(block, PyramidTNTBlock):
@@ -134,11 +132,9 @@ class PyramidStage(TNTLayer):
     def compute_output_shape(
         self, pixels_shape: Shape, patches_shape: Shape
     ) -> tuple[Shape, Shape]:
-        """Returns the shapes of pixels and patches."""
         return pixels_shape, patches_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return {
             **super().get_config(),
             "depth": self.depth,

@@ -1,4 +1,4 @@
-"""From an image to the first pixels and patches of a PyramidTNT."""
+"""Convolutional stem: the pixels and patches of a PyramidTNT's first stage."""
 
 from typing import Any
 
@@ -9,21 +9,21 @@ from keras_tnt.layers.base import TNTLayer, pad_image
 from keras_tnt.layers.initializers import normal_initializer
 from keras_tnt.utils.typing import Shape, Tensor
 
-PIXELS_PER_PATCH_SIDE = 4  # pixels along a patch's side
+PIXELS_PER_PATCH_SIDE = 4
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
 class PyramidStem(TNTLayer):
     """Convolutional stem of PyramidTNT (arXiv 2201.00978, section 2.1).
 
-    All convolutions are 3x3, zero-padded by 1, each followed by batch normalisation and
-    ReLU. A common one halves the image; one more gives the pixels, three of which two
-    halve again give the patches. Learned positions are added: to each patch its own, to
-    each pixel that of its place within its patch.
+    All convolutions are 3x3, zero-padded by 1, and followed by batch normalization and
+    ReLU. A common convolution halves the image. One more convolution computes the
+    pixels. Three more compute the patches; two of them halve the map. Learned position
+    embeddings are added: one for each patch, and one for each pixel of a patch.
 
     Shapes: ``(batch, height, width, channels)`` to pixels
     ``(batch, height / 8, width / 8, 16, inner_dim)`` and patches
-    ``(batch, height / 8, width / 8, outer_dim)``. All but the batch is static.
+    ``(batch, height / 8, width / 8, outer_dim)``. All axes but the batch are static.
 
     Args:
         outer_dim: width of a patch.
@@ -32,8 +32,8 @@ class PyramidStem(TNTLayer):
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
-        inputs: floating-point images, channels last, already scaled to about ±1.
-        training: whether dropout is active and the batch's own statistics are used.
+        inputs: floating-point images, channels last, already scaled to -1 to 1.
+        training: whether dropout is active and norms use the batch's statistics.
 
     Raises:
         ValueError: if the image's size is not static or not a multiple of 8.
@@ -78,7 +78,6 @@ class PyramidStem(TNTLayer):
         return [convolution, norm]
 
     def build(self, input_shape: Shape) -> None:
-        """Creates convolutions and positions for images of the given shape."""
         (_, rows, columns, *_), _ = self.compute_output_shape(input_shape)
         channels = input_shape[-1]
         for steps, dim in (
@@ -101,7 +100,6 @@ class PyramidStem(TNTLayer):
         )
 
     def compute_output_shape(self, input_shape: Shape) -> tuple[Shape, Shape]:
-        """Returns the shapes of pixels and patches."""
         if len(input_shape) != 4 or None in input_shape[1:]:
             raise ValueError(
                 f"{self.name}: expected images (batch, height, width, channels) of "
@@ -122,7 +120,6 @@ class PyramidStem(TNTLayer):
         )
 
     def call(self, inputs: Tensor, training: bool | None = None) -> tuple[Tensor, ...]:
-        """Gives pixels and patches; see the class for shapes."""
         common = self._convolve(inputs, self.common_steps, training)
         pixels = self._cut(self._convolve(common, self.pixel_steps, training))
         patches = self._convolve(common, self.patch_steps, training)
@@ -138,7 +135,7 @@ class PyramidStem(TNTLayer):
         return x
 
     def _cut(self, x):
-        """Cuts a map into the pixels of each patch, in row-major order."""
+        """Split a map into the pixels of each patch, in row-major order."""
         _, height, width, dim = x.shape
         rows, columns = height // PIXELS_PER_PATCH_SIDE, width // PIXELS_PER_PATCH_SIDE
         x = ops.reshape(
@@ -148,7 +145,6 @@ class PyramidStem(TNTLayer):
         return ops.reshape(x, (-1, rows, columns, PIXELS_PER_PATCH_SIDE**2, dim))
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
         return {
             **super().get_config(),
             "outer_dim": self.outer_dim,
