@@ -45,10 +45,10 @@ def test_litert_converter__still_present(model, rng, tmp_path):
 
 
 def test_ignore_litert_deprecation__still_present(model, tmp_path):
-    function = graphs.traced(model, (1, 4))
+    function = graphs.traced(lambda x: model(x), (1, 4))
     converter = converters.litert_converter(model, function, "predict", str(tmp_path))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: [[np.ones((1, 4), "float32")]]
+    converter.representative_dataset = lambda: [{"x": np.ones((1, 4), "float32")}]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         converter.convert()
