@@ -71,10 +71,13 @@ def test_what_workers_know_of_each_other(together):
         assert re.search(expected, fact["disagreement"])
 
 
-def test_keras_still_needs_the_workaround(together):
-    """When this fails, parts of `keras_tnt.compat.multi_worker` can go."""
+def test_multi_worker_strategy__still_present(together):
+    """The test of `keras_tnt.compat`; it stands here to share the workers' start."""
     for _, facts in together:
-        assert facts["faults"] == ["except_batches", "except_scalars"]
+        assert facts["faults"] == ["except_batches", "except_scalars"], (
+            "Keras supports several workers: "
+            "remove keras_tnt.compat.multi_worker.MultiWorkerStrategy"
+        )
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,6 @@
 """Decoding: as Pillow does it, and without harm from any bytes."""
 
 import io
-import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -68,22 +65,6 @@ def test_decode_image_refuses_what_is_not_one_image(contents):
 def test_rare_kinds_of_bmp_are_named(contents, decode):
     with pytest.raises(tf.errors.InvalidArgumentError, match="Unsupported kind of BMP"):
         decode(contents)
-
-
-def test_animated_webp_still_needs_its_workaround():
-    # If TensorFlow reserves four channels by now, `_decode_webp` need not set a flag.
-    # In a process of its own: this writes beyond the end of a buffer.
-    script = (
-        "import os, sys, tensorflow as tf\n"
-        "contents = sys.stdin.buffer.read()\n"
-        "image = tf.io.decode_image(contents, expand_animations=False)\n"
-        "os.write(1, str(image.shape[-1]).encode())\n"
-        "os._exit(0)\n"
-    )
-    contents = AS_PILLOW["webp animated"]
-    command = [sys.executable, "-c", script]
-    run = subprocess.run(command, input=contents, capture_output=True, check=False)
-    assert run.stdout == b"3" or run.returncode == -signal.SIGABRT
 
 
 def assert_decodes_or_raises(contents):

@@ -1,4 +1,4 @@
-"""What the layers do that the shared checks do not see."""
+"""The arithmetic of the layers, beyond the shared checks."""
 
 import keras
 import numpy as np
@@ -9,41 +9,39 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_tnt import layers
+from tests.helpers import graphs
+from tests.helpers.small import randomised
 
 
-def randomised(layer, *inputs):
-    """The layer, built, with no weight left at 0 or 1."""
+def built(layer, *inputs):
+    """The layer, built for these inputs, with random weights."""
     layer(*inputs)
-    rng = np.random.default_rng(1)
-    for weight in layer.weights:
-        weight.assign(weight + rng.normal(scale=0.3, size=weight.shape))
-    return layer
+    return randomised(layer)
 
 
-def test_gelu_is_the_exact_one_and_avoids_the_complementary_error_function():
+def test_gelu__is_exact_and_uses_erf():
     x = np.linspace(-6, 6, 1001, dtype="float32")
     expected = x * scipy.special.ndtr(x.astype("float64"))
     np.testing.assert_allclose(layers.gelu(x), expected, atol=2e-6)
-    graph = tf.function(layers.gelu).get_concrete_function(tf.TensorSpec((None,)))
-    operations = {operation.type for operation in graph.graph.get_operations()}
+    operations = graphs.operations(graphs.traced(layers.gelu, (None,)))
     assert "Erf" in operations
     assert "Erfc" not in operations
 
 
-def test_dense_sublayers_work_on_rows(rng):
-    """Rank-2 products are what the CPU backend fuses with bias and activation."""
+def test_tnt_block__dense_sublayers_work_on_rows(rng):
+    """The CPU backend fuses bias and activation with products of rank 2 only."""
     block = layers.TNTBlock(3, 4)
     inputs = [rng.normal(size=shape) for shape in ((2, 8, 16, 12), (2, 9, 48))]
     block(*inputs)
     graph = tf.function(lambda *x: block(*x)).get_concrete_function(*inputs)
     products = [o for o in graph.graph.get_operations() if o.type == "MatMul"]
-    assert len(products) == 9  # inner qkv, projection, two of MLP; fold; outer four
+    assert len(products) == 9  # four inner, pixel projection, four outer
     assert not [o for o in graph.graph.get_operations() if o.type == "Einsum"]
 
 
-def test_attention_scores(rng):
+def test_self_attention__scores(rng):
     tokens = rng.normal(size=(2, 9, 48)).astype("float32")
-    attention = randomised(layers.SelfAttention(3), tokens)
+    attention = built(layers.SelfAttention(3), tokens)
     outputs, scores = attention(tokens, return_attention_scores=True)
     np.testing.assert_array_equal(outputs, attention(tokens))
     assert scores.shape == (2, 3, 9, 9)
@@ -56,10 +54,10 @@ def test_attention_scores(rng):
     np.testing.assert_allclose(scores[:, 1], expected, atol=1e-5)
 
 
-def test_block_returns_inner_and_outer_scores(rng):
+def test_tnt_block__returns_inner_and_outer_scores(rng):
     pixels = rng.normal(size=(2, 8, 16, 12)).astype("float32")
     patches = rng.normal(size=(2, 9, 48)).astype("float32")
-    block = randomised(layers.TNTBlock(3, 4), pixels, patches)
+    block = built(layers.TNTBlock(3, 4), pixels, patches)
     results = block(pixels, patches, return_attention_scores=True)
     for found, expected in zip(results[:2], block(pixels, patches), strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -68,11 +66,11 @@ def test_block_returns_inner_and_outer_scores(rng):
         np.testing.assert_allclose(np.sum(score, axis=-1), 1, rtol=1e-5)
 
 
-def test_class_token_gets_nothing_from_the_fold(rng):
+def test_tnt_block__projection_leaves_class_token(rng):
     pixels = rng.normal(size=(2, 8, 16, 12)).astype("float32")
     patches = rng.normal(size=(2, 9, 48)).astype("float32")
-    block = randomised(layers.TNTBlock(3, 4), pixels, patches)
-    # Without the outer branches, only the fold is left.
+    block = built(layers.TNTBlock(3, 4), pixels, patches)
+    # Without the outer branches, only the pixel projection is left.
     for dense in (block.outer.attention.projection, block.outer.feed_forward):
         for weight in dense.weights:
             weight.assign(0 * weight)
@@ -81,24 +79,24 @@ def test_class_token_gets_nothing_from_the_fold(rng):
     assert np.all(np.any(found[:, 1:] != patches[:, 1:], axis=-1))
 
 
-def test_pooled_keys_and_the_position_bias_steer_the_attention(rng):
-    """A bias towards one key makes every patch attend to that square alone."""
+def test_spatial_reduction_attention__pools_keys_and_adds_bias(rng):
+    """With a large bias for one key, every patch attends to that window only."""
     patches = rng.normal(size=(1, 4, 6, 16)).astype("float32")
     bias = np.zeros((1, 2, 24, 6), "float32")
-    bias[..., 4] = 1000  # the second row's middle square of 2x2 patches
-    attention = randomised(layers.SpatialReductionAttention(2, 2), patches, bias)
+    bias[..., 4] = 1000  # the middle window of the second row
+    attention = built(layers.SpatialReductionAttention(2, 2), patches, bias)
     found = np.asarray(attention(patches, bias))
     np.testing.assert_allclose(found, found[:, :1, :1] + 0 * found, atol=1e-5)
     changed = patches.copy()
-    changed[:, :2] += 1  # other squares do not matter
+    changed[:, :2] += 1  # other windows do not matter
     np.testing.assert_allclose(attention(changed, bias), found, atol=1e-5)
     changed[:, 2, 2] += 1
     assert np.abs(attention(changed, bias) - found).max() > 1e-3
 
 
-def test_merged_pixels_see_their_four_patches_only(rng):
+def test_pixel_merging__uses_four_patches_only(rng):
     pixels = rng.normal(size=(1, 4, 6, 16, 4)).astype("float32")
-    merging = randomised(layers.PixelMerging(5), pixels)
+    merging = built(layers.PixelMerging(5), pixels)
     changed = pixels.copy()
     changed[:, 3, 2] += rng.normal(size=(16, 4))
     difference = np.abs(merging(changed) - merging(pixels)).max(axis=(0, 3, 4))
@@ -107,9 +105,9 @@ def test_merged_pixels_see_their_four_patches_only(rng):
     assert not difference.any()
 
 
-def test_patches_do_not_see_their_neighbours(rng):
+def test_pixel_embedding__patches_do_not_see_neighbors(rng):
     images = rng.normal(size=(1, 32, 32, 3)).astype("float32")
-    embedding = randomised(layers.PixelEmbedding(5), images)
+    embedding = built(layers.PixelEmbedding(5), images)
     changed = images.copy()
     changed[:, :16, :16] += 1  # the first patch
     difference = np.abs(embedding(changed) - embedding(images)).max(axis=(0, 2, 3))
@@ -117,10 +115,10 @@ def test_patches_do_not_see_their_neighbours(rng):
     assert not difference[1:].any()
 
 
-def test_drop_path_leaves_out_whole_sequences(rng):
+def test_transformer_block__drop_path_drops_whole_sequences(rng):
     tokens = rng.normal(size=(200, 5, 12)).astype("float32")
-    block = randomised(layers.TransformerBlock(3, drop_path_rate=0.5), tokens[:1])
-    block.feed_forward_drop_path.rate = 1.0  # leaves x + attention or x
+    block = built(layers.TransformerBlock(3, drop_path_rate=0.5), tokens[:1])
+    block.feed_forward_drop_path.rate = 1.0  # x + attention or x remains
     branch = np.asarray(block(tokens, training=True)) - tokens
     dropped = np.abs(branch).max(axis=(1, 2)) == 0
     assert 70 < dropped.sum() < 130
@@ -129,16 +127,16 @@ def test_drop_path_leaves_out_whole_sequences(rng):
     np.testing.assert_array_equal(block(tokens), block(tokens))
 
 
-def test_inner_paths_are_dropped_for_each_patch_by_itself(rng):
+def test_tnt_block__inner_drop_path_is_drawn_for_each_patch(rng):
     pixels = rng.normal(size=(2, 64, 16, 12)).astype("float32")
     patches = rng.normal(size=(2, 65, 48)).astype("float32")
-    block = randomised(layers.TNTBlock(3, 4, drop_path_rate=0.5), pixels, patches)
+    block = built(layers.TNTBlock(3, 4, drop_path_rate=0.5), pixels, patches)
     changed = np.any(block(pixels, patches, training=True)[0] != pixels, axis=(2, 3))
-    for image in changed:  # a quarter of the patches loses both branches
+    for image in changed:  # a quarter of the patches lose both branches
         assert 32 < image.sum() < 62
 
 
-def test_dropout_is_for_training_only(rng):
+def test_dropout__only_in_training(rng):
     tokens = rng.normal(size=(2, 9, 48)).astype("float32")
     for layer in (
         layers.SelfAttention(3, dropout_rate=0.5),
@@ -156,7 +154,7 @@ def test_dropout_is_for_training_only(rng):
     columns=st.integers(1, 3),
     channels=st.integers(1, 4),
 )
-def test_pixel_embedding_takes_any_geometry(patch, stride, rows, columns, channels):
+def test_pixel_embedding__any_geometry(patch, stride, rows, columns, channels):
     layer = layers.PixelEmbedding(2, patch, stride)
     shape = (1, rows * patch, columns * patch, channels)
     found = layer(np.ones(shape, "float32")).shape
@@ -235,6 +233,6 @@ def test_pixel_embedding_takes_any_geometry(patch, stride, rows, columns, channe
         (lambda: layers.PyramidStem(16, 0), "at least 1, got .*inner_dim=0"),
     ],
 )
-def test_bad_arguments_say_what_was_expected(make, message):
+def test_layer__bad_arguments_raise(make, message):
     with pytest.raises(ValueError, match=message):
         make()

@@ -1,4 +1,4 @@
-"""What XLA compiles of a training step is what the plain arithmetic gives."""
+"""The fused ops equal the plain arithmetic."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ PRECISIONS = [("float32", 1e-5), ("bfloat16", 0.05), ("float16", 5e-3)]
 
 
 def gradients(function, *inputs):
-    """The results and the gradients of a sum in which the numbers count differently."""
+    """The results and the gradients of a weighted sum of them."""
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         outputs = function(*inputs)
@@ -28,14 +28,14 @@ def assert_equal(found, expected, tolerance):
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
-def test_gelu(dtype, tolerance, rng):
+def test_gelu__equals_plain_arithmetic(dtype, tolerance, rng):
     x = tf.cast(rng.normal(0, 3, (6, 8)), dtype)
     exact = gradients(lambda x: gelu(x), tf.cast(x, "float32"))
     assert_equal(gradients(fused_ops.gelu, x), exact, tolerance)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
-def test_layer_norm(dtype, tolerance, rng):
+def test_layer_norm__equals_plain_arithmetic(dtype, tolerance, rng):
     layer = keras.layers.LayerNormalization(epsilon=1e-5)
     x = tf.cast(rng.normal(2, 3, (6, 8)), dtype)
     gamma, beta = (tf.constant(rng.normal(size=8), tf.float32) for _ in range(2))
@@ -52,7 +52,7 @@ def test_layer_norm(dtype, tolerance, rng):
     assert_equal(gradients(ours, x, gamma, beta), exact, tolerance)
 
 
-def test_a_large_mean_does_not_drown_the_variance(rng):
+def test_layer_norm__large_mean_keeps_precision(rng):
     rows = tf.constant(rng.normal(3000, 1, (4, 64)), tf.float32)
     exact = rows.numpy().astype("float64")
     exact -= exact.mean(axis=-1, keepdims=True)
@@ -62,7 +62,7 @@ def test_a_large_mean_does_not_drown_the_variance(rng):
 
 
 def calls(layer, training):
-    """How often the layer's graph calls something compiled."""
+    """How often the layer's graph calls a compiled function."""
     spec = tf.TensorSpec((None, 5, 8))
     function = tf.function(lambda x: layer(x, training=training), [spec])
     graph = function.get_concrete_function().graph
@@ -70,15 +70,15 @@ def calls(layer, training):
 
 
 @pytest.mark.parametrize("layer", [LayerNorm(), FeedForward()])
-def test_only_training_has_islands(layer):
+def test_use_fused_ops__only_in_training(layer):
     layer.build((None, 5, 8))
     assert calls(layer, training=True) == 1
     assert calls(layer, training=False) == 0
     assert calls(layer, training=None) == 0
 
 
-def test_two_replicas_have_their_own(rng):
-    """Gradients of the islands are summed like others."""
+def test_fused_ops__two_replicas_train_as_one(rng):
+    """The gradients of fused ops are summed over replicas like others."""
     x = rng.normal(size=(4, 8)).astype("float32")
     weights = []
     for strategy in (tf.distribute.get_strategy(), two_replicas()):

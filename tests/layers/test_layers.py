@@ -48,12 +48,12 @@ def test_layer(layer, shapes, weights):
     check_layer(layer, *shapes, weights=weights)
 
 
-def test_stem():
+def test_pyramid_stem():
     stem = layers.PyramidStem(outer_dim=6, inner_dim=4)
     check_layer(stem, (3, 16, 24, 3), weights=32, training=False)
 
 
-def test_every_public_layer_is_checked():
+def test_layers__every_public_layer_is_checked():
     parameters = test_layer.pytestmark[0].args[1]
     checked = {type(layer).__name__ for layer, _, _ in parameters} | {"PyramidStem"}
     assert checked == set(layers.__all__) - {"gelu"}

@@ -125,19 +125,6 @@ def test_only_kernels_decay_after_a_reload(tmp_path):
     assert decayed(fresh.optimizer, variables) == kernels(variables)
 
 
-def test_keras_own_exclusion_is_still_forgotten(tmp_path):
-    """When this fails, `keras_tnt.training.AdamW` can go."""
-    model = small()
-    optimizer = keras.optimizers.AdamW(0.1, weight_decay=0.5)
-    excluded = [v for v in model.trainable_variables if v.name != "kernel"]
-    optimizer.exclude_from_weight_decay(excluded)
-    model.compile(optimizer, "sparse_categorical_crossentropy")
-    model.optimizer.build(model.trainable_variables)
-    fresh = reloaded(model, tmp_path / "model.keras")
-    variables = fresh.trainable_variables
-    assert len(decayed(fresh.optimizer, variables)) > len(kernels(variables))
-
-
 def test_training_goes_on_after_a_reload_as_if_there_had_been_none(tmp_path):
     schedule = warmup_cosine(1e-2, 1e-4, warmup_steps=2, total_steps=6)
     model = perceptron(AdamW(schedule, weight_decay=0.5))
