@@ -4,7 +4,7 @@ import contextlib
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 
 def litert_converter(
-    model: keras.Model, function: Callable[..., Any], signature: str, directory: str
+    model: keras.Model, function: Any, signature: str, directory: str
 ) -> tf.lite.TFLiteConverter:
     """Return a LiteRT converter for a function of a model, through a SavedModel.
 
