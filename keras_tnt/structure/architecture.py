@@ -119,12 +119,31 @@ def _paths(model, seen):
 
 
 def stages(model: keras.Model) -> list[PyramidStage]:
-    """Return the stages of a PyramidTNT from first to last; a TNT has none."""
+    """Return the stages of a PyramidTNT from first to last; a TNT has none.
+
+    Args:
+        model: a TNT or PyramidTNT itself, or a model grown from one.
+
+    Example:
+        ```python
+        sides = [stage.output[1].shape[1] for stage in stages(pyramid_tnt)]
+        ```
+    """
     return [layer for layer in model.layers if isinstance(layer, PyramidStage)]
 
 
 def blocks(model: keras.Model) -> list[keras.layers.Layer]:
-    """Return the blocks of a TNT from first to last; a PyramidTNT has none."""
+    """Return the blocks of a TNT from first to last; a PyramidTNT has none.
+
+    Args:
+        model: a TNT or PyramidTNT itself, or a model grown from one.
+
+    Example:
+        ```python
+        for block in blocks(tnt)[:6]:
+            block.trainable = False
+        ```
+    """
     # By name too: a model grown from a TNT may have transformer blocks of its own.
     numbered = [
         layer
@@ -136,7 +155,18 @@ def blocks(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def patch_grid(model: keras.Model) -> tuple[int, int]:
-    """Return ``(rows, columns)`` of the patches that a TNT cuts an image into."""
+    """Return ``(rows, columns)`` of the patches that a TNT cuts an image into.
+
+    Args:
+        model: a TNT or PyramidTNT itself, or a model grown from one.
+
+    Example:
+        >>> import keras_tnt
+        >>> from keras_tnt.structure import patch_grid
+        >>> patch_grid(keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3,
+        ...                          input_shape=(32, 64, 3)))
+        (2, 4)
+    """
     stems = tuple(STEMS.values())
     stem: Any
     (stem,) = (layer for layer in model.layers if isinstance(layer, stems))

@@ -81,6 +81,15 @@ def rebuild_graph(model: keras.Model, call: Callable[..., Tensor]) -> keras.Mode
 
     Returns:
         A functional `keras.Model` on the inputs of ``model``.
+
+    Example:
+        ```python
+        def scale(layer, *args, **kwargs):
+            outputs = layer(*args, **kwargs)
+            return 2 * outputs if layer.name == "norm" else outputs
+
+        scaled = rebuild_graph(tnt, scale)
+        ```
     """
     return keras.models.clone_model(
         keras.Model(_single(model.inputs), _single(model.outputs)),
@@ -90,7 +99,17 @@ def rebuild_graph(model: keras.Model, call: Callable[..., Tensor]) -> keras.Mode
 
 
 def model_to(outputs: Tensor, name: str) -> keras.Model:
-    """Return a functional model to tensors, from all inputs that they depend on."""
+    """Return a functional model to tensors, from all inputs that they depend on.
+
+    Args:
+        outputs: a Keras tensor, or a nested structure of them.
+        name: name of the model.
+
+    Example:
+        ```python
+        tokens = model_to(tnt.get_layer("norm").output, "tokens")
+        ```
+    """
     first = keras.tree.flatten(outputs)[0]
     inputs = _single(keras.utils.get_source_inputs(first))
     return keras.Model(inputs, outputs, name=name)
