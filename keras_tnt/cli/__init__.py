@@ -1,4 +1,4 @@
-"""The command line: parses, calls the library, prints. A module a command."""
+"""The command line, one module for each command."""
 
 import argparse
 import logging

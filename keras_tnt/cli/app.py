@@ -10,7 +10,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     app.add_argument(
         "--model",
         default="tnt_small",
-        help="the directory of a run, a .keras file, an exported model of any format, or "
+        help="a run directory, a .keras file, an exported model of any format, or "
         "tnt_small (the default) or tnt_base with ImageNet weights",
     )
     app.add_argument(

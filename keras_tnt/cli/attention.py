@@ -86,7 +86,7 @@ def _check_no_export(source):
     if path.exists() and find_format(path)[0] not in (None, "keras"):
         raise ValueError(
             f"{source!r} is an exported model, which gives its answers alone and not "
-            "its attention. Give the directory of the run or the .keras file that it was "
+            "its attention. Give the run directory or the .keras file that it was "
             "exported from."
         )
 

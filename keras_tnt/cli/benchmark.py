@@ -101,7 +101,7 @@ def _model(options):
     model = load_classifier(options.model).model
     if not isinstance(model, keras.Model):
         raise ValueError(
-            f"{options.model!r} is an export. Expected a model's name, the directory of a "
-            "run or a .keras file."
+            f"{options.model!r} is an export. Expected the name of a model, a run "
+            "directory or a .keras file."
         )
     return model

@@ -15,11 +15,11 @@ Try next:
 def add_command(commands: argparse._SubParsersAction) -> None:
     """Adds the command's arguments to the command line."""
     demo = commands.add_parser(
-        "demo", help="train, evaluate and export a small TNT on embedded images"
+        "demo", help="train, evaluate and export a small TNT on the bundled images"
     )
     demo.add_argument("--out", type=Path, help="a new directory; by default runs/demo")
     demo.add_argument("--epochs", type=int, help="passes over the training images")
-    demo.add_argument("--seed", type=int, help="of everything random")
+    demo.add_argument("--seed", type=int, help="seed of everything random")
     demo.set_defaults(run=run)
 
 
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
     print(
         f"\nTest accuracy {result.accuracy:.2%} on {result.test_images} images, "
         f"after {time.monotonic() - start:.0f} s.\n"
-        "The SavedModel gives the same in a process without Keras (largest difference "
+        "The SavedModel predicts the same in a process without Keras (difference "
         f"{result.export_difference:.1g}).\n"
     )
     for path, what in run.contents():

@@ -9,17 +9,19 @@ from pathlib import Path
 def add_command(commands: argparse._SubParsersAction) -> None:
     """Adds the command's arguments to the command line."""
     evaluate = commands.add_parser(
-        "evaluate", help="count how many images of a data set a model names right"
+        "evaluate", help="evaluate the accuracy of a model on a data set"
     )
-    evaluate.add_argument("--model", required=True, help="as predict takes it")
+    evaluate.add_argument("--model", required=True, help="a model, as for predict")
     evaluate.add_argument(
         "--data", required=True, help="fashion_mnist_mini, a tfds set, or a directory"
     )
-    evaluate.add_argument("--split", help="a part of it, such as test or test[:10%%]")
+    evaluate.add_argument(
+        "--split", help="a split or slice, such as test or test[:10%%]"
+    )
     evaluate.add_argument("--data-dir", help="directory of tensorflow_datasets' files")
     evaluate.add_argument("--batch-size", type=int, default=64, help="images a step")
     evaluate.add_argument(
-        "--skip-corrupt", action="store_true", help="leave out undecodable images"
+        "--skip-corrupt", action="store_true", help="skip images that cannot be decoded"
     )
     evaluate.add_argument(
         "--out",
@@ -33,7 +35,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Runs the command."""
     from keras_tnt.data import load_dataset
-    from keras_tnt.evaluation.evaluator import evaluate_classifier, write_report
+    from keras_tnt.evaluation import evaluate_classifier, write_report
     from keras_tnt.inference.classifier import load_classifier
     from keras_tnt.training import RunDirectory
     from keras_tnt.visualization.plot_results import require_matplotlib
@@ -51,13 +53,13 @@ def run(options: argparse.Namespace) -> None:
     directory = RunDirectory.create_or_next(options.out, "evaluation").path
     write_report(report, directory)
     figures = {name: getattr(report, name) for name in ("images", "top_1", "top_5")}
-    figures["broken"] = len(source.broken)
+    figures["corrupt"] = len(source.corrupt)
     if options.json:
         print(json.dumps(figures))
         return
     print(
         f"Top-1 {report.top_1:.2%}, top-5 {report.top_5:.2%} of {report.images} "
-        f"images; {len(source.broken)} could not be decoded."
+        f"images; {len(source.corrupt)} could not be decoded."
     )
     classes = zip(report.per_class, report.class_names, strict=True)
     worst = sorted((share, name) for share, name in classes if share == share)[:5]

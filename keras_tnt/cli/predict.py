@@ -13,7 +13,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     predict.add_argument(
         "--model",
         default="tnt_small",
-        help="the directory of a run, a .keras file, an exported model of any format, or "
+        help="a run directory, a .keras file, an exported model of any format, or "
         "tnt_small (the default) or tnt_base with ImageNet weights",
     )
     predict.add_argument("--top", type=int, default=5, help="classes to name (5)")

@@ -22,9 +22,9 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     """Adds the command's arguments to the command line."""
     train = commands.add_parser(
         "train",
-        help="train or fine-tune a model, or go on with a training",
-        description="Train a model with a recipe. The same command again goes on "
-        "where it was ended.",
+        help="train or fine-tune a model, or resume a training",
+        description="Train a model with a recipe. The same command again resumes "
+        "the training.",
         usage="keras-tnt train --recipe RECIPE [--out OUT] [--strategy STRATEGY] "
         "[--FIELD VALUE ...]",
     )
@@ -36,12 +36,12 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     train.add_argument(
         "--out",
         type=Path,
-        help="a directory; by default runs/RECIPE, or RUN-repeat for the recipe of a run",
+        help="run directory; by default runs/RECIPE, or RUN-repeat for a recipe.json",
     )
     train.add_argument(
-        "--strategy", default="auto", help="devices, by default all; see the guide"
+        "--strategy", default="auto", help="devices, all by default; see docs"
     )
-    _add_fields(train, Recipe, "fields of the recipe, in place of its own values")
+    _add_fields(train, Recipe, "fields of the recipe")
     _add_fields(train, Augmentation, "fields of the recipe's augmentation")
     train.set_defaults(run=run)
 
@@ -85,20 +85,20 @@ def _folder(name):
 
 
 def read_recipe(source: str) -> Recipe:
-    """The recipe of that name, or in that file."""
+    """Return the recipe of a name or file."""
     if source in RECIPES:
         return RECIPES[source]()
     path = Path(source)
     if not path.is_file():
         raise FileNotFoundError(
-            f"There is no recipe {source!r}: expected {', '.join(RECIPES)}, or the "
+            f"Unknown recipe {source!r}. Expected {', '.join(RECIPES)}, or the "
             "recipe.json of a run."
         )
     return RunDirectory.read_recipe_file(path)[0]
 
 
 def override(recipe: Recipe, options: argparse.Namespace) -> Recipe:
-    """The recipe with the fields that are given on the command line."""
+    """Return the recipe with the fields given on the command line."""
     given = {
         name.removeprefix(RECIPE_FIELD_PREFIX): value
         for name, value in vars(options).items()
@@ -112,9 +112,10 @@ def override(recipe: Recipe, options: argparse.Namespace) -> Recipe:
 
 
 def _add_fields(parser, record_type, title):
-    """Adds an option for every field of a record, explained by its docstring."""
+    """Add an option for every field of a record, explained by its docstring."""
     group = parser.add_argument_group(title)
-    text = inspect.getdoc(record_type).partition("Attributes:")[2]
+    # Without docstrings (python -OO) the options have no help.
+    text = (inspect.getdoc(record_type) or "").partition("Attributes:")[2]
     helps = dict(re.findall(r"^    (\w+): (.*(?:\n        .*)*)", text, re.MULTILINE))
     for name, kind in field_types(record_type).items():
         if dataclasses.is_dataclass(kind):
@@ -128,13 +129,15 @@ def _add_fields(parser, record_type, title):
             f"--{name.replace('_', '-')}",
             dest=RECIPE_FIELD_PREFIX + name,
             default=None,
-            help=" ".join(helps[name].replace("%", "%%").replace("`", "").split()),
+            help=" ".join(
+                helps.get(name, "").replace("%", "%%").replace("`", "").split()
+            ),
             **how,
         )
 
 
 def _value(text):
-    """A value as JSON, or the text itself."""
+    """Parse a value as JSON, or return the text."""
     try:
         return json.loads(text)
     except ValueError:

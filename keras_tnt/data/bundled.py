@@ -1,4 +1,4 @@
-"""The data set inside the package: a small part of Fashion-MNIST, read with tfds."""
+"""The bundled data set: a small part of Fashion-MNIST, read with tfds."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ FOLDER = Path(__file__).parent / "fashion_mnist_mini" / "1.0.0"
 
 
 def fashion_mnist_mini(split: str) -> tf.data.Dataset:
-    """Reads a split of the embedded data set: images of clothing and their classes.
+    """Load a split of the bundled data set: images of clothing and their classes.
 
-    12,000 training and 2,000 test images of Fashion-MNIST, equally many of each of
-    the ten classes. Every pass over the dataset gives the same images in the same
-    order, in which the classes are mixed. Nothing is downloaded or written.
+    It has 12,000 training and 2,000 test images of Fashion-MNIST, equally many of each
+    of the ten classes. Every pass gives the same images in the same shuffled order.
+    Nothing is downloaded or written.
 
     Args:
         split: `"train"`, `"test"` or a slice such as `"train[:10%]"`.
@@ -44,14 +44,12 @@ def fashion_mnist_mini(split: str) -> tf.data.Dataset:
         (TensorShape([64, 28, 28, 1]), TensorShape([64]))
     """
     builder = bundled_builder()
-    # tfds would cache the records (not the images) and then log a complaint about
-    # every reader that stops early; callers who repeat the data cache it themselves.
     read_config = read_config_without_cache(import_tfds())
     return builder.as_dataset(split, as_supervised=True, read_config=read_config)
 
 
 def fashion_mnist_mini_class_names() -> tuple[str, ...]:
-    """Names the ten classes of the embedded data set, in the order of the labels.
+    """Return the names of the ten classes, in the order of the labels.
 
     Returns:
         The names: `names[label]` is the class of an image with that label.
@@ -68,17 +66,17 @@ def fashion_mnist_mini_class_names() -> tuple[str, ...]:
 
 
 def bundled_builder() -> tfds.core.DatasetBuilder:
-    """Opens the data set in the package's own directory."""
+    """Return the builder of the data set in the package's own directory."""
     return import_tfds().builder_from_directory(FOLDER)
 
 
 def import_tfds() -> ModuleType:
-    """Imports tensorflow_datasets, which only extras install."""
+    """Return tensorflow_datasets, which only extras install."""
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
         raise ImportError(
-            "This data set is read with tensorflow_datasets, which could not "
-            'be imported. Install it: pip install "keras-tnt[demo]"'
+            "Reading this data set needs tensorflow_datasets, which could not be "
+            'imported. Install it: pip install "keras-tnt[demo]"'
         ) from error
     return tfds

@@ -1,4 +1,4 @@
-"""Any data set by its name or directory."""
+"""Loading a data set by its name or directory."""
 
 import difflib
 import os
@@ -17,27 +17,29 @@ BUNDLED = "fashion_mnist_mini"
 def load_dataset(
     data: str, split: str | None = None, data_dir: PathLike | None = None
 ) -> ImageSource:
-    """Opens a data set of labelled images.
+    """Load a data set of labelled images.
 
     Args:
         data: one of
 
-            - `"fashion_mnist_mini"`, the embedded data set;
-            - the name of any tfds set of labelled images, as tfds takes it:
-              `"imagenet2012"`, `"cifar10"`, `"oxford_flowers102:2.1.1"`. What is not
-              prepared yet is downloaded and prepared first, as by `tfds.load`;
-            - a directory of class directories of images, or one with such directories as splits:
-              `train`, `validation` or `val`, `test`;
+            - `"fashion_mnist_mini"`, the bundled data set;
+            - the name of a tfds data set of labelled images, such as
+              `"imagenet2012"`, `"cifar10"` or `"oxford_flowers102:2.1.1"`. If it is
+              not prepared yet, it is downloaded and prepared, as by `tfds.load`;
+            - an image folder: a directory with a subdirectory of images for each
+              class, or with such directories as the splits `train`, `validation` or
+              `val`, and `test`;
             - a directory that tfds has prepared, with its `dataset_info.json`.
-        split: the split; for tfds also a slice such as `"train[:10%]"`. `None` is for
-            directories that have none.
-        data_dir: where tfds keeps its data sets; by default `~/tensorflow_datasets`.
+        split: the split; for tfds also a slice such as `"train[:10%]"`. `None` for
+            directories without splits.
+        data_dir: directory of tfds' data sets; `~/tensorflow_datasets` by default.
 
     Returns:
         An `ImageSource`.
 
     Raises:
-        FileNotFoundError: if there is no such directory, or a data set cannot be prepared.
+        FileNotFoundError: if there is no such directory, or tfds cannot prepare the
+            data set.
         ImportError: if tensorflow_datasets is needed and not installed.
         ValueError: for an unknown name or split, or a directory without images.
 
@@ -57,14 +59,14 @@ def load_dataset(
         return load_folder(directory, split)
     if data.startswith(("/", ".", "~")) or "://" in data or data.endswith("/"):
         raise FileNotFoundError(
-            f"There is no directory {data!r}. Expected a directory of class directories, one "
+            f"There is no directory {data!r}. Expected an image folder, a directory "
             "that tfds has prepared, or the name of a tfds data set."
         )
     return load_prepared(_prepared_builder(data, data_dir), split)
 
 
 def _prepared_builder(name, data_dir):
-    """The builder of a tfds data set that is there, or has just been made."""
+    """The builder of a tfds data set, prepared if necessary."""
     tfds = import_tfds()
     try:
         builder = tfds.builder(name, data_dir=data_dir)
@@ -72,9 +74,9 @@ def _prepared_builder(name, data_dir):
         names = [BUNDLED, *tfds.list_builders(with_community_datasets=False)]
         similar = difflib.get_close_matches(name, names)
         raise ValueError(
-            f"There is neither a directory nor a tfds data set called {name!r}. "
+            f"There is no directory and no tfds data set called {name!r}. "
             + (f"Did you mean {' or '.join(similar)}? " if similar else "")
-            + f"Directories are looked up in {os.getcwd()!r}."
+            + f"Relative directories start from {os.getcwd()!r}."
         ) from None
     except (
         AssertionError,
@@ -83,9 +85,9 @@ def _prepared_builder(name, data_dir):
         raise ValueError(f"tfds cannot open {name!r}: {error}") from error
     try:
         builder.download_and_prepare()  # returns at once where it is prepared
-    except Exception as error:  # any, from a server's answer to a full disk
+    except Exception as error:  # of any kind, from network errors to a full disk
         raise FileNotFoundError(
             f"{name!r} is not prepared in {str(builder.data_dir)!r}, and tfds could "
-            f"not do it now: {error}"
+            f"not prepare it: {error}"
         ) from error
     return builder

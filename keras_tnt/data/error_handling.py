@@ -1,4 +1,4 @@
-"""Loads images in order; broken ones are named in an error, or replaced."""
+"""Corrupt images in a pipeline: replaced, or named in a readable error."""
 
 import logging
 from collections.abc import Callable
@@ -17,22 +17,22 @@ def map_with_fallback(
     total: int,
     parallel_calls: int | None,
 ) -> tf.data.Dataset:
-    """Loads samples at some at a time, and replaces those that fail.
+    """Load samples in parallel and in order, and replace those that fail.
 
-    The errors of an op cannot be caught in a graph, but a dataset can leave out what
-    fails. Numbers that are missing then tell what has to be replaced. This costs
-    nothing while nothing fails.
+    A graph cannot catch the errors of an op, but a dataset can drop elements that
+    fail. The missing numbers then tell which samples to replace. This costs nothing
+    while nothing fails.
 
     Args:
-        samples: a `tf.data.Dataset`; an element is what `load` takes.
-        load: returns a tuple of tensors of static shape; may fail.
-        replace: takes the number of a sample that failed, an int64 tensor, and tensors
-            like those that `load` returns; returns what takes its place.
+        samples: a `tf.data.Dataset` of the arguments of `load`.
+        load: function that returns a tuple of tensors of static shape. It may fail.
+        replace: function from the number of a failed sample, an int64 tensor, and
+            zeros like the results of `load`, to its replacement.
         total: number of samples.
-        parallel_calls: number of samples loaded at a time.
+        parallel_calls: number of samples loaded at the same time.
 
     Returns:
-        A `tf.data.Dataset` of what `load` returned, in order.
+        A `tf.data.Dataset` of the results of `load`, in order.
     """
     numbered = samples.enumerate().map(
         lambda number, sample: (number, load(*sample)),
@@ -74,26 +74,26 @@ def _zeros(spec):
 
 
 def stop_at(source: ImageSource, index: tf.Tensor) -> tf.Operation:
-    """Ends the dataset with an error that names a broken image."""
-    message = "cannot be read or decoded. Mend or remove it, or pass skip_corrupt=True."
+    """Return an op that ends the dataset with an error that names a corrupt image."""
+    message = "cannot be read or decoded. Fix or delete it, or pass skip_corrupt=True."
     return tf.debugging.Assert(False, [source.describe(index), message])
 
 
 def next_readable(
     source: ImageSource, index: tf.Tensor, load: Callable
 ) -> tuple[tf.Tensor, ...]:
-    """Loads the first readable image behind a broken one; notes those that are not.
+    """Load the first readable image after a corrupt one, and note the corrupt ones.
 
     Args:
         source: an `ImageSource`.
-        index: of the broken image, an int64 tensor.
-        load: takes the index of an image; may fail.
+        index: index of the corrupt image, an int64 tensor.
+        load: function from the index of an image to its tensors. It may fail.
 
     Returns:
-        What `load` returned.
+        The result of `load`.
 
     Raises:
-        tf.errors.InvalidArgumentError: when it runs, if there is none.
+        tf.errors.InvalidArgumentError: at run time, if no image is readable.
     """
     distances = tf.data.Dataset.range(1, len(source))
     others = distances.map(lambda d: (d, load((index + d) % len(source))))
@@ -101,7 +101,7 @@ def next_readable(
     none = tf.data.Dataset.from_tensors((size, _zeros(others.element_spec[1])))
     found = others.ignore_errors().concatenate(none).take(1)
     distance, loaded = found.get_single_element()
-    message = f"None of the images of {source.name!r} can be read or decoded."
+    message = f"No image of {source.name!r} can be read or decoded."
     tf.debugging.Assert(distance < size, [message])
     noted = note_corrupt(source, (index + tf.range(distance)) % len(source))
     with tf.control_dependencies([noted]):
@@ -109,14 +109,14 @@ def next_readable(
 
 
 def note_corrupt(source: ImageSource, indices: tf.Tensor) -> tf.Tensor:
-    """Notes images in `ImageSource.broken`, and logs those that are new there."""
+    """Add images to `ImageSource.corrupt`, and log the new ones."""
 
     def note(indices, names):
         for index, name in zip(indices.tolist(), names.tolist(), strict=True):
-            if index not in source.broken:
-                source.broken[index] = name.decode()
+            if index not in source.corrupt:
+                source.corrupt[index] = name.decode()
                 message = "Skipped %s: it cannot be read or decoded."
-                logger.warning(message, source.broken[index])
+                logger.warning(message, source.corrupt[index])
         return indices
 
     return tf.numpy_function(note, [indices, source.describe(indices)], tf.int64)

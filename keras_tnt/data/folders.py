@@ -1,4 +1,4 @@
-"""Directories of class directories."""
+"""Image folders: a directory with a subdirectory of images for each class."""
 
 import os
 
@@ -7,29 +7,29 @@ import tensorflow as tf
 from keras_tnt.data.source import ImageSource, lookup
 from keras_tnt.images import SUFFIXES
 
-# Directories that are taken for splits, and the names that each goes by.
+# Names of directories that are splits, and the split that each stands for.
 SPLITS = {"train": "train", "val": "validation", "validation": "validation"}
 SPLITS |= {"test": "test"}
 
 
 def load_folder(directory: str, split: str | None = None) -> ImageSource:
-    """Opens a directory of class directories, or a split of one that has them in splits.
+    """Load an image folder, or one of its splits.
 
-    A directory whose subdirectories are all called `train`, `validation`, `val` or `test` has
-    splits. The names of the classes are those of the directories (of `train`, where there
-    is one), in sorted order. Images may lie deeper in a class directory; files that end
-    like no image, and hidden ones, are left out.
+    A directory whose subdirectories are all called `train`, `validation`, `val` or
+    `test` has splits. The class names are the names of the class directories, in
+    sorted order; those of `train` where there is one. Class directories may have
+    subdirectories. Hidden files and files without an image suffix are ignored.
 
     Args:
-        directory: the directory; also on remote file systems that `tf.io.gfile` knows.
-        split: the split, if there are any. `"validation"` and `"val"` mean the same.
+        directory: the directory, on any file system that `tf.io.gfile` supports.
+        split: the split, or `None` without splits. `"val"` means `"validation"`.
 
     Returns:
         An `ImageSource`.
 
     Raises:
-        ValueError: for an unknown split, a directory without class directories, a class
-            without images, or classes that `train` does not have.
+        ValueError: if the split is unknown, the directory has no class directories, a
+            class has no images, or a split has classes that `train` does not have.
     """
     subdirectories = _subdirectories(directory)
     splits = {SPLITS[name]: name for name in subdirectories if name in SPLITS}
@@ -37,12 +37,13 @@ def load_folder(directory: str, split: str | None = None) -> ImageSource:
     wanted = SPLITS.get(split or "", "")
     if has_splits and wanted not in splits:
         raise ValueError(
-            f"Directory {directory!r} has the splits {sorted(splits)}; got split={split!r}."
+            f"Unknown split {split!r}: directory {directory!r} has the splits "
+            f"{sorted(splits)}."
         )
     if not has_splits and split is not None:
         raise ValueError(
-            f"Directory {directory!r} has no splits but holds class directories itself; got "
-            f"split={split!r}. Leave it out, or move the class directories to "
+            f"Directory {directory!r} has no splits but class directories; got "
+            f"split={split!r}. Omit the split, or move the class directories to "
             f"{os.path.join(directory, 'train')!r} and so on."
         )
     classes_from = directory
@@ -53,8 +54,8 @@ def load_folder(directory: str, split: str | None = None) -> ImageSource:
     unknown = set(_subdirectories(directory)) - set(class_names)
     if unknown:
         raise ValueError(
-            f"{directory!r} has directories of classes that {classes_from!r} does not have: "
-            f"{sorted(unknown)[:5]}. Rename or remove them."
+            f"{directory!r} has classes that {classes_from!r} does not have: "
+            f"{sorted(unknown)[:5]}. Rename or remove these directories."
         )
     paths, labels = _find_images(directory, class_names, directory == classes_from)
     fetch = lookup(paths, labels)
@@ -77,23 +78,19 @@ def _subdirectories(directory):
 
 
 def _find_images(directory, class_names, every_class):
-    """The images of a directory of class directories, and their labels."""
+    """The paths of the images in class directories, and their labels."""
     paths, labels, empty = [], [], []
     for label, name in enumerate(class_names):
-        found = _images(os.path.join(directory, name))
-        if not found:
+        images = _images(os.path.join(directory, name))
+        if not images:
             empty.append(name)
-        paths += found
-        labels += [label] * len(found)
+        paths += images
+        labels += [label] * len(images)
     if not paths or (every_class and empty):
-        where = (
-            f"Class directories without: {empty[:5]}."
-            if empty
-            else "It has no directories."
-        )
+        found = f"These have none: {empty[:5]}." if empty else "There are none."
         raise ValueError(
-            f"Expected in {directory!r} a directory for each class, with images that end "
-            f"in {', '.join(sorted(SUFFIXES))}. {where} Fill or remove them."
+            f"Expected a directory for each class in {directory!r}, with images "
+            f"({', '.join(sorted(SUFFIXES))}). {found} Fill or remove them."
         )
     return paths, labels
 

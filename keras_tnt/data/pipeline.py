@@ -41,44 +41,43 @@ def image_dataset(
     prefetch: int | None = None,
     data_dir: PathLike | None = None,
 ) -> tf.data.Dataset:
-    """Makes batches of a data set, for training or for evaluation.
+    """Return batches of a data set, for training or for evaluation.
 
-    For training, when there is an augmentation, every epoch shows the images in
-    another order and has as many steps as there are full batches. All that is random is
-    a function of the seed and of the number of the step, so the same step sees the same
-    batch after any restart, on any number of workers and replicas.
+    With an augmentation, the batches are for training. Every epoch shows the images in
+    another order and has as many steps as there are full batches. Everything random is
+    a function of the seed and the step. So the same step sees the same batch after any
+    restart, on any number of workers and replicas.
 
-    For evaluation every image comes once, in a fixed order. The last batch is filled
-    up with black images of weight 0.
+    Without one, the batches are for evaluation. Every image occurs once, in a fixed
+    order. Black images of weight 0 fill the last batch.
 
     Args:
-        data: what `load_dataset` takes, or the `ImageSource` that it returned.
-        split: as `load_dataset` takes it.
+        data: a name or directory for `load_dataset`, or the `ImageSource` it returned.
+        split: the split; see `load_dataset`.
         batch_size: number of images in a step, on all workers and replicas together.
-        image_size: of the result, a number or a pair (height, width).
+        image_size: size of the images, a number or a pair (height, width).
         channels: 1 for gray, 3 for color; images of the other kind are converted.
         augmentation: an `Augmentation` for training; `None` for evaluation.
-        label_smoothing: probability that is given to all classes alike.
-        seed: of everything random.
+        label_smoothing: probability that is distributed equally over all classes.
+        seed: seed of everything random.
         epochs: number of passes.
-        first_step: number of steps to leave out, which costs no time.
+        first_step: number of steps to skip, which costs no time.
         worker: this worker, from 0.
-        workers: number of workers, each of which makes a dataset of its own.
-        replicas: number of replicas of a worker. Its dataset gives a batch for each of
-            them in turn, so `replicas` batches a step, as
-            `tf.distribute.Strategy.distribute_datasets_from_function` expects.
-        crop_fraction: share of the image that the center crop takes, as in
+        workers: number of workers, each with its own dataset.
+        replicas: number of replicas of a worker. A step has one batch for each of
+            them, as `tf.distribute.Strategy.distribute_datasets_from_function` expects.
+        crop_fraction: share of the image in the center crop, as in
             `keras_tnt.preprocess_input`; for evaluation, and for training without
             random crops.
-        classes: number of classes that the model has, to be compared.
+        classes: number of classes of the model, for a check.
         skip_corrupt: skip images that cannot be read or decoded, and note them in
-            `ImageSource.broken`, instead of stopping with an error. In training the
-            next one takes their place, in evaluation they get weight 0.
-        cache: read all files once, into memory, still encoded.
-        parallel_calls: number of images worked on at a time; by default TensorFlow
-            finds it.
-        prefetch: number of batches made in advance; by default TensorFlow finds it.
-        data_dir: as `load_dataset` takes it.
+            `ImageSource.corrupt`, instead of raising an error. In training the next
+            image replaces them, in evaluation they get weight 0.
+        cache: keep all encoded images in memory.
+        parallel_calls: number of images processed at the same time; tuned by
+            TensorFlow by default.
+        prefetch: number of batches made in advance; tuned by TensorFlow by default.
+        data_dir: directory of tfds' data sets; see `load_dataset`.
 
     Returns:
         A `tf.data.Dataset` of known cardinality and static shapes, with the elements
@@ -130,10 +129,10 @@ def image_dataset(
     return dataset.prefetch(prefetch or tf.data.AUTOTUNE).with_options(options)
 
 
-# Without autograph, which nothing here needs, tracing takes a third of the time.
+# Nothing here needs autograph; without it, tracing takes a third of the time.
 @tf.autograph.experimental.do_not_convert
 def _batches(plan, steps, label_smoothing, skip_corrupt, parallel_calls):
-    """The batches of some steps, one after the other for each replica."""
+    """The batches of some steps, those of the replicas one after the other."""
     loaded = _load(plan, steps, skip_corrupt, parallel_calls or tf.data.AUTOTUNE)
     batches = loaded.batch(plan.shard.of_replica, drop_remainder=True)
     finish = _finish(plan, label_smoothing)
@@ -164,13 +163,13 @@ def _load(plan, steps, skip_corrupt, parallel_calls):
 
 
 def _finish(plan, label_smoothing):
-    """Returns a function that makes labels one-hot and mixes the images."""
+    """Return a function that one-hot encodes labels and mixes images."""
     classes = len(plan.source.class_names)
 
     def finish(step, indices, images, labels, *weights):
         wrong = (labels < 0) | (labels >= classes)
         first = tf.argmax(wrong)
-        index = indices[first] % len(plan.source)  # behind the last one there is none
+        index = indices[first] % len(plan.source)  # there is none after the last one
         message = f"has a label outside 0 to {classes - 1}, the labels of its classes:"
         tf.debugging.Assert(
             ~tf.reduce_any(wrong),
@@ -187,7 +186,7 @@ def _check_pairs(shard, augmentation):
     if augmentation.mixes and shard.of_replica % 2:
         raise ValueError(
             f"MixUp and CutMix mix pairs, but with batch_size={shard.batch_size} each "
-            f"replica gets {shard.of_replica} images. Take a multiple of "
+            f"replica gets {shard.of_replica} images. Use a multiple of "
             f"{2 * shard.workers * shard.replicas}."
         )
 
@@ -217,17 +216,17 @@ def _check(source, batch_size, augmentation, classes):
     if classes is not None and classes != len(source.class_names):
         raise ValueError(
             f"{source.name!r} has {len(source.class_names)} classes, but {classes} "
-            "were expected. Give the model as many, or open the data it was made for."
+            "were expected. Build the model with as many, or use its own data set."
         )
     if augmentation is None:
         return
     if batch_size > len(source):
         raise ValueError(
-            f"A batch_size of {batch_size} leaves no step: {source.name!r} has "
-            f"{len(source)} images. Take a smaller batch or more images."
+            f"batch_size={batch_size} is more than the {len(source)} images of "
+            f"{source.name!r}. Use a smaller batch or more images."
         )
     if augmentation.repeats > 1 and len(source) < IMAGES_PER_REPEAT_CYCLE:
         raise ValueError(
-            f"Repeated augmentation needs at least {IMAGES_PER_REPEAT_CYCLE} images, but "
-            f"{source.name!r} has {len(source)}. Take repeats=1."
+            f"Repeated augmentation needs {IMAGES_PER_REPEAT_CYCLE} images or more, "
+            f"but {source.name!r} has {len(source)}. Use repeats=1."
         )

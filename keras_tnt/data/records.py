@@ -1,8 +1,8 @@
-"""Data sets that tensorflow_datasets has prepared, read record by record.
+"""Random access to the records of data sets that tfds has prepared.
 
-A tfds data set is read in order. Here records are read by number, so that a step of
-training finds its images without reading those before: array_record files can do it,
-and of TFRecord files the places of the records are found once.
+tfds reads a data set in order. Here records are read by number, so that a resumed
+training does not read the images of earlier steps. array_record files support this;
+for TFRecord files, the offsets of the records are found once.
 """
 
 import concurrent.futures
@@ -19,7 +19,7 @@ from keras_tnt.utils.typing import PathLike
 
 
 def load_prepared(builder: Any, split: str | None) -> ImageSource:
-    """Opens a split of a prepared tfds data set.
+    """Load a split of a prepared tfds data set.
 
     Args:
         builder: the `tfds.core.DatasetBuilder`.
@@ -29,14 +29,14 @@ def load_prepared(builder: Any, split: str | None) -> ImageSource:
         An `ImageSource`.
 
     Raises:
-        ValueError: for an unknown or empty split, a set that is none of labelled 8-bit
-            images, or files that cannot be read by number.
+        ValueError: if the split is unknown or empty, the data set has no labelled 8-bit
+            images, or the file format has no random access.
     """
     name = builder.info.full_name
     if split is None or not (split_info := _split_info(builder, split)).num_examples:
         raise ValueError(
-            f"{name} has the splits {sorted(builder.info.splits)}, also in slices such "
-            f"as 'train[:10%]'; got split={split!r}, which is none or empty."
+            f"Unknown or empty split {split!r} of {name}. Expected one of "
+            f"{sorted(builder.info.splits)}, or a slice such as 'train[:10%]'."
         )
     image_key, label_key = _supervised_keys(builder.info)
     keys = {
@@ -82,18 +82,18 @@ def _supervised_keys(info):
             f"{info.full_name} is not a set of images with labels. Its features are "
             f"{features}."
         )
-    # There may be other labels beside the one that is to be learned.
+    # The data set may have more labels than the one to learn.
     keys = info.supervised_keys if info.supervised_keys in pairs else pairs[0]
     if features[keys[0]].np_dtype != np.uint8:
         raise ValueError(
-            f"The images of {info.full_name} are not of 8 bits but "
-            f"{np.dtype(features[keys[0]].np_dtype).name}, which is not supported."
+            f"The images of {info.full_name} are "
+            f"{np.dtype(features[keys[0]].np_dtype).name}, expected uint8."
         )
     return keys
 
 
 def _reader(info, parts):
-    """Returns a function of an index that gives the record as it is in the file."""
+    """Return a function from an index to the serialized record."""
     formats = import_tfds().core.FileFormat
     if info.file_format == formats.TFRECORD:
         return _tfrecord_reader(parts)
@@ -127,8 +127,8 @@ def _tfrecord_reader(parts):
     for file, part, found in zip(files, parts, places, strict=True):
         if len(found) != part.examples_in_shard:
             raise ValueError(
-                f"{file} has {len(found)} records where {part.examples_in_shard} were "
-                "written: it is damaged. Prepare the data set again."
+                f"{file} is damaged: it has {len(found)} of "
+                f"{part.examples_in_shard} records. Prepare the data set again."
             )
     taken = [
         found[part.skip : part.skip + part.take]
@@ -141,7 +141,7 @@ def _tfrecord_reader(parts):
 
     def read(index):
         file = names[tf.searchsorted(ends, [index], side="right")[0]]
-        # The public class knows no offsets; this is the op behind it.
+        # The public class has no offsets; this is its op.
         variant = tf.raw_ops.TFRecordDatasetV2(
             filenames=[file],
             compression_type="",
@@ -156,13 +156,13 @@ def _tfrecord_reader(parts):
 
 
 def record_places(path: PathLike) -> np.ndarray:
-    """Finds where the records of a TFRecord file start.
+    """Find the offsets of the records in a TFRecord file.
 
     A record is its length (8 bytes, little-endian), a checksum (4), the data and
     another checksum (4).
 
     Args:
-        path: the file; also on remote file systems that `tf.io.gfile` knows.
+        path: the file, on any file system that `tf.io.gfile` supports.
 
     Returns:
         An int64 array of offsets.
@@ -174,7 +174,7 @@ def record_places(path: PathLike) -> np.ndarray:
     remote = "://" in path
     size = tf.io.gfile.stat(path).length
     places, place = [], 0
-    # Without a buffer nothing but the lengths is read.
+    # Without a buffer, only the lengths are read.
     with tf.io.gfile.GFile(path, "rb") if remote else open(path, "rb", 0) as file:
         while place + 8 <= size:
             file.seek(place)
@@ -182,6 +182,6 @@ def record_places(path: PathLike) -> np.ndarray:
             place += int.from_bytes(file.read(8), "little") + 16
     if place != size:
         raise ValueError(
-            f"{path} ends inside a record: it is damaged. Prepare the data set again."
+            f"{path} is damaged: it ends inside a record. Prepare the data set again."
         )
     return np.array(places, "int64")

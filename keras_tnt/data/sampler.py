@@ -14,8 +14,8 @@ from keras_tnt.data.augmentation.transforms import (
 from keras_tnt.data.error_handling import next_readable, note_corrupt
 from keras_tnt.data.source import ImageSource
 
-# Four images, shown three times in twelve positions, in pairs (that is how MixUp and
-# CutMix mix). No pair comes twice: these are the three rounds of a tournament of four.
+# The order of four images, each shown three times. MixUp and CutMix mix neighbours in
+# pairs, and no pair occurs twice (as in a round-robin tournament of four).
 REPEAT_ORDER = (0, 1, 2, 3, 1, 2, 3, 0, 0, 2, 1, 3)
 IMAGES_PER_REPEAT_CYCLE = 4
 
@@ -23,16 +23,16 @@ IMAGES_PER_REPEAT_CYCLE = 4
 def sample_index(
     position: tf.Tensor, epoch: tf.Tensor, size: int, seed: int, repeats: int = 1
 ) -> tf.Tensor:
-    """Which image is shown at a position of an epoch.
+    """Return the index of the image at a position of an epoch.
 
-    Every epoch is an order of its own. With `repeats` an epoch shows a `repeats`-th of
-    the images, chosen anew each time, so many times; the times are close together.
+    Every epoch has its own random order. With `repeats` of r, an epoch shows a random
+    r-th of the images r times each, at close positions.
 
     Args:
         position: int64 tensor, from 0.
         epoch: int64 scalar tensor, from 0.
         size: number of images.
-        seed: of the order, an integer.
+        seed: seed of the order, an integer.
         repeats: how often an image is shown, 1 to 3.
 
     Returns:
@@ -51,7 +51,7 @@ def sample_index(
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """The part of every step that a worker has.
+    """The part of every step that one worker processes.
 
     Attributes:
         batch_size: images of a step, on all workers and replicas together.
@@ -61,7 +61,7 @@ class Shard:
         replicas: number of replicas of a worker.
 
     Raises:
-        ValueError: if the step cannot be divided.
+        ValueError: if the batch cannot be divided among workers and replicas.
     """
 
     batch_size: int
@@ -73,14 +73,13 @@ class Shard:
     def __post_init__(self):
         if not 0 <= self.worker < self.workers:
             raise ValueError(
-                f"Workers count from 0 and there are {self.workers}; got "
-                f"worker={self.worker}."
+                f"worker must be from 0 to {self.workers - 1}, got {self.worker}."
             )
         parts = self.workers * self.replicas
         if self.batch_size < 1 or self.batch_size % parts:
             raise ValueError(
                 f"batch_size={self.batch_size} cannot be divided among workers="
-                f"{self.workers} with replicas={self.replicas} each. Take a multiple "
+                f"{self.workers} with replicas={self.replicas} each. Use a multiple "
                 f"of {parts}."
             )
 
@@ -95,12 +94,12 @@ class Shard:
         return self.of_worker // self.replicas
 
     def of(self, values: tf.Tensor) -> tf.Tensor:
-        """Returns this worker's part of what there is one of for each image."""
+        """Return this worker's part of values that belong to the images of a step."""
         start = self.worker * self.of_worker
         return values[start : start + self.of_worker]
 
     def positions(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the epoch of a step, and where in it this worker's images are."""
+        """Return the epoch of a step, and this worker's positions in it."""
         first = step % self.steps_per_epoch * self.batch_size
         positions = first + tf.range(self.batch_size, dtype=tf.int64)
         return step // self.steps_per_epoch, self.of(positions)
@@ -111,12 +110,12 @@ class TrainingSampler:
     """Images in random order, augmented.
 
     Attributes:
-        source: where the images come from.
+        source: the images.
         shard: this worker's part of every step.
-        shape: of the images.
-        crop_fraction: of images that are not cropped at random.
-        augmentation: what is done to them.
-        seed: of everything random.
+        shape: shape of the images.
+        crop_fraction: central share of images that are not cropped at random.
+        augmentation: the augmentation.
+        seed: seed of everything random.
     """
 
     source: ImageSource
@@ -127,12 +126,12 @@ class TrainingSampler:
     seed: int
 
     def choose(self, step: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Returns the indices of a step's images, and the seeds for each."""
+        """Return the indices of a step's images, and the seeds of each."""
         epoch, position = self.shard.positions(step)
         repeats = self.augmentation.repeats
         indices = sample_index(position, epoch, len(self.source), self.seed, repeats)
-        # Seeds for the images of all workers, so that each gets the same ones
-        # however many workers there are.
+        # Seeds for the images of all workers, so that they do not depend on the
+        # number of workers.
         shape = (self.shard.batch_size, SEEDS, 2)
         seeds = tf.random.stateless_uniform(
             shape, self._seed(2 * step), None, None, tf.int32
@@ -140,7 +139,7 @@ class TrainingSampler:
         return indices, self.shard.of(seeds)
 
     def load(self, index: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Returns the index of an image, the image and its label."""
+        """Return the index of an image, the image and its label."""
         contents, label = self.source.fetch(index)
         image = training_image(
             contents, seeds, self.augmentation, self.shape, self.crop_fraction
@@ -148,13 +147,13 @@ class TrainingSampler:
         return index, image, label
 
     def replace(self, index: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Returns the same of the next image that can be read."""
+        """Return the same for the next readable image."""
         return next_readable(self.source, index, lambda other: self.load(other, seeds))
 
     def finish(
         self, step: tf.Tensor, images: tf.Tensor, labels: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
-        """Mixes a batch of images and one-hot labels."""
+        """Mix a batch of images and one-hot labels."""
         if not self.augmentation.mixes:
             return images, labels
         return mix(images, labels, self._seed(2 * step + 1), self.augmentation)
@@ -165,13 +164,13 @@ class TrainingSampler:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationSampler:
-    """Every image once, in order, and black ones of weight 0 to fill the last batch.
+    """Every image once, in order; black images of weight 0 fill the last batch.
 
     Attributes:
-        source: where the images come from.
+        source: the images.
         shard: this worker's part of every step.
-        shape: of the images.
-        crop_fraction: share of an image that is evaluated.
+        shape: shape of the images.
+        crop_fraction: central share of an image that is evaluated.
     """
 
     source: ImageSource
@@ -180,12 +179,12 @@ class EvaluationSampler:
     crop_fraction: float
 
     def choose(self, step: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Returns the indices of a step's images; the last ones may not exist."""
+        """Return the indices of a step's images; the last ones may not exist."""
         _, position = self.shard.positions(step)
         return (position,)
 
     def load(self, index: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Returns the index of an image, the image, its label and its weight."""
+        """Return the index of an image, the image, its label and its weight."""
 
         def exists():
             contents, label = self.source.fetch(index)
@@ -195,14 +194,14 @@ class EvaluationSampler:
         return tf.cond(index < len(self.source), exists, lambda: self._nothing(index))
 
     def replace(self, index: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Returns the same for an image that cannot be read."""
+        """Return a black image of weight 0 for a corrupt one."""
         with tf.control_dependencies([note_corrupt(self.source, index[tf.newaxis])]):
             return self._nothing(tf.identity(index))
 
     def finish(
         self, step: tf.Tensor, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
-        """Returns a batch as it is."""
+        """Return a batch unchanged."""
         return images, labels, weights
 
     def _nothing(self, index):

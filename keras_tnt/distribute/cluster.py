@@ -1,4 +1,4 @@
-"""The workers of a training on several machines, as the surroundings name them."""
+"""The workers of a training on several machines, from TF_CONFIG or Slurm."""
 
 import json
 import os
@@ -14,12 +14,12 @@ EXAMPLE = (
 
 
 class Cluster(NamedTuple):
-    """Who trains together.
+    """The workers that train together, and the role of this process.
 
     Attributes:
         jobs: addresses ``host:port`` by job, ``"worker"`` and perhaps ``"chief"``.
         job: the job of this process.
-        index: its place in that job.
+        index: index of this process in that job.
     """
 
     jobs: dict
@@ -28,18 +28,18 @@ class Cluster(NamedTuple):
 
     @property
     def addresses(self) -> list[str]:
-        """All workers, the chief first."""
+        """The addresses of all workers, the chief first."""
         return [*self.jobs.get("chief", ()), *self.jobs.get("worker", ())]
 
     @property
     def address(self) -> str:
-        """This worker."""
+        """The address of this worker."""
         return self.jobs[self.job][self.index]
 
     def resolver(self) -> tf.distribute.cluster_resolver.ClusterResolver:
-        """Returns a `tf.distribute.cluster_resolver.ClusterResolver`.
+        """Return a `tf.distribute.cluster_resolver.ClusterResolver`.
 
-        A worker trains on all GPUs that it sees, or else on its CPU.
+        A worker trains on all GPUs that it sees, or on its CPU.
         """
         return tf.distribute.cluster_resolver.SimpleClusterResolver(
             tf.train.ClusterSpec(self.jobs),
@@ -51,10 +51,10 @@ class Cluster(NamedTuple):
 
 
 def find_cluster() -> Cluster | None:
-    """Returns the cluster of ``TF_CONFIG`` or of Slurm; ``None`` if there is none.
+    """Return the cluster of ``TF_CONFIG`` or of Slurm; ``None`` if there is none.
 
     Raises:
-        ValueError: if the variables do not say who takes part, or who this process is.
+        ValueError: if the variables do not define the workers or this process's role.
     """
     if os.environ.get("TF_CONFIG"):
         return _from_tf_config(os.environ["TF_CONFIG"])
@@ -68,25 +68,24 @@ def _from_tf_config(text):
         config = json.loads(text)
     except ValueError as error:
         raise ValueError(
-            f"TF_CONFIG is no JSON ({error}). It must look like {EXAMPLE}."
+            f"TF_CONFIG is not valid JSON ({error}). Expected, for example, {EXAMPLE}."
         ) from error
     if not isinstance(config, dict) or not config.get("cluster"):
-        return None  # some platforms set it to {} where there is one machine
+        return None  # some platforms set it to {} on a single machine
     jobs, task = config["cluster"], config.get("task") or {}
     if set(jobs) - {"chief", "worker"} or not all(
         isinstance(addresses, list) for addresses in jobs.values()
     ):
         raise ValueError(
-            "The cluster of TF_CONFIG must have lists of addresses for the jobs "
-            f"'worker' and, if you like, 'chief'; got {jobs}. Evaluation and variables "
-            "have no machines of their own here."
+            "The cluster of TF_CONFIG must have lists of addresses for the job "
+            f"'worker' and optionally 'chief', got {jobs}. Other jobs (evaluator, ps) "
+            "are not supported."
         )
     job, index = task.get("type"), task.get("index")
     if job not in jobs or str(index) not in map(str, range(len(jobs[job]))):
         raise ValueError(
-            f"TF_CONFIG does not say which worker this is: its task is {task}, and the "
-            f"cluster is {jobs}. It must look like {EXAMPLE}, with another index for "
-            "each process."
+            f"The task of TF_CONFIG, {task}, is not in its cluster {jobs}. Expected "
+            f"something like {EXAMPLE}, with another index for each process."
         )
     return Cluster(jobs, job, int(index))
 
@@ -95,13 +94,13 @@ def _from_slurm(environ):
     """The tasks of a Slurm step, in the order of its nodes.
 
     TensorFlow's own resolver sorts the nodes as text (node10 before node2), unlike
-    Slurm, and cannot do without GPUs.
+    Slurm, and needs GPUs.
     """
     try:
         hosts = _expand_hosts(environ["SLURM_STEP_NODELIST"])
         tasks = _expand_tasks(environ["SLURM_STEP_TASKS_PER_NODE"])
         rank = int(environ["SLURM_PROCID"])
-        # Another port for another job on the same node, below those the system gives.
+        # Jobs on the same node get different ports, below the ephemeral ones.
         port = 20_000 + int(environ["SLURM_JOB_ID"]) % 10_000
         places = [
             (host, place)
@@ -111,14 +110,14 @@ def _from_slurm(environ):
         expected = places[rank][0]
     except (KeyError, ValueError, IndexError) as error:
         raise ValueError(
-            f"This looks like a Slurm step, but its variables are not ({error!r}). "
+            f"The variables of this Slurm step are incomplete or invalid ({error!r}). "
             "Start the workers with srun, or set TF_CONFIG."
         ) from error
     host = environ.get("SLURMD_NODENAME", expected)
     if host != expected:
         raise ValueError(
-            f"Slurm's task {rank} runs on {host} and not on {expected}. Start the "
-            "workers with srun --distribution=block."
+            f"Slurm runs task {rank} on {host}, expected {expected}. Start the workers "
+            "with srun --distribution=block."
         )
     addresses = [f"{host}:{port + place}" for host, place in places]
     return Cluster({"worker": addresses}, "worker", rank)

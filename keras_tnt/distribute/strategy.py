@@ -1,4 +1,4 @@
-"""Where to train: one device, all of a machine, several machines, or a TPU."""
+"""Strategies: one device, all devices of a machine, several machines, or a TPU."""
 
 import logging
 import os
@@ -16,18 +16,18 @@ logger = logging.getLogger("keras_tnt")
 
 
 def create_strategy(name: str = "auto") -> tf.distribute.Strategy:
-    """Makes the strategy of a training, by name or for the surroundings.
+    """Create the strategy of a training, by name or from the environment.
 
-    - ``"one_device"``: the first GPU, or else the CPU.
+    - ``"one_device"``: the first GPU, or the CPU.
     - ``"mirrored"``: all GPUs of this machine; without any, its logical CPU devices.
-    - ``"multi_worker"``: all GPUs, or else the CPU, of every worker that ``TF_CONFIG``
-      or Slurm names. It waits for all of them.
-    - ``"tpu"``: the TPU named by ``TPU_NAME``, by default this TPU VM's own.
-    - ``"auto"``: what the surroundings ask for: several workers, a ``TPU_NAME``,
-      several GPUs, or else one device.
+    - ``"multi_worker"``: all GPUs, or the CPU, of every worker in ``TF_CONFIG`` or the
+      Slurm step. It waits for all of them.
+    - ``"tpu"``: the TPU named by ``TPU_NAME``; by default that of this TPU VM.
+    - ``"auto"``: the first of these that the environment has: several workers, a
+      ``TPU_NAME``, several GPUs, one device.
 
-    Make it once and first of all: several workers and TPUs are found only before
-    TensorFlow has computed anything.
+    Call it once, before TensorFlow computes anything: several workers and TPUs cannot
+    be set up later.
 
     Args:
         name: one of the names above.
@@ -36,9 +36,9 @@ def create_strategy(name: str = "auto") -> tf.distribute.Strategy:
         A `tf.distribute.Strategy`.
 
     Raises:
-        ValueError: for another name, or if ``TF_CONFIG`` is wrong or missing.
-        RuntimeError: if there is no TPU, if TensorFlow has begun to compute, or if this
-            worker's port is taken.
+        ValueError: if the name is unknown, or ``TF_CONFIG`` is invalid or missing.
+        RuntimeError: if there is no TPU, TensorFlow has already computed something, or
+            this worker's port is in use.
 
     Example:
         >>> from keras_tnt import distribute
@@ -47,14 +47,13 @@ def create_strategy(name: str = "auto") -> tf.distribute.Strategy:
     """
     if name not in STRATEGIES:
         raise ValueError(
-            f"There is no strategy {name!r}: expected one of {', '.join(STRATEGIES)}."
+            f"Unknown strategy {name!r}. Expected one of {', '.join(STRATEGIES)}."
         )
     cluster = find_cluster() if name in ("auto", "multi_worker") else None
     if name == "multi_worker" and cluster is None:
         raise ValueError(
-            "multi_worker needs to know the workers: start them with Slurm's srun, or "
-            f"give each an environment variable TF_CONFIG like {EXAMPLE}, each with an "
-            "index of its own."
+            "multi_worker needs a cluster. Start the workers with Slurm's srun, or set "
+            f"TF_CONFIG for each worker, like {EXAMPLE}, with its own index."
         )
     if name == "multi_worker" or (cluster and len(cluster.addresses) > 1):
         return _multi_worker(cluster)
@@ -81,14 +80,14 @@ def _multi_worker(cluster):
         if "program startup" not in str(error):
             raise
         raise RuntimeError(
-            "A strategy for several workers must be made once, before TensorFlow has "
-            "computed anything. Call keras_tnt.distribute.strategy.strategy() first "
-            "of all in the program, and pass it on."
+            "A strategy for several workers must be created once, before TensorFlow "
+            "computes anything. Call keras_tnt.distribute.strategy.strategy() first "
+            "in the program, and pass the strategy on."
         ) from error
     except tf.errors.UnknownError as error:
         raise RuntimeError(
-            f"This worker cannot listen at {cluster.address} ({error.message}). Is "
-            "another process using the port? Then choose another one for all workers."
+            f"This worker cannot listen at {cluster.address} ({error.message}). If "
+            "another process uses the port, choose another one for all workers."
         ) from error
     finally:
         waiting.cancel()
@@ -112,17 +111,17 @@ def distribute_dataset(
     strategy: tf.distribute.Strategy,
     dataset_function: Callable[[int, int, int], tf.data.Dataset],
 ) -> tf.distribute.DistributedDataset:
-    """Gives each replica its own batches, for `fit`, `evaluate` and `predict`.
+    """Give each replica its own batches, for `fit`, `evaluate` and `predict`.
 
-    The result is endless: tell `fit` its ``steps_per_epoch`` and ``validation_steps``,
-    `evaluate` and `predict` their ``steps``. So the shapes stay static and no worker
-    has to ask the others at every step whether there is a batch left.
+    The result is infinite: pass ``steps_per_epoch`` and ``validation_steps`` to `fit`,
+    ``steps`` to `evaluate` and `predict`. So shapes stay static, and the workers do
+    not ask each other at every step whether a batch is left.
 
     Args:
         strategy: a `tf.distribute.Strategy`.
         dataset_function: ``dataset_function(worker, workers, replicas)`` returns the
-            `tf.data.Dataset` of batches for that worker, counted from 0: at each step
-            one batch for each of its ``replicas``.
+            `tf.data.Dataset` of one worker, counted from 0, with a batch for each of
+            its ``replicas`` at each step.
 
     Returns:
         A `tf.distribute.DistributedDataset`.

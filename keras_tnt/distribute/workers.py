@@ -1,4 +1,4 @@
-"""What the processes of one training have to tell each other."""
+"""Communication between the workers of one training."""
 
 import contextlib
 import re
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 def worker_count(strategy: tf.distribute.Strategy) -> int:
-    """Returns the number of processes that train together.
+    """Return the number of workers.
 
     Example:
         >>> import tensorflow as tf
@@ -20,7 +20,7 @@ def worker_count(strategy: tf.distribute.Strategy) -> int:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Returns whether this process is the one that writes files and reports.
+    """Return whether this process is the chief, which writes files and prints.
 
     Example:
         >>> import tensorflow as tf
@@ -34,10 +34,10 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
-    """Returns whether the flag of any worker is set; the same answer on all of them.
+    """Return whether the flag of any worker is set, the same value on all workers.
 
-    All workers must ask at the same step. A process alone answers at once; several take
-    milliseconds, so ask every few steps.
+    All workers must call it at the same step. With several workers a call takes
+    milliseconds, so call it every few steps.
 
     Args:
         strategy: a `tf.distribute.Strategy`.
@@ -53,7 +53,7 @@ def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
 
 
 def total(strategy: tf.distribute.Strategy, number: int) -> int:
-    """Returns the sum of the whole numbers of all workers, who must all ask for it.
+    """Return the sum of the whole numbers of all workers; all of them must call it.
 
     Example:
         >>> import tensorflow as tf
@@ -67,7 +67,7 @@ def total(strategy: tf.distribute.Strategy, number: int) -> int:
 
 
 def barrier(strategy: tf.distribute.Strategy) -> None:
-    """Waits until all workers have come here.
+    """Wait until all workers have called it.
 
     Example:
         >>> import tensorflow as tf
@@ -80,16 +80,16 @@ def barrier(strategy: tf.distribute.Strategy) -> None:
 def check_agreement(
     strategy: tf.distribute.Strategy, number: int, what: str, hint: str = ""
 ) -> None:
-    """Checks that all workers have the same number.
+    """Check that all workers have the same number.
 
     Args:
         strategy: a `tf.distribute.Strategy`.
         number: this worker's whole number.
-        what: what it is.
-        hint: what to do if they differ.
+        what: meaning of the number.
+        hint: what to do if the numbers differ.
 
     Raises:
-        RuntimeError: on all workers, if one of them has another number.
+        RuntimeError: on all workers, if the numbers differ.
 
     Example:
         >>> import tensorflow as tf
@@ -99,23 +99,23 @@ def check_agreement(
     differs = total(strategy, number) != worker_count(strategy) * number
     if any_worker(strategy, differs):
         raise RuntimeError(
-            f"The workers do not agree: {what} is {number} here and something else on "
-            f"another worker. {hint}"
+            f"The workers disagree: {what} is {number} on this worker, and another "
+            f"number on another. {hint}"
         )
 
 
 @contextlib.contextmanager
 def worker_errors(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Turns the errors of a lost worker into one that says what to do.
+    """Turn the errors of a lost worker into one that says what to do.
 
-    A worker that was killed is noticed within 10 seconds, one that hangs or whose
-    network is cut within 30 (TensorFlow's heartbeats): all others end with this error.
+    TensorFlow's heartbeats detect a killed worker within 10 seconds, a worker that
+    hangs or has no network within 30. All others then end with this error.
 
     Args:
         strategy: a `tf.distribute.Strategy`.
 
     Raises:
-        RuntimeError: if another worker is gone.
+        RuntimeError: if another worker is lost.
 
     Example:
         >>> import tensorflow as tf
@@ -130,9 +130,8 @@ def worker_errors(strategy: tf.distribute.Strategy) -> Iterator[None]:
             raise
         raise RuntimeError(
             f"{_named(error, strategy)} does not answer: it has ended or hangs, or the "
-            "network between the workers is down; its own output may say why. Start "
-            "all workers again with the same command: the training goes on after its "
-            "newest checkpoint."
+            "network between the workers is down. Check its output. Start all workers "
+            "again with the same command to resume from the newest checkpoint."
         ) from error
 
 
@@ -144,7 +143,7 @@ def _from_another_worker(error):
 
 
 def _named(error, strategy):
-    """The workers that an error is about, as far as it says so."""
+    """The workers that an error names."""
     found = re.findall(r"/job:(\w+)/(?:replica:0/)?task:(\d+)", error.message)
     tasks = {(job, int(index)) for job, index in found} - {_own_task(strategy)}
     names = [
@@ -154,7 +153,7 @@ def _named(error, strategy):
 
 
 def _jobs(strategy):
-    """Addresses by job; none unless there are several processes."""
+    """Addresses by job; empty for a single process."""
     if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return strategy.cluster_resolver.cluster_spec().as_dict()
     return {}

@@ -1,4 +1,4 @@
-"""How well a model names the images of a data set."""
+"""Evaluation of classifiers: compiled metrics, and a report by class."""
 
 import csv
 import json
@@ -9,7 +9,10 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 
+from keras_tnt import distribute
+from keras_tnt.compat.keras_training import loss_per_image
 from keras_tnt.data import image_dataset
 from keras_tnt.data.errors import readable_errors
 from keras_tnt.data.source import ImageSource
@@ -19,13 +22,12 @@ from keras_tnt.utils.typing import PathLike
 
 
 class Report(NamedTuple):
-    """What an evaluation has counted.
+    """The counts of an evaluation.
 
     Attributes:
-        class_names: the data set's names of the classes.
-        confusion: int64 array (classes, classes): images by their true class and the
-            class that the model took them for.
-        in_top_5: images whose class was among the best five.
+        class_names: names of the classes of the data set.
+        confusion: int64 array (classes, classes): images by true and predicted class.
+        in_top_5: number of images whose class is among the best five.
     """
 
     class_names: tuple
@@ -39,20 +41,94 @@ class Report(NamedTuple):
 
     @property
     def top_1(self) -> float:
-        """Share of the images whose class was the best one."""
+        """Top-1 accuracy, 0 to 1."""
         return float(np.trace(self.confusion) / self.images)
 
     @property
     def top_5(self) -> float:
-        """Share of the images whose class was among the best five."""
+        """Top-5 accuracy, 0 to 1."""
         return self.in_top_5 / self.images
 
     @property
     def per_class(self) -> np.ndarray:
-        """Top-1 accuracy of each class, NaN for a class without images."""
+        """Top-1 accuracy of each class; NaN for a class without images."""
         totals = self.confusion.sum(axis=1)
         hits = np.diag(self.confusion)
         return np.divide(hits, totals, where=totals > 0, out=np.full(len(hits), np.nan))
+
+
+def evaluate(
+    model: keras.Model,
+    source: ImageSource,
+    batch_size: int = 128,
+    crop_fraction: float = 0.9,
+    skip_corrupt: bool = False,
+    strategy: tf.distribute.Strategy | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: int = 0,
+) -> dict[str, float]:
+    """Evaluate a compiled model on every image of a source, once.
+
+    Args:
+        model: a `keras.Model` compiled with `weighted_metrics`, as by
+            `keras_tnt.training.builders.compile_model`.
+        source: the images, from `keras_tnt.data.load_dataset`.
+        batch_size: images a step, on all devices together.
+        crop_fraction: central share of an image that is evaluated.
+        skip_corrupt: whether to skip images that cannot be decoded.
+        strategy: the `tf.distribute.Strategy` of the model; the current one if
+            ``None``.
+        callbacks: Keras callbacks.
+        verbose: 0 for silence, 1 for a progress bar, 2 for a line.
+
+    Returns:
+        A dict of `loss` and the metrics, means over the images.
+
+    Example:
+        ```python
+        from keras_tnt.data import load_dataset
+        from keras_tnt.evaluation import evaluate
+
+        metrics = evaluate(model, load_dataset("fashion_mnist_mini", "test"))
+        print(metrics["accuracy"])
+        ```
+    """
+    strategy = strategy or tf.distribute.get_strategy()
+    steps = math.ceil(len(source) / batch_size)
+    dataset = distribute.distribute_dataset(
+        strategy,
+        lambda worker, workers, replicas: _batches(
+            model,
+            source,
+            batch_size,
+            crop_fraction,
+            skip_corrupt,
+            worker=worker,
+            workers=workers,
+            replicas=replicas,
+        ),
+    )
+    metrics = model.evaluate(
+        dataset, steps=steps, callbacks=callbacks, verbose=verbose, return_dict=True
+    )
+    # Each worker knows the corrupt images of its own shard only.
+    images = len(source) - distribute.total(strategy, len(source.corrupt))
+    metrics["loss"] = loss_per_image(metrics["loss"], steps, batch_size, images)
+    return metrics
+
+
+def _batches(model, source, batch_size, crop_fraction, skip_corrupt, **shard):
+    """The evaluation batches of a source, at the size of a model's input."""
+    _, height, width, channels = model.input_shape
+    return image_dataset(
+        source,
+        image_size=(height, width),
+        channels=channels,
+        batch_size=batch_size,
+        crop_fraction=crop_fraction,
+        skip_corrupt=skip_corrupt,
+        **shard,
+    )
 
 
 def evaluate_classifier(
@@ -62,11 +138,11 @@ def evaluate_classifier(
     skip_corrupt: bool = False,
     verbose: int = 0,
 ) -> Report:
-    """Evaluates a classifier on every image of a data set.
+    """Count the predictions of a classifier on every image of a data set.
 
     Args:
         classifier: a `keras_tnt.inference.classifier.Classifier`.
-        source: what `keras_tnt.data.load_dataset` returns.
+        source: the images, from `keras_tnt.data.load_dataset`.
         batch_size: images a step.
         skip_corrupt: whether to leave out images that cannot be decoded.
         verbose: 1 for a progress bar, 0 for silence.
@@ -75,12 +151,12 @@ def evaluate_classifier(
         A `Report`.
 
     Raises:
-        ValueError: if model and data do not have the same classes.
+        ValueError: if a class of the data set is unknown to the model.
 
     Example:
         >>> from keras_tnt import TNT
         >>> from keras_tnt.data import load_dataset
-        >>> from keras_tnt.evaluation.evaluator import evaluate_classifier
+        >>> from keras_tnt.evaluation import evaluate_classifier
         >>> from keras_tnt.inference.classifier import Classifier
         >>> source = load_dataset("fashion_mnist_mini", "test[:2%]")
         >>> model = TNT(16, 4, 1, 2, 2, patch_size=14, input_shape=(28, 28, 1),
@@ -92,15 +168,7 @@ def evaluate_classifier(
     """
     model, model_names, crop_fraction = classifier
     columns = match_classes(model_names, source.class_names)
-    _, height, width, channels = model.input_shape
-    dataset = image_dataset(
-        source,
-        image_size=(height, width),
-        channels=channels,
-        batch_size=batch_size,
-        crop_fraction=crop_fraction,
-        skip_corrupt=skip_corrupt,
-    )
+    dataset = _batches(model, source, batch_size, crop_fraction, skip_corrupt)
     confusion = np.zeros((len(columns), len(columns)), "int64")
     in_top_5 = 0
     steps = math.ceil(len(source) / batch_size)
@@ -118,23 +186,23 @@ def evaluate_classifier(
 
 
 def match_classes(model_names: Sequence[str], data_names: Sequence[str]) -> list[int]:
-    """Finds the model's output for each class of the data.
+    """Return the index of the model's output for each class of a data set.
 
-    Classes are matched by name, those of ImageNet also by WordNet id; if the names have
-    nothing in common but are equally many, by their order.
+    Classes are matched by name, those of ImageNet also by WordNet id. If no name
+    matches and the numbers are equal, they are matched by order.
 
     Args:
         model_names: names of the model's classes.
-        data_names: names of the data's classes.
+        data_names: names of the data set's classes.
 
     Returns:
-        A list: for each class of the data the index of the model's.
+        A list with an index for each class of the data set.
 
     Raises:
-        ValueError: if a class of the data is none of the model's.
+        ValueError: if a class of the data set is unknown to the model.
 
     Example:
-        >>> from keras_tnt.evaluation.evaluator import match_classes
+        >>> from keras_tnt.evaluation import match_classes
         >>> match_classes(["ant", "bee", "cat"], ["cat", "ant"])
         [2, 0]
     """
@@ -148,9 +216,9 @@ def match_classes(model_names: Sequence[str], data_names: Sequence[str]) -> list
     if len(unknown) == len(data_names) == len(model_names):
         return list(range(len(data_names)))
     raise ValueError(
-        f"The data has {len(data_names)} classes and the model {len(model_names)}; "
-        f"{len(unknown)} of the data's are none of the model's, first {unknown[0]!r}. "
-        "Evaluate on the classes that the model was trained for."
+        f"Dataset classes not known to the model (first of {len(unknown)}): "
+        f"{unknown[0]!r}. The data set has {len(data_names)} classes, the model "
+        f"{len(model_names)}. Evaluate on the classes that the model was trained for."
     )
 
 
@@ -159,19 +227,19 @@ def write_report(report: Report, directory: PathLike) -> None:
 
     Args:
         report: a `Report`.
-        directory: where to; made if needed.
+        directory: the directory; created if needed.
 
     Example:
         >>> import numpy
-        >>> from keras_tnt.evaluation.evaluator import Report, write_report
+        >>> from keras_tnt.evaluation import Report, write_report
         >>> report = Report(("cat", "dog"), numpy.array([[3, 1], [0, 4]]), 8)
         >>> write_report(report, "evaluation")
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    figures = {name: getattr(report, name) for name in ("images", "top_1", "top_5")}
+    numbers = {name: getattr(report, name) for name in ("images", "top_1", "top_5")}
     with atomic_write(directory / "report.json") as unfinished:
-        unfinished.write_text(json.dumps(figures, indent=2) + "\n")
+        unfinished.write_text(json.dumps(numbers, indent=2) + "\n")
     lines: list[Any] = [["class", "images", "accuracy"]]
     totals = report.confusion.sum(axis=1)
     lines += zip(report.class_names, totals, report.per_class, strict=True)

@@ -33,18 +33,18 @@ class ExportedModel(NamedTuple):
 
 
 def require(module: str) -> ModuleType:
-    """Imports a module that only the extra ``export`` installs."""
+    """Import a module that only the extra ``export`` installs."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
         raise ImportError(
-            f"This format takes {module.partition('.')[0]}, which could not be "
+            f"This format needs {module.partition('.')[0]}, which could not be "
             f'imported ({error}). Install it: pip install "keras-tnt[export]"'
         ) from error
 
 
 def prediction_function(model: keras.Model) -> Any:
-    """Returns a `tf.function` from ``images`` to a dict with ``probabilities``."""
+    """Return a `tf.function` from ``images`` to a dict with ``probabilities``."""
 
     def predict(images):
         with decomposed_layer_norm():

@@ -1,4 +1,4 @@
-"""One way to every format: write, reload, compare, move into place."""
+"""Export to every format: write, reload, compare, move into place."""
 
 import tempfile
 from collections.abc import Sequence
@@ -23,16 +23,16 @@ from keras_tnt.images import CROP_FRACTION
 from keras_tnt.utils.typing import PathLike
 
 FORMATS = ("savedmodel", "onnx", "litert", "openvino")
-# How much probabilities may differ from Keras's in float32: of any sample image in
-# float32, of the images' mean in the others, where a close decision may turn.
+# Tolerated difference of probabilities from the float32 Keras model: the maximum over
+# the sample images in float32, the mean over them in lower precision.
 TOLERANCES = {"float32": 1e-4, "float16": 0.02, "int8": 0.1}
 
 
 class Export(NamedTuple):
-    """What was exported.
+    """The result of an export.
 
     Attributes:
-        path: the file or directory; of a SavedModel the version's directory.
+        path: the file or directory; for a SavedModel, the directory of the version.
         difference: largest difference of a probability from the Keras model's, in
             float32, on the sample images; in lower precision the mean over them.
     """
@@ -52,41 +52,42 @@ def export_model(
     version: int | None = None,
     overwrite: bool = False,
 ) -> Export:
-    """Exports a classifier, and makes sure that it runs and gives the same.
+    """Export a classifier, and check that it runs and predicts the same.
 
-    The model is written beside its place under another name, loaded in the format's
-    own runtime and compared with the Keras model; only then it is moved there.
+    The model is written to a temporary name, loaded in the format's own runtime,
+    compared with the Keras model and then moved into place.
 
-    Every format takes ``images``, pixels 0-255 as the model takes them (float32,
-    ``(batch, height, width, channels)``, any batch), and gives ``probabilities``
-    (float32, ``(batch, classes)``). Class names, image size, crop and precision go
-    with it.
+    Every format takes ``images``, pixels 0-255 at the model's size (float32,
+    ``(batch, height, width, channels)``, any batch), and returns ``probabilities``
+    (float32, ``(batch, classes)``). The metadata contain class names, image size, crop
+    and precision.
 
     Args:
-        model: a TNT with softmax head and preprocessing inside; 1 or 3 channels. Under
-            mixed precision it is exported in float32.
-        path: the file (``"onnx"``, ``"litert"``) or directory. In that of a
-            ``"savedmodel"``, a version is a directory; see `export_saved_model`.
+        model: a TNT with softmax head, preprocessing inside and 1 or 3 channels. A model
+            under mixed precision is exported in float32.
+        path: the file (``"onnx"``, ``"litert"``) or directory. The directory of a
+            ``"savedmodel"`` has a directory for each version; see `export_saved_model`.
         file_format: ``"savedmodel"``, ``"onnx"``, ``"litert"`` or ``"openvino"``. The
-            last three take the extra ``export``.
-        precision: ``"float32"``, ``"float16"`` or ``"int8"``; what exactly is rounded
-            depends on the format, see docs/export.md.
+            last three need the extra ``export``.
+        precision: ``"float32"``, ``"float16"`` or ``"int8"``. docs/export.md says what
+            each format rounds.
         labels: names of the classes; their indices by default.
-        crop_fraction: central share of an image that is looked at.
-        calibration: images as the model takes them, ``(number, height, width,
-            channels)``, from the training set; ``"int8"`` takes them in all formats but
-            a SavedModel, to measure which values occur. Some of them are compared.
-        version: of a SavedModel, a positive number; the next free one by default.
-        overwrite: whether something at ``path`` (or that version) may be replaced.
+        crop_fraction: central share of an image that the model sees.
+        calibration: images of the training set at the model's size, ``(number, height,
+            width, channels)``. ``"int8"`` needs them, except for a SavedModel, to
+            measure the ranges of the values. The first ones are used to compare.
+        version: version of a SavedModel, a positive number; the next free one by
+            default.
+        overwrite: whether an existing ``path`` (or version) may be replaced.
 
     Returns:
         An `Export`.
 
     Raises:
         ValueError: if an argument or the model does not fit.
-        FileExistsError: if there is something already, without ``overwrite``.
+        FileExistsError: if the target exists, without ``overwrite``.
         ImportError: if a package of the extra ``export`` is missing.
-        RuntimeError: if the exported model predicts otherwise. Nothing is left then.
+        RuntimeError: if the predictions differ. Nothing is written.
 
     Example:
         >>> import keras_tnt
@@ -106,7 +107,8 @@ def export_model(
         target = path
     if target.exists() and not overwrite:
         raise FileExistsError(
-            f"{target} exists. Choose another, or pass overwrite=True (--overwrite)."
+            f"{target} exists. Choose another path, or pass overwrite=True "
+            "(--overwrite)."
         )
     if precision_of(model) != "float32":
         model = with_policy(model, "float32")
@@ -118,7 +120,7 @@ def export_model(
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = target.parent if target.parent.is_dir() else path.parent
     with tempfile.TemporaryDirectory(dir=beside, prefix=".export-") as directory:
-        # The name is kept, for formats that note it.
+        # The name is kept, because some formats store it.
         written = Path(directory) / "written" / path.name
         written.parent.mkdir()
         if file_format == "savedmodel":
@@ -144,11 +146,11 @@ def _check(model, file_format, precision, calibration, version):
             f"precision must be one of {tuple(TOLERANCES)}, got {precision!r}."
         )
     if version is not None and file_format != "savedmodel":
-        raise ValueError(f"Only a savedmodel has versions, not {file_format}.")
+        raise ValueError(f"Only a savedmodel has versions, got {file_format}.")
     if precision_of(model) == "int8":
         raise ValueError(
-            "Expected a model that is not quantized. Export the one it was made from, "
-            'with precision="int8".'
+            "Expected a model that is not quantized. Export the original model with "
+            'precision="int8".'
         )
     if calibration is not None and np.shape(calibration)[1:] != model.input_shape[1:]:
         raise ValueError(
@@ -158,9 +160,8 @@ def _check(model, file_format, precision, calibration, version):
     needed = precision == "int8" and file_format != "savedmodel"
     if needed and (calibration is None or len(calibration) == 0):
         raise ValueError(
-            f"precision int8 of {file_format} takes calibration images, some "
-            "hundred from the training set: pass calibration=images (--calibration "
-            "FOLDER)."
+            f"precision int8 of {file_format} needs calibration images, some hundred "
+            "of the training set: pass calibration=images (--calibration DIRECTORY)."
         )
 
 
@@ -182,7 +183,7 @@ def _compare(model, path, images, precision):
     expected = model.predict(images, verbose=0)
     if not np.allclose(expected.sum(axis=1), 1, atol=1e-3):
         raise ValueError(
-            "Expected a model that gives probabilities. Build it with "
+            "Expected a model whose outputs are probabilities. Build it with "
             'classifier_activation="softmax".'
         )
     exported = load_exported(path, find_format(path)[0])
@@ -193,15 +194,15 @@ def _compare(model, path, images, precision):
     tolerance = TOLERANCES[precision]
     if not difference <= tolerance:  # catches NaN too
         raise RuntimeError(
-            "The exported model predicts otherwise than the Keras model: the largest "
-            f"difference of a probability is {difference:.2g}, allowed is "
+            "The exported model does not predict what the Keras model predicts: the "
+            f"difference of the probabilities is {difference:.2g}, expected at most "
             f"{tolerance:.2g}. Nothing was written."
         )
     return difference
 
 
 def _noise(shape, number=8):
-    """Images of coarse and fine noise, the same each time."""
+    """Images of coarse and fine noise, always the same."""
     height, width, channels = shape
     rng = np.random.default_rng(0)
     coarse = rng.uniform(0, 255, (number, 5, 5, channels))

@@ -29,15 +29,15 @@ def write_litert(
     metadata: ExportMetadata,
     calibration: np.ndarray | None = None,
 ) -> None:
-    """Writes a model as a LiteRT file with a dynamic batch.
+    """Write a model as a LiteRT file with a dynamic batch.
 
     Args:
         model: a float32 classifier.
         path: the file.
-        metadata: `ExportMetadata`; goes into the file, and its precision says: float32,
-            weights stored in float16 (the runtime computes as it likes), or integers
-            alone, between images and probabilities in float32.
-        calibration: for int8, images as the model takes them.
+        metadata: the metadata of the file. Its precision is ``"float32"``;
+            ``"float16"`` storage of the weights; or ``"int8"``, integers only, between
+            images and probabilities in float32.
+        calibration: for int8, images at the model's size.
     """
     with tempfile.TemporaryDirectory() as directory:
         function = prediction_function(model)
@@ -54,13 +54,13 @@ def write_litert(
         with ignore_litert_deprecation():
             content = converter.convert()
     path.write_bytes(content)
-    # As LiteRT's own metadata do: files behind the model, which itself is left alone.
+    # Like LiteRT's own metadata: an archive behind the model, which stays unchanged.
     with zipfile.ZipFile(path, "a") as file:
         file.writestr(zipfile.ZipInfo(METADATA), metadata.to_json())
 
 
 def load_litert(path: Path) -> ExportedModel:
-    """Loads a LiteRT file.
+    """Load a LiteRT file.
 
     Args:
         path: the file.
@@ -76,16 +76,18 @@ def load_litert(path: Path) -> ExportedModel:
         model = interpreter(model_path=str(path), num_threads=os.cpu_count())
         runner = model.get_signature_runner()
     except (RuntimeError, ValueError) as error:
-        raise ValueError(f"{str(path)!r} holds no whole model: {error}") from error
+        raise ValueError(
+            f"{str(path)!r} is not a complete model file: {error}"
+        ) from error
     (name, image), *_ = runner.get_input_details().items()
-    (answer, scores), *_ = runner.get_output_details().items()
+    (output, scores), *_ = runner.get_output_details().items()
 
     def shape(tensor):
         sides = [int(side) if side > 0 else None for side in tensor["shape_signature"]]
         return (None, *sides[1:])
 
     def predict(images):
-        return runner(**{name: np.asarray(images)})[answer]
+        return runner(**{name: np.asarray(images)})[output]
 
     return ExportedModel(
         input_shape=shape(image),

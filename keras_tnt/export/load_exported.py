@@ -1,4 +1,4 @@
-"""Finding out which format an exported model has, and loading it."""
+"""Detecting the format of an exported model, and loading it."""
 
 import json
 import zipfile
@@ -14,20 +14,20 @@ from keras_tnt.export.onnx import load_onnx
 from keras_tnt.export.openvino import load_openvino
 
 SAVED_MODEL = "saved_model.pb"
-# The first field of an ONNX file is a small version; then one of these fields begins.
+# An ONNX file starts with a small version, followed by one of these fields.
 ONNX_FIELDS = {field << 3 | 2 for field in (2, 3, 4, 6, 7, 8, 14)} | {5 << 3}
 
 
 def find_format(path: Path) -> tuple[str | None, Path]:
-    """Tells the format of a model by its content, whatever its name.
+    """Detect the format of a model from its content, not from its name.
 
     Args:
         path: a file or directory.
 
     Returns:
-        A pair: ``"keras"``, ``"savedmodel"``, ``"onnx"``, ``"litert"`` or
-        ``"openvino"``, and what to load: of a SavedModel the newest version, else the
-        path; or ``(None, path)`` for anything else.
+        A pair of the format, ``"keras"``, ``"savedmodel"``, ``"onnx"``, ``"litert"`` or
+        ``"openvino"``, and the path to load: the newest version of a SavedModel,
+        otherwise ``path``; or ``(None, path)`` for anything else.
     """
     if path.is_dir():
         if (path / openvino.MODEL).is_file():
@@ -51,18 +51,18 @@ def find_format(path: Path) -> tuple[str | None, Path]:
 
 
 def load_exported(path: Path, file_format: str) -> ExportedModel:
-    """Loads an exported model in its own runtime.
+    """Load an exported model in its own runtime.
 
     Args:
-        path: what `find_format` said to load.
-        file_format: what it said the format is; not ``"keras"``.
+        path: the path from `find_format`.
+        file_format: the format from `find_format`; not ``"keras"``.
 
     Returns:
         A `keras_tnt.export.exported_model.ExportedModel`.
 
     Raises:
-        ImportError: if the format's runtime is not installed.
-        ValueError: if the file is damaged or no classifier of images.
+        ImportError: if the runtime of the format is not installed.
+        ValueError: if the file is damaged or not an image classifier.
     """
     load = {
         "savedmodel": load_saved_model,
@@ -74,10 +74,10 @@ def load_exported(path: Path, file_format: str) -> ExportedModel:
 
 
 def load_saved_model(path: Path) -> ExportedModel:
-    """Loads the signature ``predict_images`` of a SavedModel.
+    """Load the signature ``predict_images`` of a SavedModel.
 
     Args:
-        path: the version's directory.
+        path: the directory of the version.
 
     Returns:
         An `ExportedModel`.
@@ -88,11 +88,11 @@ def load_saved_model(path: Path) -> ExportedModel:
     try:
         signatures = tf.saved_model.load(path).signatures
     except (OSError, tf.errors.OpError, ValueError) as error:
-        raise ValueError(f"{str(path)!r} holds no whole model: {error}") from error
+        raise ValueError(f"{str(path)!r} is not a complete model: {error}") from error
     if "predict_images" not in signatures:
         raise ValueError(
-            f"{str(path)!r} was not exported by keras_tnt: it has no signature "
-            f"predict_images, but {sorted(signatures)}."
+            f"{str(path)!r} was not exported by keras_tnt: its signatures are "
+            f"{sorted(signatures)}, expected predict_images."
         )
     predict = signatures["predict_images"]
     spec = predict.structured_input_signature[1][INPUT]

@@ -1,4 +1,4 @@
-"""What an exported model says about itself, whatever its format."""
+"""Metadata of an exported model, the same for every format."""
 
 import dataclasses
 import json
@@ -8,12 +8,12 @@ from typing import Self
 
 @dataclasses.dataclass(frozen=True)
 class ExportMetadata:
-    """What it takes to feed a model and to read its answers.
+    """The data needed to prepare inputs and to interpret outputs.
 
     Attributes:
         labels: names of the classes, in the order of the probabilities.
         image_shape: ``(height, width, channels)`` of the input.
-        crop_fraction: central share of an image that is looked at.
+        crop_fraction: central share of an image that the model sees.
         precision: ``"float32"``, ``"float16"``, ``"bfloat16"`` or ``"int8"``.
     """
 
@@ -23,7 +23,7 @@ class ExportMetadata:
     precision: str = "float32"
 
     def to_json(self) -> str:
-        """Writes all of it as JSON, with the keys of a SavedModel's metadata.json."""
+        """Return JSON with the keys of a SavedModel's metadata.json."""
         height, width, channels = self.image_shape
         record = {
             "labels": self.labels,
@@ -43,10 +43,10 @@ class ExportMetadata:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Reads what `to_json` wrote.
+        """Return the metadata from the result of `to_json`.
 
         Raises:
-            ValueError: if something is missing.
+            ValueError: if the JSON is invalid or incomplete.
         """
         try:
             record = json.loads(text)
@@ -58,4 +58,4 @@ class ExportMetadata:
                 precision=record.get("precision", "float32"),
             )
         except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"ExportMetadata are damaged: {error!r}.") from error
+            raise ValueError(f"Invalid export metadata: {error!r}.") from error

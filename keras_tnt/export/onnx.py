@@ -26,15 +26,15 @@ def write_onnx(
     metadata: ExportMetadata,
     calibration: np.ndarray | None = None,
 ) -> None:
-    """Writes a model as an ONNX file with a dynamic batch.
+    """Write a model as an ONNX file with a dynamic batch.
 
     Args:
         model: a float32 classifier.
         path: the file.
-        metadata: `ExportMetadata`; goes into the file, and its precision says which weights
-            and arithmetic: all in float32, all but norms and head in float16, or
-            products with weights in int8 by onnxruntime's static quantization.
-        calibration: for int8, images as the model takes them.
+        metadata: the metadata of the file. Its precision is ``"float32"``;
+            ``"float16"``, except for norms and head; or ``"int8"``, onnxruntime's
+            static quantization of products with weights.
+        calibration: for int8, images at the model's size.
     """
     onnx, tf2onnx = require("onnx"), require("tf2onnx")
     function = prediction_function(model)
@@ -52,7 +52,7 @@ def write_onnx(
 
 
 def load_onnx(path: Path) -> ExportedModel:
-    """Loads an ONNX file, to run on the CPU.
+    """Load an ONNX file, to run on the CPU.
 
     Args:
         path: the file.
@@ -61,7 +61,7 @@ def load_onnx(path: Path) -> ExportedModel:
         An `ExportedModel`.
 
     Raises:
-        ValueError: if the file is damaged or no classifier of images.
+        ValueError: if the file is damaged or not an image classifier.
     """
     onnxruntime = require("onnxruntime")
     options = onnxruntime.SessionOptions()
@@ -70,9 +70,11 @@ def load_onnx(path: Path) -> ExportedModel:
         session = onnxruntime.InferenceSession(
             path, options, providers=["CPUExecutionProvider"]
         )
-    except Exception as error:  # onnxruntime's errors have no base class of their own
-        raise ValueError(f"{str(path)!r} holds no whole model: {error}") from error
-    (image, *_), (answer, *_) = session.get_inputs(), session.get_outputs()
+    except Exception as error:  # onnxruntime's errors have no common base class
+        raise ValueError(
+            f"{str(path)!r} is not a complete model file: {error}"
+        ) from error
+    (image, *_), (output, *_) = session.get_inputs(), session.get_outputs()
 
     def shape(tensor):  # a dynamic side has a name
         sides = [side if isinstance(side, int) else None for side in tensor.shape]
@@ -82,11 +84,11 @@ def load_onnx(path: Path) -> ExportedModel:
     metadata = properties.get(METADATA)
 
     def predict(images):
-        return session.run([answer.name], {image.name: np.asarray(images)})[0]
+        return session.run([output.name], {image.name: np.asarray(images)})[0]
 
     return ExportedModel(
         input_shape=shape(image),
-        output_shape=shape(answer),
+        output_shape=shape(output),
         predict_on_batch=predict,
         metadata=ExportMetadata.from_json(metadata) if metadata else None,
     )
@@ -127,7 +129,7 @@ def _in_int8(graph, calibration):
                 Reader(),
                 op_types_to_quantize=["Conv", "MatMul"],
                 per_channel=True,
-                # The products of the attention, between activations, stay as they are.
+                # The products of the attention, between activations, stay in float32.
                 extra_options={"MatMulConstBOnly": True},
             )
         return onnx.load(path)

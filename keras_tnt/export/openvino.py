@@ -21,15 +21,15 @@ def write_openvino(
     metadata: ExportMetadata,
     calibration: np.ndarray | None = None,
 ) -> None:
-    """Writes a model as a directory for OpenVINO, with a dynamic batch.
+    """Write a model as a directory for OpenVINO, with a dynamic batch.
 
     Args:
         model: a float32 classifier.
-        path: the directory, which is made.
-        metadata: `ExportMetadata`; goes into the XML file, and its precision says: float32,
-            weights stored in float16 (the runtime computes as it likes), or int8 by
-            NNCF's quantization for transformers.
-        calibration: for int8, images as the model takes them.
+        path: the directory, which is created.
+        metadata: the metadata of the XML file. Its precision is ``"float32"``;
+            ``"float16"`` storage of the weights; or ``"int8"``, NNCF's quantization for
+            transformers.
+        calibration: for int8, images at the model's size.
     """
     openvino = _require("openvino")
     converted = openvino.convert_model(prediction_function(model))
@@ -54,7 +54,7 @@ def write_openvino(
 
 
 def load_openvino(path: Path) -> ExportedModel:
-    """Loads a model of OpenVINO, to run on the CPU.
+    """Load a model of OpenVINO, to run on the CPU.
 
     Args:
         path: the XML file, or a directory with one.

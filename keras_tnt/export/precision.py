@@ -1,4 +1,4 @@
-"""The precision of a Keras model, and copies that compute in another."""
+"""The precision of a Keras model, and copies in another precision."""
 
 import keras
 
@@ -6,14 +6,14 @@ HALF = ("float16", "bfloat16")
 
 
 def precision_of(model: keras.Model) -> str:
-    """What a model computes in, but for what always stays in float32.
+    """Return the precision of a model, apart from layers that are always float32.
 
     Args:
         model: a `keras.Model`.
 
     Returns:
-        ``"int8"`` if it is quantized, ``"float16"`` or ``"bfloat16"`` if layers of it
-        compute in that, else ``"float32"``.
+        ``"int8"`` if it is quantized, ``"float16"`` or ``"bfloat16"`` if any of its
+        layers computes in that, otherwise ``"float32"``.
     """
     if any(weight.dtype == "int8" for weight in model.weights):
         return "int8"
@@ -22,15 +22,15 @@ def precision_of(model: keras.Model) -> str:
 
 
 def with_policy(model: keras.Model, policy: str) -> keras.Model:
-    """Copies a model with other dtypes; what scales the pixels and the head stay.
+    """Copy a model with another dtype policy, except for rescaling and head.
 
     Args:
         model: a functional model, not quantized.
-        policy: ``"float32"`` or ``"float16"``: both weights and arithmetic. Layer
-            normalization and the answer are computed in float32 all the same.
+        policy: ``"float32"`` or ``"float16"``, of weights and arithmetic. Layer
+            normalization and the head compute in float32 under both.
 
     Returns:
-        A model of its own with the same weights, as far as the precision goes.
+        A new model with the same weights, rounded to the precision.
     """
     kept = model.layers[-1].name
 
@@ -46,15 +46,15 @@ def with_policy(model: keras.Model, policy: str) -> keras.Model:
 
 
 def in_int8(model: keras.Model) -> keras.Model:
-    """Copies a model with int8 weights in all Dense layers but the head.
+    """Copy a model with int8 weights in all Dense layers except the head.
 
-    What goes into these layers is rounded to 8 bits too, with the scale of each row.
+    The inputs of these layers are rounded to 8 bits too, with a scale for each row.
 
     Args:
         model: a functional model in float32.
 
     Returns:
-        A model of its own.
+        A new model.
     """
     copied = with_policy(model, "float32")
     head = copied.layers[-1]

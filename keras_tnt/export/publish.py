@@ -1,16 +1,16 @@
-"""Files and directories of exports."""
+"""Moving an export into place, and numbering its versions."""
 
 import os
 from pathlib import Path
 
 
 def move_into_place(written: Path, target: Path, replaced: Path) -> None:
-    """Moves a file or directory; what was there before goes away only if that worked.
+    """Move a file or directory into place; restore the previous one on failure.
 
     Args:
-        written: what to move.
-        target: where to.
-        replaced: where what was there before goes.
+        written: the file or directory to move.
+        target: its destination.
+        replaced: temporary place for an existing ``target``.
     """
     if target.exists():
         os.replace(target, replaced)
@@ -23,6 +23,6 @@ def move_into_place(written: Path, target: Path, replaced: Path) -> None:
 
 
 def next_version(path: Path) -> int:
-    """The number after the last version in a model's directory; 1 in an empty one."""
+    """Return the number after the last version of a model; 1 without any."""
     versions = [int(entry.name) for entry in path.glob("*") if entry.name.isdecimal()]
     return max(versions, default=0) + 1

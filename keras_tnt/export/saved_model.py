@@ -38,40 +38,40 @@ def export_saved_model(
     license: str | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Exports a classifier as a SavedModel for TensorFlow Serving.
+    """Export a classifier as a SavedModel for TensorFlow Serving.
 
     The SavedModel needs neither Keras nor this package. Its signatures have a dynamic
-    batch; all numbers that come out are float32, whatever the model's precision:
+    batch and float32 outputs, for any precision of the model:
 
     - ``serving_default``: ``image_bytes``, encoded images (string, ``(batch,)``), to
       ``classes`` (string), ``class_ids`` (int64) and ``scores``, each
       ``(batch, top_k)``, best first, and ``ok`` (bool, ``(batch,)``). Decoding,
-      resizing and center crop are inside. An image that cannot be read, or has more
-      than `keras_tnt.images.MAX_PIXELS`, has ``ok`` false, empty classes, ids -1 and
-      scores NaN; the others in its batch are answered as ever.
-    - ``predict_images``: ``images``, pixels as the model takes them (float32,
+      resizing and center crop are inside. A corrupt image, or one with more than
+      `keras_tnt.images.MAX_PIXELS`, has ``ok`` false, empty classes, ids -1 and scores
+      NaN. It does not affect the other images of its batch.
+    - ``predict_images``: ``images``, pixels 0-255 at the model's size (float32,
       ``(batch, height, width, channels)``), to ``probabilities`` and ``logits``,
       each ``(batch, classes)``.
-    - ``predict_images_uint8``: the same for uint8; a signature has one type only.
-    - ``features``: ``images`` (float32) to ``embedding``, what the head gets, for a TNT
-      the class token after the final norm, for a PyramidTNT the mean of its patches,
-      ``(batch, dim)``, and ``feature_map``, the patches after the final norm,
-      ``(batch, h, w, dim)``. Only for a model that has the layers of a TNT itself and
-      ends in a Dense layer, not if the TNT is nested in another model.
+    - ``predict_images_uint8``: the same for uint8, because a signature has one dtype.
+    - ``features``: ``images`` (float32) to ``embedding``, the input of the head
+      ``(batch, dim)`` (the class token of a TNT, the mean patch of a PyramidTNT), and
+      ``feature_map``, the patches after the final norm, ``(batch, h, w, dim)``. It
+      exists for a model that is a TNT itself and ends in a Dense layer, not for a
+      nested TNT.
 
-    Beside it in the version's directory are ``assets/labels.txt``, ``metadata.json``, and
-    for the server warm-up requests and ``batching_params.pbtxt``; see docs/serving.md.
+    The version's directory also has ``assets/labels.txt``, ``metadata.json``, and for
+    the server warm-up requests and ``batching_params.pbtxt``; see docs/serving.md.
 
     Args:
-        model: a classifier, such as a TNT, with preprocessing inside; 1 or 3 channels.
-            It ends in a Dense layer. A model that does not, such as a nested one, has
-            to end in a softmax, whose logarithm are the logits, or in logits.
-        path: the directory of the model; the version becomes a directory in it.
+        model: a classifier, such as a TNT, with preprocessing inside and 1 or 3
+            channels. It ends in a Dense layer, or with a nested TNT in a softmax, whose
+            logarithm are the logits, or in logits.
+        path: the directory of the model; the version is a directory in it.
         labels: names of the classes; their indices by default.
         version: a positive number; the next free one by default.
-        top_k: classes in an answer; all of them if there are fewer.
-        crop_fraction: central share of an image that is looked at.
-        batch_sizes: sizes of the batches that the server makes of requests, rising.
+        top_k: number of classes in a prediction; all of them if there are fewer.
+        crop_fraction: central share of an image that the model sees.
+        batch_sizes: sizes of the batches that the server forms, in ascending order.
         license: SPDX identifier of the weights' license, for the metadata.
         overwrite: whether an existing version may be replaced.
 
@@ -101,8 +101,8 @@ def export_saved_model(
     target = path / str(version)
     if target.exists() and not overwrite:
         raise FileExistsError(
-            f"{target} exists. Choose another version, leave it out for the next free "
-            "one, or pass overwrite=True."
+            f"{target} exists. Choose another version, omit it for the next free one, "
+            "or pass overwrite=True."
         )
     module = Signatures(model, labels, top_k, crop_fraction)
     record = {
@@ -178,8 +178,8 @@ def check_saved_model(
         difference = float(np.abs(np.load(outputs) - expected).max())
     if not difference <= tolerance:
         raise RuntimeError(
-            f"{path} predicts otherwise than the model it was made from: the largest "
-            f"difference is {difference:.2g}, allowed is {tolerance:.2g}."
+            f"{path} does not predict what the model predicts: the largest difference "
+            f"is {difference:.2g}, expected at most {tolerance:.2g}."
         )
     return difference
 
@@ -188,14 +188,13 @@ def _checked_batch_sizes(sizes):
     sizes = list(sizes)
     if not sizes or sizes[0] < 1 or sizes != sorted(set(sizes)):
         raise ValueError(
-            "batch_sizes must be positive numbers, each larger than the one before, "
-            f"got {sizes}."
+            f"batch_sizes must be positive numbers in ascending order, got {sizes}."
         )
     return sizes
 
 
 def _description_of_inputs(model, crop_fraction):
-    """What happens to an image before the model, for the metadata."""
+    """The preprocessing of an image, for the metadata."""
     _, height, width, channels = model.input_shape
     return {
         "input": {"height": height, "width": width, "channels": channels},

@@ -1,4 +1,4 @@
-"""The files beside a SavedModel that TensorFlow Serving and its operators read."""
+"""Files next to a SavedModel for TensorFlow Serving and its operators."""
 
 import hashlib
 import json
@@ -16,16 +16,16 @@ from keras_tnt._version import __version__
 def write_warm_up(
     directory: Path, name: str, signatures: dict[str, Any], batch_sizes: Sequence[int]
 ) -> None:
-    """Writes requests that TensorFlow Serving runs before it takes others.
+    """Write requests that TensorFlow Serving runs before it accepts others.
 
-    ``serving_default`` is run at every batch size, the other signatures once: their
-    graphs are built, and the kernels are those of the first.
+    ``serving_default`` runs at every batch size, the other signatures once: that
+    builds their graphs, and they share the kernels of the first.
 
     Args:
         directory: directory of the SavedModel.
         name: name of the model.
-        signatures: `tf.function` of each signature, of one input.
-        batch_sizes: the sizes of batches that the server makes.
+        signatures: the `tf.function` of each signature, with one input.
+        batch_sizes: sizes of the batches that the server forms.
     """
     target = directory / "assets.extra" / "tf_serving_warmup_requests"
     target.parent.mkdir()
@@ -37,16 +37,16 @@ def write_warm_up(
             for batch in batch_sizes if is_default else batch_sizes[:1]:
                 if spec.dtype == tf.string:
                     value = tf.make_tensor_proto([image] * batch)
-                else:  # one number stands for all
+                else:  # a single number fills the tensor
                     shape = (batch, *spec.shape[1:])
                     value = tf.make_tensor_proto(0, spec.dtype, shape)
                 writer.write(_prediction_log(name, signature, spec.name, value))
 
 
 def _prediction_log(name, signature, input_name, value):
-    """Encodes a ``tensorflow.serving.PredictionLog`` with a predict request.
+    """Encode a ``tensorflow.serving.PredictionLog`` with a predict request.
 
-    Its few fields are all of one kind, so this needs no package for them.
+    Its few fields have one wire type, so this needs no further package.
     """
     model_spec = _field(1, name.encode()) + _field(3, signature.encode())
     tensor = _field(1, input_name.encode()) + _field(2, value.SerializeToString())
@@ -55,7 +55,7 @@ def _prediction_log(name, signature, input_name, value):
 
 
 def _field(number, value):
-    """A protocol buffer's field of bytes: number and kind, length, bytes."""
+    """A length-delimited field of a protocol buffer."""
     length, encoded = len(value), bytearray([number << 3 | 2])
     while length > 127:
         encoded.append(length & 127 | 128)
@@ -64,7 +64,7 @@ def _field(number, value):
 
 
 def write_batching_parameters(directory: Path, batch_sizes: Sequence[int]) -> None:
-    """Writes what ``--enable_per_model_batching_parameters`` reads."""
+    """Write the file that ``--enable_per_model_batching_parameters`` reads."""
     lines = [
         f"max_batch_size {{ value: {batch_sizes[-1]} }}",
         "batch_timeout_micros { value: 5000 }",
@@ -75,7 +75,7 @@ def write_batching_parameters(directory: Path, batch_sizes: Sequence[int]) -> No
 
 
 def write_metadata(directory: Path, model: keras.Model, record: dict[str, Any]) -> None:
-    """Writes what an operator wants to know of a model, with the record's entries."""
+    """Write ``metadata.json`` with the record's entries, versions and checksum."""
     metadata = {
         "variant": model.name,
         "parameters": model.count_params(),
@@ -93,7 +93,7 @@ def write_metadata(directory: Path, model: keras.Model, record: dict[str, Any]) 
 
 
 def weights_checksum(model: keras.Model) -> str:
-    """SHA-256 of a model's weights: of their bytes, in order."""
+    """Return the SHA-256 of the bytes of a model's weights, in order."""
     digest = hashlib.sha256()
     for weight in model.weights:
         digest.update(keras.ops.convert_to_numpy(weight).tobytes())

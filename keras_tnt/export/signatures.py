@@ -14,13 +14,13 @@ SMALLEST_PROBABILITY = np.finfo("float32").tiny  # positive, so that it has a lo
 
 
 class Signatures(tf.Module):
-    """What goes into a SavedModel: a classifier's signatures and variables.
+    """The content of a SavedModel: the signatures and variables of a classifier.
 
     Args:
-        model: a classifier of images, which is left as it is.
+        model: an image classifier; it is not changed.
         labels: names of the classes.
-        top_k: classes in an answer.
-        crop_fraction: central share of an image that is looked at.
+        top_k: number of classes in a prediction.
+        crop_fraction: central share of an image that the model sees.
 
     Attributes:
         functions: the signatures, by name.
@@ -35,26 +35,26 @@ class Signatures(tf.Module):
     ):
         super().__init__()
         _, height, width, channels = model.input_shape
-        answer, self.model_variables = _answers(model)
+        predict, self.model_variables = _predictions(model)
         images = tf.TensorSpec((None, height, width, channels), tf.float32, "images")
-        # All signatures call this one function: the network is traced and kept once.
-        answer = tf.function(answer, input_signature=[images], autograph=False)
-        classify = _classify(answer, model.input_shape, labels, top_k, crop_fraction)
+        # All signatures call this function: the network is traced and saved once.
+        predict = tf.function(predict, input_signature=[images], autograph=False)
+        classify = _classify(predict, model.input_shape, labels, top_k, crop_fraction)
         self.functions = {
             "serving_default": _function(
                 classify, tf.TensorSpec((None,), tf.string, "image_bytes")
             ),
             "predict_images": _function(
-                _pick(answer, "probabilities", "logits"), images
+                _pick(predict, "probabilities", "logits"), images
             ),
             "predict_images_uint8": _function(
-                _pick(answer, "probabilities", "logits"),
+                _pick(predict, "probabilities", "logits"),
                 tf.TensorSpec(images.shape, tf.uint8, "images"),
             ),
         }
-        if "feature_map" in answer.get_concrete_function().structured_outputs:
+        if "feature_map" in predict.get_concrete_function().structured_outputs:
             self.functions["features"] = _function(
-                _pick(answer, "embedding", "feature_map"), images
+                _pick(predict, "embedding", "feature_map"), images
             )
 
 
@@ -62,23 +62,23 @@ def _function(python_function, spec):
     return tf.function(python_function, input_signature=[spec], autograph=False)
 
 
-def _pick(answer, *names):
+def _pick(predict, *names):
     def picked(images):
-        outputs = answer(tf.cast(images, tf.float32))
+        outputs = predict(tf.cast(images, tf.float32))
         return {name: outputs[name] for name in names}
 
     return picked
 
 
-def _answers(model):
-    """A function from images to all that a model can say, and its variables.
+def _predictions(model):
+    """Return a function for all predictions and features, and its variables.
 
-    Logits are what the head gives before its activation. They come from a copy of the
-    head, so that one run of the network gives both.
+    A copy of the head without activation computes the logits, so that one run of the
+    network gives both.
     """
     head = model.layers[-1]
     if not (isinstance(head, keras.layers.Dense) and head.output is model.output):
-        return _answers_of_any(model)
+        return _predictions_of_any(model)
     outputs = {"embedding": head.input}
     feature_map = _feature_map(model)
     if feature_map is not None:
@@ -88,16 +88,16 @@ def _answers(model):
     if activation is keras.activations.linear:
         activation = keras.activations.softmax
 
-    def answer(images):
+    def predict(images):
         found = body(images, training=False)
         logits = tf.cast(linear(found["embedding"]), tf.float32)
         found |= {"logits": logits, "probabilities": activation(logits)}
         return {name: tf.cast(value, tf.float32) for name, value in found.items()}
 
-    return answer, _tensorflow_variables(body, linear)
+    return predict, _tensorflow_variables(body, linear)
 
 
-def _answers_of_any(model):
+def _predictions_of_any(model):
     """The same for a model whose head cannot be taken off, such as a nested one."""
     last = model
     while isinstance(last, keras.Model):
@@ -110,14 +110,14 @@ def _answers_of_any(model):
             "to tell probabilities from logits: end the model in a Dense layer."
         )
 
-    def answer(images):
+    def predict(images):
         outputs = tf.cast(model(images, training=False), tf.float32)
         if activation is keras.activations.linear:
             return {"logits": outputs, "probabilities": tf.nn.softmax(outputs)}
         logits = tf.math.log(tf.maximum(outputs, SMALLEST_PROBABILITY))
         return {"logits": logits, "probabilities": outputs}
 
-    return answer, _tensorflow_variables(model)
+    return predict, _tensorflow_variables(model)
 
 
 def _tensorflow_variables(*layers):
@@ -144,7 +144,7 @@ def _feature_map(model):
     return patches
 
 
-def _classify(answer, input_shape, labels, top_k, crop_fraction):
+def _classify(predict, input_shape, labels, top_k, crop_fraction):
     """The function behind ``serving_default``."""
     _, height, width, channels = input_shape
     names = tf.constant(labels)
@@ -157,7 +157,7 @@ def _classify(answer, input_shape, labels, top_k, crop_fraction):
 
     def classify(image_bytes):
         images, ok = _read_all(read, image_bytes, (height, width, channels))
-        scores, ids = tf.math.top_k(answer(images)["probabilities"], top_k)
+        scores, ids = tf.math.top_k(predict(images)["probabilities"], top_k)
         known = ok[:, tf.newaxis]
         return {
             "classes": tf.where(known, tf.gather(names, ids), ""),
@@ -170,9 +170,9 @@ def _classify(answer, input_shape, labels, top_k, crop_fraction):
 
 
 def _read_all(read, image_bytes, shape):
-    """Images as a batch, black where one cannot be read, and which ones can.
+    """A batch of images, black where one is corrupt, and which ones are not.
 
-    `tf.data` alone goes on behind an op that fails: it leaves the element out.
+    Only `tf.data` continues after an op that fails: it drops the element.
     """
     count = tf.shape(image_bytes)[0]
     dataset = tf.data.Dataset.from_tensor_slices((tf.range(count), image_bytes))
@@ -180,7 +180,7 @@ def _read_all(read, image_bytes, shape):
         lambda index, contents: (index, read(contents)),
         num_parallel_calls=tf.data.AUTOTUNE,
     ).ignore_errors()
-    # One more, as a dataset without elements would be an error of its own.
+    # One more element, because an empty dataset is an error.
     last = tf.data.Dataset.from_tensors((count, tf.zeros(shape)))
     batch = dataset.concatenate(last).batch(tf.cast(count + 1, tf.int64))
     indices, images = batch.get_single_element()

@@ -1,4 +1,4 @@
-"""Telling an image's format and decoding it."""
+"""Detecting the format of an encoded image, and decoding it."""
 
 import functools
 from pathlib import Path
@@ -13,7 +13,7 @@ from keras_tnt.images.formats.webp import decode_webp
 from keras_tnt.images.limits import MAX_PIXELS, check_jpeg
 from keras_tnt.utils.typing import PathLike, Tensor
 
-# Format: position and value of the bytes that give it away.
+# By format: position and value of its magic bytes.
 SIGNATURES = {
     "JPEG": (0, b"\xff\xd8\xff"),
     "PNG": (0, b"\x89PNG"),
@@ -28,15 +28,15 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"}
 def decode_image(contents: Tensor | bytes) -> tf.Tensor:
     """Decode a JPEG, PNG, GIF, BMP or WebP image to RGB.
 
-    Gray, palette, CMYK and 16-bit images become 8-bit RGB, the latter by their high
+    Gray, palette, CMYK and 16-bit images become 8-bit RGB, 16-bit ones by their high
     bytes. Alpha is dropped, not blended, as by Pillow's `convert("RGB")`; transparent
-    pixels of a GIF are black. Of an animation this is the first frame. The EXIF
-    orientation is not applied (nor do the common ImageNet loaders apply it). JPEGs are
-    decoded with the accurate transform, which gives the pixels that Pillow gives.
-    BMPs may have 1, 4, 8, 24 or 32 bits per pixel, uncompressed.
+    pixels of a GIF are black. Animations give their first frame. The EXIF orientation
+    is not applied, as in the common ImageNet loaders. JPEGs are decoded with the
+    accurate transform and equal Pillow's. BMPs may have 1, 4, 8, 24 or 32 bits per
+    pixel, uncompressed.
 
-    Bytes from anywhere do no harm: `keras_tnt.images.MAX_PIXELS` and the number of a
-    JPEG's scans are checked in the headers, before memory is taken.
+    Untrusted bytes are safe: `keras_tnt.images.MAX_PIXELS` and the number of JPEG scans
+    are checked in the headers, before memory is allocated.
 
     Args:
         contents: an encoded image, `bytes` or a scalar string tensor.
@@ -45,9 +45,9 @@ def decode_image(contents: Tensor | bytes) -> tf.Tensor:
         A uint8 tensor (height, width, 3).
 
     Raises:
-        ValueError: if `contents` is not one encoded image but, say, a path.
-        tf.errors.InvalidArgumentError: when the op runs, if the bytes are no image
-            of these formats, a damaged one, or one too large.
+        ValueError: if `contents` is not one encoded image but, for example, a path.
+        tf.errors.InvalidArgumentError: at run time, if the bytes are not an image of
+            these formats, damaged, or too large.
 
     Example:
         >>> import tensorflow as tf
@@ -59,8 +59,8 @@ def decode_image(contents: Tensor | bytes) -> tf.Tensor:
     if not (isinstance(contents, bytes) or _is_scalar_string(contents)):
         raise ValueError(
             "`contents` must be one encoded image, bytes or a scalar string tensor, "
-            f"but is of type {type(contents).__name__}. Paths go to `load_image`; "
-            "batches of encoded images through `tf.map_fn`."
+            f"got {type(contents).__name__}. Use `load_image` for paths, and "
+            "`tf.map_fn` for batches of encoded images."
         )
     contents = tf.convert_to_tensor(contents, tf.string)
     head = padded_head(contents, 12)
@@ -108,16 +108,16 @@ def load_image(path: PathLike) -> tf.Tensor:
 
 
 def _describe(contents):
-    """Say what an undecodable file looks like."""
+    """Describe a file that cannot be decoded."""
     if not contents:
         return "is empty"
     for name, (position, magic) in SIGNATURES.items():
         if contents[position : position + len(magic)] == magic:
             return (
-                f"starts like a {name} but is damaged, of a kind too rare to be read, "
-                f"or larger than {MAX_PIXELS:,} pixels"
+                f"starts like a {name} but is damaged, of an unsupported kind, or "
+                f"larger than {MAX_PIXELS:,} pixels"
             )
-    return f"starts with {contents[:8]!r}, like no known format"
+    return f"starts with {contents[:8]!r}, which is no known format"
 
 
 def _is_scalar_string(value):
@@ -136,7 +136,9 @@ def _decode_jpeg(contents):
 
 def _refuse(head):
     """The branch for bytes of no known format."""
-    failure = tf.debugging.Assert(False, ["No known format; starts with", head])
+    failure = tf.debugging.Assert(
+        False, ["Unknown image format; the file starts with", head]
+    )
     with tf.control_dependencies([failure]):
         return tf.zeros((1, 1, 3), tf.uint8)
 

@@ -1,14 +1,14 @@
-"""What an image may cost, read from its header before memory is taken for it."""
+"""Limits of decoding, checked in the headers before memory is allocated."""
 
 import tensorflow as tf
 
-MAX_PIXELS = 2**26  # 67 million, 8192 x 8192: every camera's image, no bomb's
-# A progressive JPEG has about ten; each is a pass over all pixels in a few bytes.
+MAX_PIXELS = 2**26  # 67 million, 8192 x 8192: enough for most cameras
+# A progressive JPEG has about ten. Each is a pass over all pixels, in a few bytes.
 MAX_JPEG_SCANS = 100
 
 
 def check_size(width: tf.Tensor, height: tf.Tensor) -> tf.Operation:
-    """Returns the op that fails for an image without pixels, or with too many."""
+    """Return an op that fails for an image without pixels, or with too many."""
     fits = (width > 0) & (height > 0) & (width * height <= MAX_PIXELS)
     return tf.debugging.Assert(
         fits,
@@ -17,7 +17,7 @@ def check_size(width: tf.Tensor, height: tf.Tensor) -> tf.Operation:
 
 
 def check_jpeg(contents: tf.Tensor) -> tf.Operation:
-    """Returns the op that fails for a JPEG that costs too much memory or time."""
+    """Return an op that fails for a JPEG that needs too much memory or time."""
     height, width, _ = tf.unstack(tf.image.extract_jpeg_shape(contents, tf.int64))
     data = tf.io.decode_raw(contents, tf.uint8)
     # Within coded pixels, 255 is always followed by 0 or another marker.

@@ -1,6 +1,6 @@
-"""Images in, names out: the evaluation transform and ImageNet's classes.
+"""The evaluation transform.
 
-The transform is TensorFlow ops, so it also runs inside `tf.data` and in an exported
+It consists of TensorFlow ops, so it also runs inside `tf.data` and in an exported
 signature.
 """
 
@@ -22,11 +22,11 @@ def preprocess_input(
 ) -> tf.Tensor:
     """Resize and crop images as in the published evaluation.
 
-    The image is resized, bicubic with antialias, until it just covers a box of
-    `floor(size / crop_fraction)` (248 for 224), and its center is cut out. This equals
+    The image is resized (bicubic, antialias) until it just covers a box of
+    `floor(size / crop_fraction)` (248 for 224), and its center is cropped. This equals
     torchvision's `Resize(248)` and `CenterCrop(224)` on a Pillow image: a horizontal
-    and a vertical pass, which both end in whole gray levels. Values stay 0-255: the
-    model scales.
+    and a vertical pass, each rounded to whole levels. Values stay 0-255, because the
+    model scales them.
 
     Args:
         images: one image (height, width, channels), a batch of them
@@ -40,9 +40,9 @@ def preprocess_input(
         (batch, height, width, channels); whole numbers from 0 to 255.
 
     Raises:
-        ValueError: for another rank, no images, values that are no numbers or (where
-            values are known, outside `tf.function` and `tf.data`) not within 0-255,
-            a size below 1, or a crop fraction outside 0-1.
+        ValueError: if the rank is wrong, there are no images, values are not numbers or
+            not within 0-255 (checked outside `tf.function` and `tf.data`), the size is
+            below 1, or the crop fraction is outside 0-1.
 
     Example:
         >>> import numpy as np
@@ -88,7 +88,7 @@ def _height_and_width(size):
 
 
 def _checked(images, ranks):
-    """The images as a tensor, if they are images."""
+    """The images as a tensor, or an error."""
     images = tf.convert_to_tensor(images)
     dtype, shape = images.dtype, images.shape
     if not (dtype.is_integer or dtype.is_floating):
@@ -106,7 +106,7 @@ def _checked(images, ranks):
         values = tf.cast(images, tf.float32)
         if not tf.reduce_all((values >= 0) & (values <= 255)):  # catches NaN too
             raise ValueError(
-                f"Images must have values from 0 to 255; this {dtype.name} one has "
+                f"Images must have values from 0 to 255; this {dtype.name} image has "
                 f"{tf.reduce_min(values):g} to {tf.reduce_max(values):g}."
             )
     return images
@@ -114,7 +114,7 @@ def _checked(images, ranks):
 
 def _resize_and_crop(images, size, box):
     old = tf.shape(images, tf.int64)[1:3]
-    # The side that has to grow more meets the box; the other then covers it.
+    # One side equals that of the box, the other covers it.
     new = tf.where(
         box[0] * old[1] >= box[1] * old[0],
         [box[0], box[0] * old[1] // old[0]],

@@ -30,7 +30,7 @@ BATCH_SIZE = 32
 
 
 class Classifier(NamedTuple):
-    """A model and what it takes to feed it and to read its answers."""
+    """A model, the names of its classes and the crop of its preprocessing."""
 
     model: keras.Model | ExportedModel
     class_names: list
@@ -45,21 +45,21 @@ class Prediction(NamedTuple):
 
 
 def load_classifier(source: str) -> Classifier:
-    """Loads what a user calls a model, whatever its name: the content decides.
+    """Load a classifier of any format, detected from its content.
 
     Args:
-        source: the directory of a run, a Keras file, an exported model (the directory of a
-            SavedModel, with versions or of one, an ONNX or LiteRT file, the directory or
-            XML file of OpenVINO), or ``tnt_small`` or ``tnt_base`` for the published
+        source: a run directory, a Keras file, an exported model (the directory of a
+            SavedModel or of its version, an ONNX or LiteRT file, the directory or XML
+            file of OpenVINO), or ``tnt_small`` or ``tnt_base`` for the published
             ImageNet weights.
 
     Returns:
-        A `Classifier`. Exported models know the names of their classes; those of a file
-        without, and with other than 1,000 classes, are their indices.
+        A `Classifier`. Exports and runs contain the names of their classes. Other
+        models of 1,000 classes get those of ImageNet, all others their indices.
 
     Raises:
         FileNotFoundError: if there is no such file or directory.
-        ValueError: if it is damaged or no classifier of images.
+        ValueError: if it is damaged or not an image classifier.
         ImportError: if the runtime of an exported model is not installed.
 
     Example:
@@ -76,7 +76,7 @@ def load_classifier(source: str) -> Classifier:
     path = Path(source)
     if not path.exists():
         raise FileNotFoundError(
-            f"There is no model {source!r}. Expected the directory of a run, a .keras "
+            f"There is no model {source!r}. Expected a run directory, a .keras "
             f"file, an exported model, or one of {', '.join(PUBLISHED)}."
         )
     run = RunDirectory(path)
@@ -86,10 +86,10 @@ def load_classifier(source: str) -> Classifier:
     file_format, path = find_format(path)
     if file_format is None:
         raise ValueError(
-            f"{source!r} is no model: expected the directory of a run (with recipe.json), "
-            "a .keras file, a SavedModel, or an ONNX, LiteRT or OpenVINO file. A file "
-            "of weights alone has to be loaded into a model first, with "
-            "keras_tnt.load_weights, and saved with model.save."
+            f"{source!r} is not a model. Expected a run directory (with recipe.json), a "
+            ".keras file, a SavedModel, or an ONNX, LiteRT or OpenVINO file. Load a "
+            "file of weights into a model with keras_tnt.load_weights, and save it "
+            "with model.save."
         )
     if file_format == "keras":
         return _without_metadata(_load_keras(path))
@@ -107,16 +107,16 @@ def _without_metadata(model):
 
 
 def find_images(patterns: Sequence[str]) -> list[Path]:
-    """Lists the images that a user names.
+    """Return the image files of paths, directories and patterns.
 
     Args:
-        patterns: files, directories (all images in them, not deeper) and globs.
+        patterns: files, directories (their images, without subdirectories) and globs.
 
     Returns:
         A list of paths, in the order of the patterns, sorted within each.
 
     Raises:
-        FileNotFoundError: if one of the patterns names nothing.
+        FileNotFoundError: if a pattern matches no image.
 
     Example:
         >>> from pathlib import Path
@@ -137,8 +137,8 @@ def find_images(patterns: Sequence[str]) -> list[Path]:
             matches = [Path(p) for p in glob.glob(pattern, recursive=True)]
         if not matches:
             raise FileNotFoundError(
-                f"There is no image {pattern!r}: expected a file, a directory with "
-                f"images ({', '.join(sorted(SUFFIXES))}), or a pattern such as "
+                f"No image matches {pattern!r}. Expected a file, a directory with images "
+                f"({', '.join(sorted(SUFFIXES))}), or a pattern such as "
                 "'images/*.jpg'."
             )
         found += sorted(matches)
@@ -148,18 +148,18 @@ def find_images(patterns: Sequence[str]) -> list[Path]:
 def predict_files(
     classifier: Classifier, paths: Sequence[PathLike], top: int = 5
 ) -> Iterator[Prediction]:
-    """Classifies image files.
+    """Classify image files.
 
     Args:
         classifier: a `Classifier`.
         paths: the files.
-        top: how many classes to name; all if there are fewer.
+        top: number of classes to return; all if there are fewer.
 
     Yields:
         A `Prediction` for each file, in order.
 
     Raises:
-        ValueError: for a file that cannot be decoded, naming it.
+        ValueError: if a file cannot be decoded; it is named.
 
     Example:
         >>> from pathlib import Path
@@ -185,16 +185,15 @@ def predict_files(
 def classify(
     classifier: Classifier, images: Tensor, top: int = 5
 ) -> list[list[tuple[str, float]]]:
-    """Names the best classes of images.
+    """Return the best classes of images.
 
     Args:
         classifier: a `Classifier`.
-        images: a batch as `prepare` makes its images, ``(batch, height, width,
-            channels)``.
-        top: how many classes to name; all if there are fewer.
+        images: a batch of images from `prepare`, ``(batch, height, width, channels)``.
+        top: number of classes to return; all if there are fewer.
 
     Returns:
-        For each image a list of pairs (name, score), best first.
+        A list of pairs (name, score) for each image, best first.
 
     Example:
         >>> import keras_tnt, numpy
@@ -215,11 +214,11 @@ def classify(
 
 
 def prepare(classifier: Classifier, image: ArrayLike) -> tf.Tensor:
-    """Makes an image into what a classifier takes.
+    """Preprocess an image for a classifier.
 
     Args:
         classifier: a `Classifier`.
-        image: an image in color, uint8 ``(height, width, 3)``, of any size.
+        image: a color image of any size, uint8 ``(height, width, 3)``.
 
     Returns:
         A float32 tensor ``(height, width, channels)`` of the model's size.
@@ -240,14 +239,16 @@ def prepare(classifier: Classifier, image: ArrayLike) -> tf.Tensor:
 
 
 def _load_keras(path):
-    """Loads a Keras file that holds a classifier of gray or color images."""
+    """Load a Keras file with a classifier of gray or color images."""
     try:
         model = load_keras_file(path)
     except (BadZipFile, KeyError, OSError, TypeError, ValueError) as error:
-        raise ValueError(f"{str(path)!r} holds no whole model: {error}") from error
+        raise ValueError(
+            f"{str(path)!r} is not a complete model file: {error}"
+        ) from error
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ValueError(
-            f"{str(path)!r} holds no classifier of images but a model of "
+            f"{str(path)!r} is not an image classifier but a model of "
             f"{len(model.inputs)} inputs and {len(model.outputs)} outputs."
         )
     _check_shapes(path, model.input_shape, model.output_shape)
@@ -259,7 +260,7 @@ def _check_shapes(path, input_shape, output_shape):
     static = None not in (*input_shape[1:], *output_shape[1:])
     if shapes != [4, 2] or not static or input_shape[-1] not in (1, 3):
         raise ValueError(
-            f"{str(path)!r} holds no classifier of images but a model from "
+            f"{str(path)!r} is not an image classifier but a model from shape "
             f"{tuple(input_shape)} to {tuple(output_shape)}."
         )
 

@@ -1,6 +1,6 @@
 """Training: recipes, the run, the optimizer, where to train, evaluation."""
 
-from keras_tnt.evaluation.compiled import evaluate
+from keras_tnt.evaluation import evaluate
 from keras_tnt.training.callbacks import TrainingInterrupted
 from keras_tnt.training.ema import ExponentialMovingAverage
 from keras_tnt.training.optimizer import AdamW

@@ -1,4 +1,4 @@
-"""What a recipe means on this machine: data, model, optimizer; and what cannot be."""
+"""Build data sets, model and optimizer from a recipe, and validate it."""
 
 from typing import NamedTuple, Self
 
@@ -14,14 +14,14 @@ from keras_tnt.training.recipe import Recipe
 
 
 class Sources(NamedTuple):
-    """The opened images to train and to evaluate on."""
+    """The images for training and for evaluation."""
 
     train: ImageSource
     validation: ImageSource
 
     @classmethod
     def open(cls, recipe: Recipe) -> Self:
-        """Opens the data of a recipe."""
+        """Load the data of a recipe."""
         train, validation = (
             load_dataset(recipe.data, split, recipe.data_dir)
             for split in (recipe.train_split, recipe.validation_split)
@@ -32,7 +32,7 @@ class Sources(NamedTuple):
 
 
 def build_model(recipe: Recipe, classes: int) -> keras.Model:
-    """Builds the model of a recipe.
+    """Build the model of a recipe.
 
     Args:
         recipe: a `keras_tnt.training.Recipe`.
@@ -42,7 +42,7 @@ def build_model(recipe: Recipe, classes: int) -> keras.Model:
         A `keras.Model`.
 
     Raises:
-        ValueError: for an unknown model or options that it does not take.
+        ValueError: if the model is unknown, or its options do not fit.
 
     Example:
         >>> from keras_tnt.training import fashion_mnist_demo
@@ -52,7 +52,7 @@ def build_model(recipe: Recipe, classes: int) -> keras.Model:
     """
     if recipe.model not in models.__all__:
         raise ValueError(
-            f"There is no model {recipe.model!r}: expected one of "
+            f"Unknown model {recipe.model!r}. Expected one of "
             f"{', '.join(models.__all__)}."
         )
     size = recipe.image_size
@@ -77,12 +77,12 @@ def build_model(recipe: Recipe, classes: int) -> keras.Model:
 
 
 def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> None:
-    """Compiles a model with the optimizer, the schedule and the metrics of a recipe.
+    """Compile a model with the optimizer, schedule and metrics of a recipe.
 
     Args:
-        model: a `keras.Model` that gives probabilities.
+        model: a `keras.Model` whose output is probabilities.
         recipe: a `keras_tnt.training.Recipe`.
-        steps_per_epoch: batches of an epoch.
+        steps_per_epoch: steps of an epoch.
 
     Example:
         >>> from keras_tnt.training import fashion_mnist_demo
@@ -127,19 +127,23 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
 def count_steps(
     recipe: Recipe, source: ImageSource, strategy: tf.distribute.Strategy
 ) -> int:
-    """The steps of an epoch, if the recipe can work with so many on these devices."""
+    """Return the steps of an epoch, or raise if the recipe does not fit the devices.
+
+    Raises:
+        ValueError: if the batch does not fit, or an option needs a single device.
+    """
     replicas = strategy.num_replicas_in_sync
     batch_size = recipe.batch_size
     if batch_size % replicas:
         raise ValueError(
-            f"batch_size {batch_size} is for all devices together and must be a "
-            f"multiple of their number, {replicas}: take "
+            f"batch_size={batch_size} counts all devices together and must be a "
+            f"multiple of their number, {replicas}. Use "
             f"{max(batch_size // replicas, 1) * replicas}."
         )
     if batch_size > len(source):
         raise ValueError(
-            f"A batch of {batch_size} is more than the {len(source)} images of "
-            f"{recipe.train_split!r}. Lower batch_size."
+            f"batch_size={batch_size} is more than the {len(source)} images of "
+            f"{recipe.train_split!r}. Use a smaller batch_size."
         )
     if replicas > 1:
         alone = {
@@ -150,14 +154,14 @@ def count_steps(
         for name, off in alone.items():
             if getattr(recipe, name) != off:
                 raise ValueError(
-                    f"Keras has no {name} on several devices, and there are {replicas}."
-                    f" Leave it at {off}, or train on one device with --strategy "
+                    f"Keras does not support {name} on several devices, and there are "
+                    f"{replicas}. Use {off}, or train on one device with --strategy "
                     "one_device."
                 )
     steps = len(source) // batch_size
     if steps % recipe.steps_per_execution:
         raise ValueError(
-            f"steps_per_execution {recipe.steps_per_execution} must divide the {steps} "
+            f"steps_per_execution={recipe.steps_per_execution} must divide the {steps} "
             "steps of an epoch."
         )
     return steps

@@ -1,4 +1,4 @@
-"""What happens between the steps of a training."""
+"""Callbacks of the trainer: interruption, checkpoints, evaluation, progress."""
 
 import contextlib
 import math
@@ -14,12 +14,12 @@ from keras_tnt.training.ema import ExponentialMovingAverage
 from keras_tnt.training.history import History
 from keras_tnt.training.state import TrainingState, first_not_finite
 
-# Steps after which several workers ask each other whether to stop.
+# Steps after which several workers agree on whether to stop.
 STEPS_BETWEEN_POLLS = 10
 
 
-class TrainingInterrupted(Exception):  # noqa: N818 (nothing went wrong)
-    """A training was told to stop.
+class TrainingInterrupted(Exception):  # noqa: N818 (not an error)
+    """A training was interrupted by a signal.
 
     Attributes:
         signal: number of the signal.
@@ -37,12 +37,12 @@ class TrainingInterrupted(Exception):  # noqa: N818 (nothing went wrong)
 
 
 class InterruptOnSignal(keras.callbacks.Callback):
-    """Ends a training between two steps when SIGTERM or SIGINT has come.
+    """Ends a training between two steps after SIGTERM or SIGINT.
 
     Args:
-        any_worker: function from this worker's flag to whether any worker's is set, or
-            ``None`` for one worker. All workers call it at the same steps, so all stop
-            at the same one.
+        any_worker: function from this worker's flag to whether any worker's flag is
+            set, or ``None`` for one worker. All workers call it at the same steps, so
+            all of them stop at the same step.
     """
 
     def __init__(self, any_worker: Callable[[bool], bool] | None = None):
@@ -53,11 +53,11 @@ class InterruptOnSignal(keras.callbacks.Callback):
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Listens to the signals; the handlers before come back afterwards."""
+        """Handle the signals; the previous handlers are restored afterwards."""
         numbers = (signal.SIGTERM, signal.SIGINT)
         try:
             before = [signal.signal(number, self._note) for number in numbers]
-        except ValueError:  # only the main thread may listen
+        except ValueError:  # only the main thread can set handlers
             yield
             return
         try:
@@ -72,7 +72,6 @@ class InterruptOnSignal(keras.callbacks.Callback):
         self.number = number
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Ends the training."""
         stop = bool(self.number)
         if self.any_worker:
             self._calls += 1
@@ -81,22 +80,21 @@ class InterruptOnSignal(keras.callbacks.Callback):
             raise TrainingInterrupted(self.number or signal.SIGTERM)
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Ends the training during an evaluation."""
         if self.number and not self.any_worker:
             raise TrainingInterrupted(self.number)
 
 
 class SaveCheckpoints(keras.callbacks.Callback):
-    """Saves the state of a training every few steps, if it is worth keeping.
+    """Saves the state of a training every few steps, if it is finite.
 
     Args:
         checkpoints: a `keras_tnt.training.checkpoints.Checkpoints`.
         state: a `keras_tnt.training.state.TrainingState`.
-        every: steps from one checkpoint to the next.
-        steps_per_epoch: steps of a whole epoch.
-        step: steps done before.
-        logs: means over the part of the epoch that was done before.
-        writes: whether this worker writes the files.
+        every: steps between two checkpoints.
+        steps_per_epoch: steps of a full epoch.
+        step: number of earlier steps.
+        logs: means over the earlier part of the epoch.
+        writes: whether this worker writes files.
     """
 
     def __init__(
@@ -120,12 +118,10 @@ class SaveCheckpoints(keras.callbacks.Callback):
         self._logs = logs or {}
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Notes where the epoch, or what is left of it, begins."""
         self._begin = self.step
         self._epoch_begin = epoch * self.steps_per_epoch
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Counts the steps, checks the loss, saves when it is time."""
         self.step = self._begin + batch + 1
         if not math.isfinite(logs["loss"]):
             raise FloatingPointError(f"the loss is {logs['loss']} at step {self.step}")
@@ -134,12 +130,12 @@ class SaveCheckpoints(keras.callbacks.Callback):
             self.save()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Makes the figures of an epoch that was resumed those of all its steps."""
+        # The metrics of a resumed epoch cover all its steps.
         logs.update(self._with_before(logs))
         self._before, self._logs = (0, {}), {}
 
     def save(self) -> None:
-        """Saves the state as it is now, if that is not done yet."""
+        """Save the current state, unless it is saved already."""
         if self.step == self.saved:
             return
         tensors = self.state.tensors()
@@ -152,7 +148,7 @@ class SaveCheckpoints(keras.callbacks.Callback):
         self.saved = self.step
 
     def _with_before(self, logs):
-        """Means over the steps of this process, as means over those of the epoch."""
+        """Extend the means over this process's steps to those of the epoch."""
         before, means = self._before
         if not before:
             return dict(logs)
@@ -164,10 +160,10 @@ class SaveCheckpoints(keras.callbacks.Callback):
 
 
 class Evaluation(keras.callbacks.Callback):
-    """Evaluates after every epoch: the weights, and apart from them their average.
+    """Evaluates the weights, and their average, after every epoch.
 
     Args:
-        evaluate: function that evaluates the model and returns a dict of figures.
+        evaluate: function that evaluates the model and returns a dict of metrics.
         average: a `keras_tnt.training.ema.ExponentialMovingAverage`, or ``None``.
     """
 
@@ -181,7 +177,6 @@ class Evaluation(keras.callbacks.Callback):
         self.average = average
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Adds the figures to those of the epoch."""
         figures = self.evaluate()
         logs.update({f"val_{name}": value for name, value in figures.items()})
         if self.average:
@@ -191,14 +186,14 @@ class Evaluation(keras.callbacks.Callback):
 
 
 class Progress(keras.callbacks.Callback):
-    """Keras's progress bar with images a second and the minutes that are left.
+    """Keras's progress bar, with images per second and the remaining minutes.
 
     Args:
         epochs: epochs of the training.
-        steps_per_epoch: steps of a whole epoch.
-        batch_size: images a step.
-        step: steps done before.
-        verbose: 0 for nothing, 1 for a bar, 2 for a line an epoch.
+        steps_per_epoch: steps of a full epoch.
+        batch_size: images of a step.
+        step: number of earlier steps.
+        verbose: 0 for no output, 1 for a bar, 2 for a line for each epoch.
     """
 
     def __init__(
@@ -215,20 +210,18 @@ class Progress(keras.callbacks.Callback):
         self.batch_size = batch_size
         self.verbose = verbose
         self._before = step % steps_per_epoch
-        self._between = 0.0  # seconds from one epoch's last step to the next one's
+        self._between = 0.0  # seconds between two epochs
         self._end: float | None = None
         self._first: tuple[float, int] | None = None
         self._bar: Any = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Starts the bar and the clock."""
         if self.verbose:
             print(f"Epoch {epoch + 1}/{self.epochs}")
         self.epoch = epoch
         self._first = self._bar = None
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Adds the speed to the figures and shows them."""
         now = time.monotonic()
         if self._first is None:  # the first step includes the compilation
             self._first = (now, batch)
@@ -252,7 +245,6 @@ class Progress(keras.callbacks.Callback):
         self._bar.update(batch + 1, list(logs.items()), finalize=False)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Shows the figures of the epoch."""
         if "images_per_second" in self._speed:
             logs["images_per_second"] = self._speed["images_per_second"]
         shown = list((logs | self._speed).items())
@@ -265,7 +257,7 @@ SPEED_METRICS = ("images_per_second", "minutes_left")
 
 
 class WriteHistory(keras.callbacks.Callback):
-    """Writes the figures of every epoch to a history.
+    """Writes the metrics of every epoch to a history.
 
     Args:
         history: a `keras_tnt.training.history.History`.
@@ -276,6 +268,5 @@ class WriteHistory(keras.callbacks.Callback):
         self.history = history
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Writes the row of the epoch."""
         rate = float(self.model.optimizer.learning_rate.numpy())
         self.history.write({"epoch": epoch + 1, **logs, "learning_rate": rate})

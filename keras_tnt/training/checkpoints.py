@@ -1,4 +1,4 @@
-"""Checkpoints: one file each, whole or not at all."""
+"""Checkpoints, each an atomically written file."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ class Checkpoint(NamedTuple):
     Attributes:
         path: the file.
         tensors: dict from names to arrays.
-        state: what was given beside them, of JSON's types.
+        state: a dict of JSON types.
     """
 
     path: Path
@@ -30,11 +30,11 @@ class Checkpoints:
     """The newest checkpoints of a run, as safetensors files in a directory.
 
     A checkpoint is written to a temporary name, flushed to the disk and moved into
-    place, and carries a checksum of its tensors: one that was cut short or damaged is
-    noticed, and the one before is used.
+    place. It has a checksum of its tensors. A truncated or damaged checkpoint is
+    detected, and the previous one is used.
 
     Args:
-        directory: where they are; made when needed.
+        directory: directory of the files; created when needed.
         keep: number of checkpoints to keep.
 
     Example:
@@ -54,25 +54,25 @@ class Checkpoints:
         self.keep = keep
 
     def paths(self) -> list[Path]:
-        """Lists the checkpoints, oldest first."""
+        """Return the checkpoints, oldest first."""
         return sorted(self.directory.glob("step-*.safetensors"))
 
     def save(
         self, step: int, tensors: dict[str, np.ndarray], state: dict[str, Any]
     ) -> Path:
-        """Writes a checkpoint and removes the ones that are too many.
+        """Write a checkpoint, and remove the oldest beyond `keep`.
 
         Args:
             step: number of steps so far; a checkpoint of the same step is replaced.
             tensors: dict from names to arrays.
-            state: dict of JSON's types.
+            state: dict of JSON types.
 
         Returns:
             The file.
 
         Raises:
-            OSError: if it cannot be written, for example on a full disk; the older
-                checkpoints are still there then.
+            OSError: if the file cannot be written, for example on a full disk. Older
+                checkpoints are kept.
         """
         from safetensors.numpy import save
 
@@ -98,10 +98,10 @@ class Checkpoints:
         return path
 
     def newest(self) -> Checkpoint | None:
-        """Reads the newest whole checkpoint, saying which ones it skips.
+        """Return the newest intact checkpoint, and report the damaged ones.
 
         Returns:
-            A `Checkpoint`, or ``None`` if there is none at all.
+            A `Checkpoint`, or ``None`` without any checkpoint.
 
         Raises:
             ValueError: if there are checkpoints, but all of them are damaged.
@@ -114,8 +114,8 @@ class Checkpoints:
                 print(f"{error} It is skipped.")
         if paths:
             raise ValueError(
-                f"All checkpoints in {self.directory} are damaged. Remove the directory to "
-                "begin the run anew."
+                f"All checkpoints in {self.directory} are damaged. Delete the "
+                "directory to start again."
             )
         return None
 

@@ -9,18 +9,18 @@ import tensorflow as tf
 
 
 class ExponentialMovingAverage(keras.callbacks.Callback):
-    """Keeps an exponential moving average of the weights while `model.fit` trains.
+    """Keeps an exponential moving average (EMA) of the weights during `model.fit`.
 
     After step t the average a moves towards the weights w:
 
         a ← d·a + (1 - d)·w,  d = min(decay, (1 + t) / (10 + t))
 
-    The second term is a warm-up, without which the random first weights would stay in
-    the average for long. With `steps_per_execution` of k the average moves once in k
+    The second term is a warm-up; without it, the random initial weights would stay in
+    the average for long. With `steps_per_execution` of k, the average moves once in k
     steps, by d^k. Statistics of batch normalization are averaged like weights.
 
     Args:
-        decay: above 0, below 1; the paper's recipe has 0.99996.
+        decay: the decay d, above 0 and below 1; 0.99996 in the paper's recipe.
 
     Raises:
         ValueError: if `decay` is out of range.
@@ -43,12 +43,12 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
         self.variables: list[tf.Variable] = []
 
     def set_model(self, model: keras.Model) -> None:
-        """Starts the average at the model's weights, once."""
+        """Start the average at the model's weights, once."""
         super().set_model(model)
         if self.variables:
             return
         self._weights = [w for w in model.weights if w.dtype.startswith("float")]
-        # Outside of the strategy's scope: one copy, not one on each device.
+        # Outside of the strategy's scope: one copy, not one for each device.
         self.variables = [
             tf.Variable(w.numpy(), trainable=False, name=w.path) for w in self._weights
         ]
@@ -56,7 +56,6 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
         self._step = int(model.optimizer.iterations.numpy())
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Moves the average."""
         step = int(self.model.optimizer.iterations.numpy())
         share = 1.0
         for t in range(self._step + 1, step + 1):
@@ -65,7 +64,7 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
         self._step = step
 
     def restart(self, step: int) -> None:
-        """Tells that the weights and the average were set to those of a step."""
+        """Continue from the weights and the average of a step."""
         self._step = step
 
     def _move_towards_the_weights(self, share):
@@ -73,13 +72,13 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
             average.assign(share * average + (1 - share) * weight.value)
 
     def copy_to_model(self) -> None:
-        """Gives the model the averaged weights."""
+        """Assign the average to the model's weights."""
         for weight, average in zip(self._weights, self.variables, strict=True):
             weight.assign(average)
 
     @contextlib.contextmanager
     def swapped_in(self) -> Iterator[None]:
-        """Gives the model the averaged weights, and its own back afterwards."""
+        """Assign the average to the model's weights, and restore them afterwards."""
         own = [weight.numpy() for weight in self._weights]
         try:
             self.copy_to_model()

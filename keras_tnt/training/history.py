@@ -1,4 +1,4 @@
-"""The history of a run: a row an epoch."""
+"""The history of a run, a row for each epoch."""
 
 import csv
 from pathlib import Path
@@ -9,7 +9,7 @@ from keras_tnt.utils.typing import PathLike
 
 
 class History:
-    """Rows of figures by epoch, in a CSV file that is whole at any time.
+    """Metrics by epoch, in a CSV file that is written atomically.
 
     Args:
         path: the file.
@@ -26,7 +26,7 @@ class History:
         self.path = Path(path)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Reads the rows, numbers as numbers."""
+        """Return the rows, with numbers parsed."""
         if not self.path.exists():
             return []
         with self.path.open(newline="") as file:
@@ -36,7 +36,7 @@ class History:
             ]
 
     def write(self, row: dict[str, Any]) -> None:
-        """Adds the row of an epoch, in place of that epoch's and all later ones."""
+        """Write the row of an epoch, and delete this and all later rows."""
         rows = [old for old in self.rows() if old["epoch"] < row["epoch"]] + [row]
         names = list(dict.fromkeys(name for row in rows for name in row))
         with (

@@ -19,24 +19,24 @@ class AdamW(keras.optimizers.Adam):
 
     A step first multiplies the variables named "kernel" by ``1 - r·weight_decay`` and
     then applies Adam, with the learning rate ``r`` of the variable. Biases, norms,
-    positions and the class token do not decay (paper, Table 1). Keras's own
-    `exclude_from_weight_decay` is forgotten when a model is saved; this optimizer
-    goes by the variables' names.
+    positions and the class token do not decay. Keras loses
+    `exclude_from_weight_decay` when it saves a model; this optimizer decides by the
+    names of the variables.
 
     On TensorFlow a float32 variable is updated by one fused operation: a training step
     of TNT-S has half as many operations as with `keras.optimizers.AdamW`.
 
-    With `layer_decay` the learning rate shrinks from block to block towards the input,
-    as is usual in fine-tuning (BEiT, arXiv 2106.08254, section 3.2): the head and the
-    last norm have all of it, block l of L has ``layer_decay^(L + 1 - l)`` of it, what
-    lies before the blocks ``layer_decay^(L + 1)``.
+    With `layer_decay` the learning rate decreases from block to block towards the
+    input, for fine-tuning (BEiT, arXiv 2106.08254, section 3.2). The learning rate of
+    block l of L is scaled by ``layer_decay^(L + 1 - l)``, that of the layers before the
+    blocks by ``layer_decay^(L + 1)``. The head and the final norm are not scaled.
 
     Args:
         learning_rate: a float or a `keras.optimizers.schedules.LearningRateSchedule`.
         weight_decay: decay of the kernels.
-        layer_decay: factor of the learning rate from a block to the one before, above
+        layer_decay: factor of the learning rate from a block to the previous one, above
             0 and at most 1.
-        **arguments: those of `keras.optimizers.Adam`.
+        **arguments: arguments of `keras.optimizers.Adam`.
 
     Raises:
         ValueError: if `layer_decay` is out of range.
@@ -63,7 +63,6 @@ class AdamW(keras.optimizers.Adam):
         self.layer_decay = layer_decay
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
-        """Creates the optimizer's state for the variables of a model."""
         if not self.built:
             self._scales = learning_rate_scales(variables, self.layer_decay)
             self._decays = [decays(variable) for variable in variables]
@@ -74,8 +73,7 @@ class AdamW(keras.optimizers.Adam):
         grads: Sequence[Tensor],
         trainable_variables: Sequence[keras.Variable] | None = None,
     ) -> None:
-        """Updates variables; see `keras.optimizers.Optimizer.apply`."""
-        # What is the same for all variables is computed once.
+        # Values that are equal for all variables are computed once.
         step = keras.ops.cast(self.iterations + 1, "float32")
         betas = [keras.ops.convert_to_tensor(b) for b in (self.beta_1, self.beta_2)]
         self._constants = {
@@ -90,7 +88,6 @@ class AdamW(keras.optimizers.Adam):
     def update_step(
         self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor
     ) -> None:
-        """Updates a variable."""
         index = self._get_variable_index(variable)
         rate = keras.ops.cast(learning_rate, variable.dtype)
         if self._scales[index] != 1:
@@ -114,7 +111,6 @@ class AdamW(keras.optimizers.Adam):
         return keras.backend.backend() == "tensorflow" and not self.amsgrad
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
         return super().get_config() | {
             "weight_decay": self.kernel_decay,
             "layer_decay": self.layer_decay,
@@ -124,19 +120,19 @@ class AdamW(keras.optimizers.Adam):
 def learning_rate_scales(
     variables: Sequence[keras.Variable], layer_decay: float
 ) -> list[float]:
-    """The share of the learning rate that each variable gets.
+    """Return the scale of the learning rate of each variable.
 
     Args:
         variables: a model's variables, in its order.
-        layer_decay: factor from a block to the one before.
+        layer_decay: factor from a block to the previous one.
 
     Returns:
-        A list of floats, one a variable.
+        A list of floats, one for each variable.
     """
     blocks = [BLOCK.match(variable.path) for variable in variables]
     names = list(dict.fromkeys(match[0] for match in blocks if match))
     last = max((i for i, match in enumerate(blocks) if match), default=-1)
-    # What lies between two blocks goes with the one before it.
+    # Layers between two blocks belong to the first of them.
     number, scales = 0, []
     for index, match in enumerate(blocks):
         if match:
@@ -150,13 +146,13 @@ def learning_rate_scales(
 def warmup_cosine(
     peak: float, final: float, warmup_steps: int, total_steps: int, start: float = 0.0
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Linear warm-up, then a cosine down to the final learning rate.
+    """Return a schedule of linear warm-up and a cosine to the final learning rate.
 
     Args:
         peak: learning rate at the end of the warm-up.
         final: learning rate at the end.
         warmup_steps: steps of the warm-up.
-        total_steps: steps altogether, the warm-up's included.
+        total_steps: all steps, including the warm-up.
         start: learning rate at the beginning of the warm-up.
 
     Returns:
@@ -173,8 +169,9 @@ def warmup_cosine(
     """
     if total_steps <= warmup_steps:
         raise ValueError(
-            f"The warm-up of {warmup_steps} steps must be shorter than the training of "
-            f"{total_steps}. Train for more epochs or warm up for fewer."
+            f"The warm-up of {warmup_steps} steps must be shorter than the "
+            f"{total_steps} steps of the training. Train for more epochs, or shorten "
+            "the warm-up."
         )
     return keras.optimizers.schedules.CosineDecay(
         start,

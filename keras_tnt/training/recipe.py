@@ -27,47 +27,46 @@ class Recipe:
             `hf://owner/name`. The head stays random if it has other classes.
         frozen_backbone: whether to train the head only (a linear probe).
         data: what `keras_tnt.data.load_dataset` takes: `fashion_mnist_mini`, a name of
-            tensorflow_datasets, or a directory of class directories.
+            tensorflow_datasets, or an image folder.
         data_dir: directory of tensorflow_datasets' files; its own default if `null`.
         train_split: images to train on, such as `train` or `train[:90%]`.
         validation_split: images to evaluate on after the epochs.
         image_size: side of the model's square input in pixels, or `[height, width]`.
         channels: 3 for color, 1 for gray.
         crop_fraction: central share of an image that is evaluated.
-        augmentation: how training images are changed, a
-            `keras_tnt.data.Augmentation`.
-        label_smoothing: probability given to all classes alike, 0 to 1.
-        skip_corrupt: whether to leave out images that cannot be decoded.
+        augmentation: augmentation of training images, a `keras_tnt.data.Augmentation`.
+        label_smoothing: probability distributed equally over all classes, 0 to 1.
+        skip_corrupt: whether to skip images that cannot be decoded.
         cache: whether to keep the encoded images in memory.
         epochs: passes over the training set.
         batch_size: images a step, on all devices together.
-        learning_rate: at the end of the warm-up, for `reference_batch_size` images a
-            step.
+        learning_rate: learning rate at the end of the warm-up, for
+            `reference_batch_size` images a step.
         reference_batch_size: if given, the learning rates are multiplied by
-            `batch_size / reference_batch_size`; else they are taken as they are.
-        warmup_learning_rate: at the first step.
-        final_learning_rate: at the last step.
+            `batch_size / reference_batch_size`; otherwise they are used unchanged.
+        warmup_learning_rate: learning rate at the first step.
+        final_learning_rate: learning rate at the last step.
         warmup_epochs: epochs of linear warm-up before the cosine.
-        weight_decay: AdamW's, on matrices and convolution kernels only.
-        layer_decay: factor of the learning rate from a block to the one before it; 1
+        weight_decay: decay of dense and convolution kernels.
+        layer_decay: factor of the learning rate from a block to the previous one; 1
             for none.
-        clip_norm: largest norm of all gradients together; `null` for any.
-        accumulation_steps: batches whose gradients make one update; one device only.
+        clip_norm: maximum global norm of the gradients; `null` for no limit.
+        accumulation_steps: batches whose gradients form one update; one device only.
         ema_decay: decay of the weights' moving average; 0 for none.
         precision: `float32`, `bfloat16`, `float16` (with loss scaling), or `auto`:
             bfloat16 on GPUs and TPUs, float32 on CPUs.
-        remat: whether to compute blocks again in the backward pass, to save memory.
-        jit_compile: whether to compile the step with XLA; not on several devices,
-            where Keras refuses it (TPUs always do it).
-        steps_per_execution: steps between two looks at the results; one device only.
-            Must divide the steps of an epoch.
+        remat: whether to recompute blocks in the backward pass, to save memory.
+        jit_compile: whether to compile the step with XLA. Keras refuses it on several
+            devices; TPUs always compile.
+        steps_per_execution: steps between two updates of the metrics; one device only.
+            It must divide the steps of an epoch.
         deterministic: whether the same run gives the same bits; slower.
-        seed: of weights, order, augmentation and dropout.
-        checkpoint_every: steps from one checkpoint to the next.
+        seed: seed of weights, order, augmentation and dropout.
+        checkpoint_every: steps between two checkpoints.
         keep_checkpoints: number of checkpoints to keep, the newest ones.
 
     Raises:
-        ValueError: for a value of the wrong type or out of range.
+        ValueError: if a value has the wrong type or is out of range.
 
     Example:
         >>> import dataclasses
@@ -117,8 +116,8 @@ class Recipe:
             object.__setattr__(self, name, _of_type(name, getattr(self, name), kind))
         if self.epochs <= self.warmup_epochs:
             raise ValueError(
-                f"epochs must be more than the {self.warmup_epochs} of the warm-up, "
-                f"got {self.epochs}."
+                f"epochs must be more than warmup_epochs={self.warmup_epochs}, got "
+                f"epochs={self.epochs}."
             )
         for name in POSITIVE_INTEGERS:
             if getattr(self, name) < 1:
@@ -140,15 +139,15 @@ class Recipe:
 
     @property
     def learning_rate_factor(self) -> float:
-        """What the learning rates are multiplied by for the batch size."""
+        """The factor of the learning rates for the batch size."""
         return self.batch_size / (self.reference_batch_size or self.batch_size)
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Self:
-        """Makes a recipe from what `dataclasses.asdict` or JSON gives.
+        """Return a recipe from the result of `dataclasses.asdict`, also through JSON.
 
         Raises:
-            ValueError: for an unknown or missing field, naming the ones that are meant.
+            ValueError: if a field is unknown or missing.
         """
         record = dict(record)
         _check_names(cls, record)
@@ -162,7 +161,7 @@ class Recipe:
             and field.default is field.default_factory is dataclasses.MISSING
         ]
         if missing:
-            raise ValueError(f"The recipe lacks {', '.join(missing)}.")
+            raise ValueError(f"Missing recipe fields: {', '.join(missing)}.")
         return cls(**record)
 
 
@@ -177,13 +176,13 @@ FRACTIONS = ("label_smoothing", "crop_fraction", "layer_decay", "ema_decay")
 
 
 def field_types(record_type: type) -> dict[str, type]:
-    """The types of a record's fields by name."""
+    """Return the types of a record's fields, by name."""
     hints = typing.get_type_hints(record_type)
     return {field.name: hints[field.name] for field in dataclasses.fields(record_type)}
 
 
 def _of_type(name, value, kind):
-    """The value as its field's type, if it is one (JSON has no tuples, 1 is 1.0)."""
+    """The value with its field's type, or an error (JSON has no tuples)."""
     kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
     if isinstance(value, list) and tuple in kinds:
         value = tuple(value)
@@ -202,6 +201,6 @@ def _check_names(record_type, names):
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise ValueError(
-                f"{name!r} is no field of {record_type.__name__}.{hint} "
-                f"Its fields are {', '.join(known)}."
+                f"Unknown field {name!r} of {record_type.__name__}.{hint} "
+                f"Expected one of {', '.join(known)}."
             )

@@ -1,4 +1,4 @@
-"""The directory that a training run leaves behind."""
+"""The directory of a training run."""
 
 import dataclasses
 import json
@@ -52,14 +52,14 @@ class RunDirectory:
     images = property(lambda self: self.path / "images")
 
     def contents(self) -> list[tuple[Path, str]]:
-        """Returns pairs: each file that the run has, and what is in it."""
+        """Return pairs of each existing file of the run and its description."""
         known = [
             (self.model, "the trained model"),
-            (self.saved_model / "1", "the same for TensorFlow Serving"),
+            (self.saved_model / "1", "the model for TensorFlow Serving"),
             (self.history, "loss and accuracy by epoch"),
-            (self.curves, "the history as an image"),
-            (self.recipe, "what it was trained with"),
-            (self.checkpoints, "the last checkpoints, to go on from"),
+            (self.curves, "plots of the history"),
+            (self.recipe, "the recipe"),
+            (self.checkpoints, "the last checkpoints, for resuming"),
             (self.tensorboard, "the history for TensorBoard"),
             (self.predictions, "images with true and predicted names"),
             (self.attention, "what the class token and the pixels attend to"),
@@ -69,7 +69,7 @@ class RunDirectory:
 
     @classmethod
     def create(cls, path: PathLike) -> Self:
-        """Makes a new directory.
+        """Create a new directory.
 
         Args:
             path: the directory, which must not exist or be empty.
@@ -78,20 +78,20 @@ class RunDirectory:
             A `RunDirectory`.
 
         Raises:
-            FileExistsError: if there is something at ``path``.
+            FileExistsError: if ``path`` exists and is not an empty directory.
         """
         path = Path(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise FileExistsError(
-                f"{path} exists and is not an empty directory. Choose another directory with "
-                "--out, or remove it first."
+                f"{path} exists and is not an empty directory. Choose another one with "
+                "--out, or delete it first."
             )
         path.mkdir(parents=True, exist_ok=True)
         return cls(path)
 
     @classmethod
     def create_next(cls, path: PathLike) -> Self:
-        """Makes a new directory of that name, or with the next free number after it."""
+        """Create a directory of that name, or with the next free number after it."""
         path = Path(path)
         candidate, number = path, 1
         while candidate.exists():
@@ -101,37 +101,40 @@ class RunDirectory:
 
     @classmethod
     def create_or_next(cls, path: PathLike | None, default: str) -> Self:
-        """Makes the directory that was asked for, or the next one of a default name."""
+        """Create the given directory, or the next one of a default name."""
         return cls.create(path) if path else cls.create_next(default)
 
     def begin(self, recipe: Recipe, class_names: Sequence[str]) -> None:
-        """Begins a run in a new or empty directory, or finds the same run in it.
+        """Start a run in a new or empty directory, or find the same run in it.
 
         Args:
             recipe: a `keras_tnt.training.Recipe`.
             class_names: names of the classes, in the order of the labels.
 
         Raises:
-            FileExistsError: if there is something else in the directory.
+            FileExistsError: if the directory has another run or other files.
         """
         if not self.recipe.is_file():
             self.create(self.path)
             self.write_recipe(recipe, class_names)
             return
         before, names_before = self.read_recipe()
-        old, new = dataclasses.asdict(before), dataclasses.asdict(recipe)
+        # Through JSON, which has no tuples.
+        old, new = (
+            json.loads(json.dumps(dataclasses.asdict(r))) for r in (before, recipe)
+        )
         different = [f"{k} ({old[k]!r} → {new[k]!r})" for k in new if old[k] != new[k]]
         if names_before != list(class_names):
             different.append("the classes")
         if different:
             raise FileExistsError(
-                f"{self.path} holds a run of another recipe; it differs in "
-                f"{', '.join(different)}. Choose another directory with --out, or go on "
-                f"with that run: --recipe {self.recipe} --out {self.path}."
+                f"{self.path} has a run of another recipe; it differs in "
+                f"{', '.join(different)}. Choose another directory with --out, or "
+                f"resume that run: --recipe {self.recipe} --out {self.path}."
             )
 
     def write_recipe(self, recipe: Recipe, class_names: Sequence[str]) -> None:
-        """Writes the recipe, the names of the classes, the versions and the command."""
+        """Write the recipe, the names of the classes, the versions and the command."""
         record = {
             "recipe": dataclasses.asdict(recipe),
             "class_names": list(class_names),
@@ -148,24 +151,24 @@ class RunDirectory:
             unfinished.write_text(json.dumps(record, indent=2) + "\n")
 
     def read_recipe(self) -> tuple[Recipe, list[str]]:
-        """Reads back what `begin` wrote.
+        """Read the recipe and the class names of the run.
 
         Returns:
             A pair: the `Recipe` and the names of the classes.
 
         Raises:
-            FileNotFoundError: if this is no directory of a run.
+            FileNotFoundError: if this is not a run directory.
             ValueError: if the file is damaged.
         """
         if not self.recipe.is_file():
             raise FileNotFoundError(
-                f"{self.path} is no directory of a run: it has no {self.recipe.name}."
+                f"{self.path} is not a run directory: it has no {self.recipe.name}."
             )
         return self.read_recipe_file(self.recipe)
 
     @staticmethod
     def read_recipe_file(path: Path) -> tuple[Recipe, list[str]]:
-        """Reads a `recipe.json`, wherever it is; see `read_recipe`."""
+        """Read any `recipe.json`; see `read_recipe`."""
         try:
             record = json.loads(path.read_text())
             return Recipe.from_dict(record["recipe"]), record["class_names"]

@@ -1,4 +1,4 @@
-"""Everything that changes while a model trains, as arrays and back."""
+"""The state of a training: everything that changes, as arrays."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ from keras_tnt.training.ema import ExponentialMovingAverage
 
 
 class TrainingState:
-    """Reads and sets all state of a training: what a checkpoint has to hold.
+    """Reads and sets the state of a training, the content of a checkpoint.
 
     These are the model's variables with the states of its random generators, the
     optimizer's with its step and loss scale, and the moving average of the weights.
@@ -34,8 +34,8 @@ class TrainingState:
     def __init__(
         self, model: keras.Model, average: ExponentialMovingAverage | None = None
     ):
-        # Paths for weights. Keras numbers optimizers and random generators through a
-        # process, so those go by their order.
+        # Weights go by path. Keras numbers optimizers and seed generators within a
+        # process, so these go by order.
         weights = {id(weight) for weight in model.weights}
         parts = {"model": model.variables, "optimizer": model.optimizer.variables}
         self._variables = {
@@ -47,11 +47,11 @@ class TrainingState:
             self._variables[f"average/{number}"] = variable
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """Reads the state as a dict from names to arrays."""
+        """Return the state as a dict from names to arrays."""
         return {name: np.asarray(v.numpy()) for name, v in self._variables.items()}
 
     def restore(self, tensors: dict[str, np.ndarray]) -> None:
-        """Sets the state, all or nothing.
+        """Set the state, all or nothing.
 
         Args:
             tensors: what `tensors` gave.
@@ -64,7 +64,7 @@ class TrainingState:
         different = sorted(expected.items() ^ got.items())
         if different:
             raise ValueError(
-                "The checkpoint is of another model or optimizer: they differ in "
+                "The checkpoint belongs to another model or optimizer: they differ in "
                 f"{len({name for name, _ in different})} variables, first "
                 f"{different[0][0]!r}."
             )
@@ -73,7 +73,7 @@ class TrainingState:
 
 
 def first_not_finite(tensors: dict[str, np.ndarray]) -> str | None:
-    """Names the first array with a NaN or infinity, or returns ``None``."""
+    """Return the name of the first array with a NaN or infinity, or ``None``."""
     for name, tensor in tensors.items():
         if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
             return name

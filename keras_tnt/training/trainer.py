@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras_tnt import distribute
 from keras_tnt.data import image_dataset
 from keras_tnt.data.errors import readable_errors
-from keras_tnt.evaluation.compiled import evaluate
+from keras_tnt.evaluation import evaluate
 from keras_tnt.training.builders import (
     Sources,
     build_model,
@@ -37,11 +37,11 @@ from keras_tnt.utils.typing import PathLike
 
 
 class TrainingResult(NamedTuple):
-    """What a training has come to.
+    """The result of a training.
 
     Attributes:
         model: the trained `keras.Model`, with averaged weights if the recipe has them.
-        history: a dict of figures for each epoch, in order.
+        history: a dict of metrics for each epoch, in order.
     """
 
     model: keras.Model
@@ -54,15 +54,15 @@ def train(
     strategy: tf.distribute.Strategy | None = None,
     verbose: int | None = None,
 ) -> TrainingResult:
-    """Trains a model as a recipe says, or goes on with a training that was ended.
+    """Train a model with a recipe, or resume the training in a run directory.
 
-    The run directory gets the recipe, checkpoints, the history, TensorBoard's logs (if
-    that is installed) and, at the end, the model. The same call again goes on after the
-    newest whole checkpoint and sees the images that it would have seen.
+    The run directory contains the recipe, checkpoints, the history, TensorBoard's logs
+    (if it is installed) and, at the end, the model. The same call again resumes after
+    the newest intact checkpoint, with the same images as without the interruption.
 
     Args:
         recipe: a `keras_tnt.training.Recipe`.
-        directory: the run directory: a new one, or one with a run of the same recipe.
+        directory: the run directory, new or with a run of the same recipe.
         strategy: a `tf.distribute.Strategy`; by default the one for the surroundings,
             see `keras_tnt.distribute.strategy`.
         verbose: 0 for silence, 1 for a progress bar, 2 for a line an epoch; by default
@@ -72,12 +72,13 @@ def train(
         A `TrainingResult`.
 
     Raises:
-        ValueError: for a recipe that cannot work here, before the first step.
-        FileNotFoundError: if there is no such data.
-        FileExistsError: if the directory holds another run.
-        FloatingPointError: when the loss is no longer finite; the weights of the last
-            checkpoint are in the run's model file then.
-        OSError: if a file cannot be written; the last checkpoint is kept.
+        ValueError: if the recipe does not fit the data or the devices, before the first
+            step.
+        FileNotFoundError: if the data set does not exist.
+        FileExistsError: if the directory has another run.
+        FloatingPointError: if the loss is no longer finite. The run's model file then
+            has the weights of the last checkpoint.
+        OSError: if a file cannot be written. The last checkpoint is kept.
         TrainingInterrupted: after SIGTERM or SIGINT, with the state saved.
 
     Example:
@@ -109,9 +110,9 @@ def train(
 
 
 class _Training:
-    """A training under way.
+    """A running training.
 
-    All workers do the same; only the chief prints and writes.
+    All workers do the same; only the chief prints and writes files.
     """
 
     def __init__(self, recipe, run, strategy, sources, model, verbose):
@@ -129,7 +130,7 @@ class _Training:
         self.history = History(run.history)
 
     def run(self):
-        """Trains from where the run stands to its end."""
+        """Train from the current state of the run to its end."""
         step, logs = self._restore()
         self.stop = InterruptOnSignal(self._any_worker())
         save = SaveCheckpoints(
@@ -148,8 +149,8 @@ class _Training:
                 save.save()
                 raise TrainingInterrupted(
                     stopped.signal,
-                    f"{stopped} after step {save.step}, which is saved. The same "
-                    "command goes on from there.",
+                    f"{stopped} after step {save.step}, which is saved. Run the same "
+                    "command to resume.",
                 ) from None
             except FloatingPointError as error:
                 self._keep_last_good(error)
@@ -157,21 +158,21 @@ class _Training:
         return self._finish()
 
     def _restore(self):
-        """Sets the state of the newest checkpoint; its step and figures."""
+        """Restore the newest checkpoint; return its step and metrics."""
         newest = self.checkpoints.newest()
         step = newest.state["step"] if newest else 0
         distribute.check_agreement(
             self.strategy,
             step,
             "the step of the newest checkpoint",
-            "All workers must see the same directory of the run.",
+            "All workers must share the run directory.",
         )
         if newest is None:
             return 0, {}
         self.state.restore(newest.tensors)
         if self.average:
             self.average.restart(step)
-        self._say(f"Going on after step {step}, from {newest.path}.")
+        self._say(f"Resuming after step {step}, from {newest.path}.")
         return step, newest.state["logs"]
 
     def _fit(self, step, logs, save):
@@ -199,12 +200,12 @@ class _Training:
             callbacks.append(keras.callbacks.TensorBoard(self.directory.tensorboard))
         epoch, done = divmod(step, self.steps_per_epoch)
         if step and not done and len(self.history.rows()) < epoch:
-            # The run ended before the evaluation after an epoch.
+            # The run was interrupted before the evaluation of an epoch.
             evaluation.on_epoch_end(epoch - 1, logs)
             if self.writes:
                 history.on_epoch_end(epoch - 1, logs)
         if done:
-            # The rest of an epoch: in one `fit` all epochs have the same length.
+            # The rest of an epoch: `fit` needs epochs of equal length.
             self._fit_epochs(epoch, epoch + 1, step, callbacks)
             epoch += 1
         self._fit_epochs(epoch, recipe.epochs, epoch * self.steps_per_epoch, callbacks)
@@ -240,7 +241,7 @@ class _Training:
                 self.steps_per_epoch, end * self.steps_per_epoch - step
             ),
             callbacks=callbacks,
-            shuffle=False,  # the dataset does it
+            shuffle=False,  # the dataset is shuffled
             verbose=0,
         )
 
@@ -258,8 +259,8 @@ class _Training:
         )
 
     def _keep_last_good(self, error):
-        """Ends a training whose figures are no longer finite."""
-        kept = "There is no checkpoint before it."
+        """End a training whose loss or weights are no longer finite."""
+        kept = "There is no earlier checkpoint."
         newest = self.checkpoints.newest()
         if newest:
             self.state.restore(newest.tensors)
@@ -267,17 +268,17 @@ class _Training:
             step = newest.state["step"]
             kept = f"The weights of step {step} are in {self.directory.model}."
         raise FloatingPointError(
-            f"The training diverged: {error}. {kept} Train anew, into another directory, "
-            "with a lower learning_rate, a longer warm-up or a clip_norm."
+            f"The training diverged: {error}. {kept} Start again in another "
+            "directory, with a lower learning_rate, a longer warm-up or a clip_norm."
         ) from error
 
     def _finish(self):
         if self.average:
             self.average.copy_to_model()
         self._save_model()
-        broken = len(self.sources.train.broken) + len(self.sources.validation.broken)
-        if broken:
-            self._say(f"{broken} images could not be decoded and were left out.")
+        corrupt = len(self.sources.train.corrupt) + len(self.sources.validation.corrupt)
+        if corrupt:
+            self._say(f"{corrupt} images could not be decoded and were skipped.")
         rows = self.history.rows()
         return TrainingResult(self.model, rows)
 

@@ -1,4 +1,4 @@
-"""What a TNT sees: attention, features, and what its answers hang on."""
+"""Visualization: attention, features and saliency, as arrays and as plots."""
 
 from keras_tnt.visualization.attention_maps import (
     AttentionMaps,

@@ -97,7 +97,7 @@ def attention_rollout(maps: AttentionMaps) -> np.ndarray:
         raise ValueError(
             "Attention rollout multiplies the attention of blocks that have the same "
             "patches as queries and as keys; in a PyramidTNT they are pooled and "
-            "merged on the way. Use keras_tnt.visualization.block_map for single blocks."
+            "merged. Use keras_tnt.visualization.block_map for single blocks."
         )
     rollout = np.eye(keys, dtype="float32")
     for block in sorted(maps.outer):

@@ -1,4 +1,4 @@
-"""A model, run block by block: what each block gives, and its attention."""
+"""The outputs and the attention of every block."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from keras_tnt.utils.typing import Tensor
 
 
 class BlockOutput(NamedTuple):
-    """What one block gives, as tensors of the model's compute dtype.
+    """The output of one block, as tensors of the model's compute dtype.
 
     Attributes:
         pixels: ``(batch, patches, pixels, inner_dim)``, ``None`` from a block without
@@ -35,17 +35,17 @@ class BlockOutput(NamedTuple):
 
 
 def iterate_blocks(model: keras.Model, images: Tensor) -> Iterator[BlockOutput]:
-    """Runs a model block by block, beside its own graph.
+    """Run a model block by block, outside of its own graph.
 
     Args:
         model: a TNT or PyramidTNT, a model grown from one, or one with it as a layer.
-        images: a batch as ``model`` takes it.
+        images: a batch of images for ``model``.
 
     Returns:
-        An iterator over a `BlockOutput` for each block, first to last.
+        An iterator over the `BlockOutput` of each block, first to last.
 
     Raises:
-        ValueError: if ``model`` has no TNT, or its input cannot be followed to it.
+        ValueError: if ``model`` has no TNT, or no graph from its input to the TNT.
     """
     tnt = find_tnt(model)
     if stages(tnt):
@@ -98,7 +98,7 @@ def _walk_pyramid(model, pixels, patches):
 
 
 def as_float32(tensor: Tensor) -> np.ndarray:
-    """Returns a tensor of any precision as a float32 array."""
+    """Return a tensor of any precision as a float32 array."""
     return keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32"))
 
 

@@ -1,4 +1,4 @@
-"""Figures: how all images with axes are begun, filled with images, and saved."""
+"""Creating and saving matplotlib figures."""
 
 from types import ModuleType
 from typing import Any
@@ -10,10 +10,10 @@ from keras_tnt.utils.typing import PathLike
 
 
 def require_matplotlib() -> ModuleType:
-    """Raises an `ImportError` that says what to install, before any work is done.
+    """Return matplotlib, or raise an error that says what to install.
 
     Returns:
-        the `matplotlib` package, with `matplotlib.figure` loaded.
+        The `matplotlib` package, with `matplotlib.figure` loaded.
 
     Example:
         >>> from keras_tnt.visualization.figure import require_matplotlib
@@ -24,8 +24,8 @@ def require_matplotlib() -> ModuleType:
         import matplotlib.figure
     except ImportError as error:
         raise ImportError(
-            "Images are drawn with matplotlib, which could not be imported. Install "
-            'it: pip install "keras-tnt[demo]"'
+            "Plots need matplotlib, which could not be imported. Install it: "
+            'pip install "keras-tnt[demo]"'
         ) from error
     return matplotlib
 
@@ -33,13 +33,13 @@ def require_matplotlib() -> ModuleType:
 def new_figure(
     rows: int, columns: int, size: tuple[float, float], each: bool = False
 ) -> tuple[Any, np.ndarray]:
-    """Begins a figure.
+    """Create a figure.
 
     Args:
         rows: rows of axes.
         columns: columns of axes.
         size: width and height in inches.
-        each: whether that is the size of each of the axes, not of the figure.
+        each: whether ``size`` is that of each of the axes, not of the figure.
 
     Returns:
         The `matplotlib.figure.Figure` and an array ``(rows, columns)`` of its axes.
@@ -62,7 +62,7 @@ def new_figure(
 
 
 def show_image(axis: Any, image: np.ndarray) -> None:
-    """Shows a gray or a color image.
+    """Show a gray or color image.
 
     Args:
         axis: one of a figure's axes.
@@ -81,7 +81,7 @@ def show_image(axis: Any, image: np.ndarray) -> None:
 
 
 def without_ticks(axes: np.ndarray) -> None:
-    """Takes the ticks off axes.
+    """Remove the ticks of axes.
 
     Args:
         axes: an array of a figure's axes.
@@ -97,7 +97,7 @@ def without_ticks(axes: np.ndarray) -> None:
 
 
 def save_figure(figure: Any, path: PathLike) -> None:
-    """Writes a figure as a PNG file, whole or not at all.
+    """Write a figure as a PNG file, atomically.
 
     Args:
         figure: a `matplotlib.figure.Figure`.

@@ -83,7 +83,7 @@ def block_map(
 
 
 def _on_patches(weights, maps, block):
-    """Gives each patch the weight of the square that it is pooled in, if any is."""
+    """Give each patch the weight of the square that it is pooled in; 0 without one."""
     (rows, columns), ratio = maps.grids[block], maps.sr_ratios[block]
     weights = weights.reshape(-1, rows // ratio, columns // ratio)
     weights = weights.repeat(ratio, axis=1).repeat(ratio, axis=2)
@@ -92,13 +92,13 @@ def _on_patches(weights, maps, block):
 
 
 def default_blocks(maps: Iterable[int]) -> list[int]:
-    """Returns the first, the middle and the last block of attention or features."""
+    """Return the first, the middle and the last block of attention or features."""
     last = max(maps)
     return sorted({1, (1 + last) // 2, last})
 
 
 def most_attended_patch(maps: AttentionMaps, block: int) -> tuple[int, int]:
-    """Finds the patch of the first image that a block attends to most.
+    """Return the patch of the first image that a block attends to most.
 
     Args:
         maps: `AttentionMaps`.
@@ -124,7 +124,7 @@ def most_attended_patch(maps: AttentionMaps, block: int) -> tuple[int, int]:
 
 
 def inside_patch(maps: AttentionMaps, block: int, patch: tuple[int, int]) -> np.ndarray:
-    """Inner attention of one patch: what its pixels attend to.
+    """Return the inner attention of one patch.
 
     Args:
         maps: `AttentionMaps`.
@@ -133,7 +133,7 @@ def inside_patch(maps: AttentionMaps, block: int, patch: tuple[int, int]) -> np.
 
     Returns:
         A float32 array ``(batch, heads, pixels, pixels)``, rows sum to one;
-        `on_pixel_grid` puts the attended pixels where they are in the patch.
+        `on_pixel_grid` arranges the attended pixels as in the patch.
 
     Raises:
         ValueError: if there is no such block or patch, or the block has no inner
@@ -154,7 +154,7 @@ def inside_patch(maps: AttentionMaps, block: int, patch: tuple[int, int]) -> np.
 
 
 def on_pixel_grid(weights: np.ndarray) -> np.ndarray:
-    """Puts the pixels of a patch, the last axis, in their rows and columns.
+    """Arrange the pixels of a patch, the last axis, in rows and columns.
 
     Args:
         weights: an array ``(…, pixels)``, the pixels of a square patch row by row.
@@ -174,7 +174,7 @@ def on_pixel_grid(weights: np.ndarray) -> np.ndarray:
 
 
 def resize_maps(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resizes maps over the patches to an image's size, bilinear.
+    """Resize maps over the patches to the size of an image, bilinear.
 
     Args:
         maps: an array ``(batch, rows, columns)``.
@@ -198,7 +198,7 @@ def resize_maps(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def map_patch(
     patch: tuple[int, int], grid: tuple[int, int], other: tuple[int, int]
 ) -> tuple[int, int]:
-    """Returns the patch of another grid over the same image that has its place."""
+    """Return the patch of another grid at the same position of the image."""
     row, column = (
         place * there // here
         for place, here, there in zip(patch, grid, other, strict=True)
@@ -207,14 +207,15 @@ def map_patch(
 
 
 def has_class_token(maps: AttentionMaps) -> bool:
-    """Tells the attention of a TNT from that of a PyramidTNT."""
+    """Return whether attention has a class token: a TNT's has, a PyramidTNT's not."""
     block = min(maps.outer)
     return maps.outer[block].shape[2] == 1 + math.prod(maps.grids[block])
 
 
 def _finish(weights, size):
-    """Scales each map to a highest value of 1, and resizes it if asked to."""
-    weights = (weights / weights.max(axis=(1, 2), keepdims=True)).astype("float32")
+    """Scale each map to a maximum of 1, and resize it to a given size."""
+    highest = weights.max(axis=(1, 2), keepdims=True)
+    weights = (weights / np.where(highest > 0, highest, 1)).astype("float32")
     return weights if size is None else resize_maps(weights, size)
 
 

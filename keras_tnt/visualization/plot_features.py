@@ -1,4 +1,4 @@
-"""Images of features by block, and of what an answer hangs on."""
+"""Plots of features, t-SNE layouts and saliency."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Images of a run: curves, predictions, attention."""
+"""Plots of a run: training curves, predictions, attention, confusion matrix."""
 
 import csv
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What an answer hangs on: gradients of a class, by patch and by image pixel."""
+"""Saliency: Grad-CAM and integrated gradients."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def grad_cam(
 
     Returns:
         A float32 array ``(batch, rows, columns)``, scaled so that the highest is 1; all
-        zero if nothing speaks for the class. `keras_tnt.visualization.resize_maps` brings it
+        zero if no gradient is positive. `keras_tnt.visualization.resize_maps` scales it
         to the image's size.
 
     Raises:
@@ -122,7 +122,7 @@ def integrated_gradients(
 
 
 class _Watch(keras.layers.Layer):
-    """Hands tokens on, and keeps them for a gradient by them."""
+    """An identity layer that keeps its tokens, for their gradient."""
 
     tape: Any = None  # while the graph is built
     tokens = None

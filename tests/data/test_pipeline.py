@@ -304,8 +304,8 @@ def test_broken_images_are_skipped_in_evaluation_and_noted(broken_directory, cap
     np.testing.assert_array_equal(weights, expected * 2)
     good = arrays(image_dataset(source, batch_size=1, skip_corrupt=True, **SIZE))
     np.testing.assert_array_equal(found[0][0][3], good[3][0][0])
-    assert sorted(source.broken) == [1, 2, 9]
-    assert source.broken[9] == str(broken_directory / "bee" / "004.jpeg")
+    assert sorted(source.corrupt) == [1, 2, 9]
+    assert source.corrupt[9] == str(broken_directory / "bee" / "004.jpeg")
     lines = [record.getMessage() for record in caplog.records]
     assert sorted(lines) == [
         f"Skipped {broken_directory / name}: it cannot be read or decoded."
@@ -323,7 +323,7 @@ def test_the_next_image_takes_the_place_of_a_broken_one_in_training(broken_direc
         return arrays(dataset), source
 
     found, source = build(broken_directory, skip_corrupt=True)
-    assert sorted(source.broken) == [1, 2, 9]
+    assert sorted(source.corrupt) == [1, 2, 9]
     resumed, _ = build(broken_directory, skip_corrupt=True, first_step=2)
     assert_same(resumed, found[2:])
     for name, other in (("ant/001", "ant/003"), ("ant/002", "ant/003"),
@@ -333,7 +333,7 @@ def test_the_next_image_takes_the_place_of_a_broken_one_in_training(broken_direc
     mended, source = build(broken_directory, skip_corrupt=False)
     for (images, _), (others, _) in zip(found, mended, strict=True):
         np.testing.assert_array_equal(images, others)
-    assert source.broken == {}
+    assert source.corrupt == {}
 
 
 def test_a_folder_of_broken_images_only(tmp_path):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from keras_tnt.cli import main
 from keras_tnt.data import fashion_mnist_mini_class_names, load_dataset
-from keras_tnt.evaluation.evaluator import (
+from keras_tnt.evaluation import (
     Report,
     evaluate_classifier,
     match_classes,
@@ -119,7 +119,7 @@ def test_the_command(model, tmp_path, monkeypatch, capsys):
 
     assert main([*command, "--split", "test[:2%]", "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert figures == report | {"broken": 0}
+    assert figures == report | {"corrupt": 0}
     assert (tmp_path / "evaluation-2").is_dir()
 
 
@@ -151,4 +151,4 @@ def test_broken_images_are_named_or_counted(tmp_path, capsys):
     options = ["--skip-corrupt", "--json", "--out", str(tmp_path / "two")]
     assert main([*command, *options]) == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (figures["images"], figures["broken"]) == (5, 1)
+    assert (figures["images"], figures["corrupt"]) == (5, 1)

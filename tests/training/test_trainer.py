@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 
 from keras_tnt.data import Augmentation, load_dataset
-from keras_tnt.training import RunDirectory, evaluate, train
+from keras_tnt.evaluation import evaluate
+from keras_tnt.training import RunDirectory, train
 from keras_tnt.training.checkpoints import Checkpoints
 from keras_tnt.training.history import History
 from tests.helpers.checks import two_replicas

@@ -1,4 +1,4 @@
-"""What is done to the images while training, in one record."""
+"""The settings of the augmentation, in one record."""
 
 import dataclasses
 import math
@@ -9,31 +9,32 @@ INTERPOLATIONS = ("bilinear", "bicubic", "random")
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """What is done to training images; by default nothing.
+    """The augmentation of training images; the default does nothing.
 
     Attributes:
-        crop_scale: random crop: least and greatest share of the image's area; `None`
+        crop_scale: random crop: minimum and maximum share of the image area; `None`
             takes the center, as in evaluation.
-        crop_ratio: random crop: least and greatest width over height.
-        interpolation: of the crop's resizing: `"bilinear"`, `"bicubic"`, or `"random"`,
-            which is either with equal chance.
-        flip: probability of mirroring left and right.
-        rand_augment: number of RandAugment operations drawn for an image; 0 for none.
+        crop_ratio: random crop: minimum and maximum aspect ratio, width over height.
+        interpolation: of resizing the crop: `"bilinear"`, `"bicubic"`, or `"random"`,
+            which is one of both with equal probability.
+        flip: probability of a horizontal flip.
+        rand_augment: number of RandAugment operations for an image; 0 for none.
         rand_augment_magnitude: their mean magnitude, out of 10.
         rand_augment_std: standard deviation of the magnitude.
-        rand_augment_probability: that an operation that was drawn is applied.
+        rand_augment_probability: probability that a drawn operation is applied.
         rand_augment_policy: `"official"`, the fifteen operations of the paper, or
             `"keras_cv"`, the layer of that package, which is not stateless.
         random_erasing: probability of filling a rectangle with noise.
-        repeats: how often an image is shown in an epoch, 1 to 3, each time augmented
-            anew. An epoch is as long for all: it has fewer different images.
+        repeats: repeated augmentation: how often an epoch shows an image, 1 to 3, each
+            time with another augmentation. The length of an epoch does not change,
+            so it has fewer different images.
         mixup: MixUp's alpha; 0 for none.
         cutmix: CutMix's alpha; 0 for none.
-        mix_probability: that a batch is mixed, by MixUp or CutMix.
-        switch_probability: that a mixed batch is mixed by CutMix, where there are both.
+        mix_probability: probability that a batch is mixed, by MixUp or CutMix.
+        switch_probability: probability of CutMix in a mixed batch, if both are on.
 
     Raises:
-        ValueError: for a value outside its range.
+        ValueError: if a value is outside its range.
 
     Example:
         >>> import dataclasses
@@ -90,7 +91,9 @@ class Augmentation:
             low, high = (float(value) for value in getattr(self, name))
         except (TypeError, ValueError):
             low = high = math.nan
-        self._check(name, 0 < low <= high < math.inf, "a pair (least, greatest) over 0")
+        self._check(
+            name, 0 < low <= high < math.inf, "a pair (minimum, maximum) over 0"
+        )
         return low, high
 
     def _check(self, name, right, expected):
@@ -99,11 +102,11 @@ class Augmentation:
 
     @property
     def mixes(self) -> bool:
-        """Whether batches are mixed, by MixUp or CutMix."""
+        """Whether MixUp or CutMix is on."""
         return self.mix_probability > 0 and max(self.mixup, self.cutmix) > 0
 
 
-# The paper's Table 1, with what its code adds (random interpolation).
+# The paper's Table 3, and the random interpolation of its code.
 IMAGENET_AUGMENTATION = Augmentation(
     crop_scale=(0.08, 1.0),
     interpolation="random",
@@ -115,11 +118,12 @@ IMAGENET_AUGMENTATION = Augmentation(
     cutmix=1.0,
 )
 
-# For fine-tuning on small sets. The paper does not say what it used: this is its
-# training recipe without what makes an epoch see fewer, or damaged, images.
+# For fine-tuning on small data sets: the paper's augmentation without repeats and
+# random erasing, which is a choice of this package. The paper fine-tunes with all of
+# its augmentation (section 3.5).
 FINETUNE_AUGMENTATION = dataclasses.replace(
     IMAGENET_AUGMENTATION, repeats=1, random_erasing=0.0
 )
 
-# For small images that fill their frame, such as those of the embedded data set.
+# For small images that fill their frame, such as those of the bundled data set.
 FLIP_AUGMENTATION = Augmentation(flip=0.5)

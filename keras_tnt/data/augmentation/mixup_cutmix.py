@@ -9,30 +9,38 @@ from keras_tnt.utils.typing import Tensor
 def mix(
     images: Tensor, labels: Tensor, seed: tf.Tensor, augmentation: Augmentation
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mixes the images 0 and 1, 2 and 3, ... of a batch, and their labels alike.
+    """Mix the images 0 and 1, 2 and 3, ... of a batch, and their labels.
 
-    One draw holds for all. As pairs are fixed, any part of the batch that holds whole
-    pairs gives, with the same seed, what the whole batch gives there.
+    There is one draw for the batch. The pairs are fixed, so any part of the batch that
+    consists of whole pairs gives the same result, with the same seed.
 
     Args:
         images: float32 (batch, height, width, channels), with an even batch.
         labels: float32 (batch, classes).
         seed: a pair of integers, a tensor.
-        augmentation: an `Augmentation`, which says how likely what is.
+        augmentation: an `Augmentation` with the probabilities.
 
     Returns:
-        Images and labels of the same shapes. A label is the share that its class has
-        in the image: with CutMix, of the pixels.
+        Images and labels of the same shapes. A label is the share of its class in the
+        image; with CutMix, the share of the pixels.
     """
     chance, switch, mixup_seed, cutmix_seed = tf.unstack(tf.random.split(seed, 4), 4)
-    mixup = lambda: mixup(images, labels, mixup_seed, augmentation.mixup)  # noqa: E731
-    cutmix = lambda: cutmix(images, labels, cutmix_seed, augmentation.cutmix)  # noqa: E731
-    if augmentation.mixup and augmentation.cutmix:
+
+    def with_mixup():
+        return mixup(images, labels, mixup_seed, augmentation.mixup)
+
+    def with_cutmix():
+        return cutmix(images, labels, cutmix_seed, augmentation.cutmix)
+
+    def with_either():
         share = augmentation.switch_probability
         switched = tf.random.stateless_uniform((), switch) < share
-        mixed = lambda: tf.cond(switched, cutmix, mixup)  # noqa: E731
+        return tf.cond(switched, with_cutmix, with_mixup)
+
+    if augmentation.mixup and augmentation.cutmix:
+        mixed = with_either
     else:
-        mixed = mixup if augmentation.mixup else cutmix
+        mixed = with_mixup if augmentation.mixup else with_cutmix
     applied = tf.random.stateless_uniform((), chance) < augmentation.mix_probability
     return tf.cond(applied, mixed, lambda: (images, labels))
 
@@ -40,13 +48,13 @@ def mix(
 def mixup(
     images: Tensor, labels: Tensor, seed: tf.Tensor, alpha: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Adds every image and its partner, weighted by a share from Beta(alpha, alpha).
+    """Average every image and its partner, with a weight from Beta(alpha, alpha).
 
     Args:
         images: float32 (batch, height, width, channels), with an even batch.
         labels: float32 (batch, classes).
         seed: a pair of integers, a tensor.
-        alpha: a small one gives shares near 0 and 1.
+        alpha: parameter of the distribution; small values give weights near 0 and 1.
 
     Returns:
         Images and labels of the same shapes.
@@ -58,17 +66,17 @@ def mixup(
 def cutmix(
     images: Tensor, labels: Tensor, seed: tf.Tensor, alpha: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Puts a rectangle of its partner into every image.
+    """Paste a rectangle of its partner into every image.
 
     Args:
         images: float32 (batch, height, width, channels), with an even batch.
         labels: float32 (batch, classes).
         seed: a pair of integers, a tensor.
-        alpha: of the Beta distribution of the share that stays, before the rectangle
-            is cut off at the image's border.
+        alpha: parameter of the Beta distribution of the share that remains, before the
+            rectangle is clipped at the image border.
 
     Returns:
-        Images and labels of the same shapes; labels by the pixels that really stay.
+        Images and labels of the same shapes; the labels count the pixels that remain.
     """
     share_seed, place_seed = tf.unstack(tf.random.split(seed, 2), 2)
     height, width = images.shape[1:3]
@@ -87,7 +95,7 @@ def cutmix(
 
 
 def _beta(seed, alpha):
-    """A draw from Beta(alpha, alpha), by two from the gamma distribution."""
+    """A draw from Beta(alpha, alpha), computed from two gamma draws."""
     draws = tf.random.stateless_gamma((2,), seed, alpha, dtype=tf.float64)
     share = tf.math.divide_no_nan(
         draws[0], draws[0] + draws[1]

@@ -13,9 +13,7 @@ import tensorflow as tf
 from keras_tnt.data.augmentation.config import Augmentation
 from keras_tnt.utils.typing import Tensor
 
-FILL_VALUE = (
-    128.0  # where a moved image leaves nothing: the mean of the models' scaling
-)
+FILL_VALUE = 128.0  # of pixels from outside the image: the mean of the models' scaling
 
 
 def rand_augment(
@@ -24,17 +22,16 @@ def rand_augment(
     magnitudes_seed: Tensor,
     augmentation: Augmentation,
 ) -> tf.Tensor:
-    """Applies some random operations of random magnitude, one after the other.
+    """Apply random operations of random magnitude, one after the other.
 
-    "Increasing" severities, as in timm's `rand-m9-mstd0.5-inc1`: every operation but
-    the first three of `OPERATIONS`, which have none, changes more the higher the
-    magnitude.
+    Severities increase with the magnitude, as in timm's `rand-m9-mstd0.5-inc1`. The
+    first three of `OPERATIONS` have no severity.
 
     Args:
         image: float32 (height, width, channels), whole numbers 0-255, of static shape.
-        operations_seed: a pair of integers, a tensor; which operations.
-        magnitudes_seed: another; how strong.
-        augmentation: an `Augmentation`, which says how many and how strong.
+        operations_seed: seed of the choice of operations, a pair of integers.
+        magnitudes_seed: seed of the magnitudes, a pair of integers.
+        augmentation: an `Augmentation` with number and magnitude of the operations.
 
     Returns:
         An image of the same shape, whole numbers 0-255.
@@ -42,7 +39,7 @@ def rand_augment(
     if augmentation.rand_augment_policy == "keras_cv":
         magnitude = augmentation.rand_augment_magnitude / 10
         layer = keras_cv_layer(augmentation.rand_augment, magnitude)
-        # The layer needs three channels, and autograph, which all else goes without.
+        # The layer needs three channels, and autograph, which is off elsewhere.
         color = tf.repeat(image, 3 // image.shape[-1], axis=-1)
         color = tf.function(lambda image: layer(image))(color)
         return tf.round(color[..., : image.shape[-1]])
@@ -62,19 +59,19 @@ def rand_augment(
     ):
         chosen = tf.cast(choice * len(OPERATIONS), tf.int32)
         sign = tf.where(sign < 0.5, -1.0, 1.0)
-        # One more branch than operations: the one for nothing.
+        # The last branch applies no operation.
         applied = chance < augmentation.rand_augment_probability
         chosen = tf.where(applied, chosen, len(OPERATIONS))
         image = apply_operation(image, chosen, level, sign)
     return image
 
 
-# As a function of its own it is traced once, not once for each operation drawn.
+# A separate function is traced once, not once for each operation drawn.
 @tf.function(autograph=False)
 def apply_operation(
     image: tf.Tensor, number: tf.Tensor, level: tf.Tensor, sign: tf.Tensor
 ) -> tf.Tensor:
-    """Applies one operation.
+    """Apply one operation.
 
     Args:
         image: float32 (height, width, channels), whole numbers 0-255, of static shape.
@@ -93,7 +90,7 @@ def apply_operation(
 
 
 def _autocontrast(image, level, sign):
-    """Stretches each channel to 0-255."""
+    """Stretch each channel to 0-255."""
     low = tf.reduce_min(image, axis=(0, 1))
     high = tf.reduce_max(image, axis=(0, 1))
     scale = tf.math.divide_no_nan(255.0, high - low)
@@ -102,7 +99,7 @@ def _autocontrast(image, level, sign):
 
 
 def _equalize(image, level, sign):
-    """Makes the histogram of each channel flat, as far as may be."""
+    """Equalize the histogram of each channel."""
     channels = image.shape[-1]
     numbers = tf.cast(image, tf.int32) + 256 * tf.range(channels)
     counts = tf.math.bincount(
@@ -110,7 +107,7 @@ def _equalize(image, level, sign):
     )
     counts = tf.reshape(counts, [channels, 256])
     below = tf.cumsum(counts, axis=1, exclusive=True)
-    # Pillow leaves the brightest value there is out of the step.
+    # Pillow does not count the brightest value in the step.
     total = tf.reduce_sum(counts, axis=1, keepdims=True)
     brightest = tf.reduce_max(tf.where(counts > 0, tf.range(256), 0), axis=1)
     last = tf.gather(counts, brightest, axis=1, batch_dims=1)[:, tf.newaxis]
@@ -125,19 +122,19 @@ def _invert(image, level, sign):
 
 
 def _posterize(image, level, sign):
-    """Keeps 4 high bits, down to none."""
+    """Keep 4 high bits, down to none."""
     unit = tf.pow(2.0, 4 + tf.floor(4 * level))
     return tf.floor(image / unit) * unit
 
 
 def _solarize(image, level, sign):
-    """Inverts the bright pixels, from none to all."""
+    """Invert the bright pixels, from none to all."""
     threshold = 256 - tf.floor(256 * level)
     return tf.where(image < threshold, image, 255 - image)
 
 
 def _solarize_add(image, level, sign):
-    """Makes the dark pixels brighter."""
+    """Make the dark pixels brighter."""
     brighter = tf.minimum(image + tf.floor(110 * level), 255.0)
     return tf.where(image < 128, brighter, image)
 
@@ -156,7 +153,7 @@ def _brightness(image, level, sign):
 
 
 def _sharpness(image, level, sign):
-    """Away from, or towards, the smoothed image; the border stays as it is."""
+    """Move away from, or towards, the smoothed image; the border stays unchanged."""
     rows = image[:-2] + image[1:-1] + image[2:]
     sums = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] + 4 * image[1:-1, 1:-1]
     smooth = tf.floor(sums / 13 + 0.5)
@@ -166,7 +163,7 @@ def _sharpness(image, level, sign):
 
 
 def _rotate(image, level, sign):
-    """Up to 30 degrees around the center."""
+    """Rotate by up to 30 degrees around the center."""
     angle = -sign * level * math.radians(30)
     cos, sin = tf.cos(angle), tf.sin(angle)
     x, y = image.shape[1] / 2, image.shape[0] / 2
@@ -195,7 +192,7 @@ def _translate_y(image, level, sign):
     return _warp(image, (1.0, 0.0, 0.0), (0.0, 1.0, distance))
 
 
-# The order is part of what a seed means.
+# The result of a seed depends on this order.
 OPERATIONS = (
     _autocontrast,
     _equalize,
@@ -216,13 +213,13 @@ OPERATIONS = (
 
 
 def _enhance(image, plain, level, sign):
-    """Away from, or towards, a plain version; 10 % of the image always stay."""
+    """Move away from, or towards, a plain version; at least 10 % remains."""
     factor = tf.maximum(0.1, 1 + sign * 0.9 * level)
     return tf.clip_by_value(tf.floor(plain + factor * (image - plain)), 0.0, 255.0)
 
 
 def _luma(image):
-    """Brightness as Pillow counts it, (height, width, 1)."""
+    """Brightness as in Pillow, (height, width, 1)."""
     if image.shape[-1] == 1:
         return image
     red, green, blue = tf.split(image, 3, axis=-1)
@@ -230,8 +227,8 @@ def _luma(image):
 
 
 def _warp(image, x, y):
-    """Each pixel from another place, by the rows of an affine matrix, as Pillow's."""
-    # Pillow counts from the corner of the first pixel, TensorFlow from its center.
+    """Affine transform with the rows of a matrix, as in Pillow."""
+    # Pillow measures from the corner of the first pixel, TensorFlow from its center.
     rows = [(a, b, 0.5 * (a + b) + c - 0.5) for a, b, c in (x, y)]
     warped = tf.raw_ops.ImageProjectiveTransformV3(
         images=image[tf.newaxis],
@@ -246,7 +243,7 @@ def _warp(image, x, y):
 
 @functools.cache
 def keras_cv_layer(operations: int, magnitude: float) -> Any:
-    """Makes keras_cv's RandAugment layer.
+    """Return keras_cv's RandAugment layer.
 
     It draws from a state of its own: what an image gets depends on those before it.
 

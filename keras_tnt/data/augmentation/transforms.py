@@ -1,4 +1,4 @@
-"""From an encoded image to what a model trains on or is evaluated with.
+"""Decoding and transforming single images, for training and for evaluation.
 
 All randomness comes from explicit seeds, pairs of integers: the same seed gives the
 same image.
@@ -14,7 +14,7 @@ from keras_tnt.data.augmentation.config import Augmentation
 from keras_tnt.data.augmentation.rand_augment import rand_augment
 from keras_tnt.images import decode_image, preprocess_input
 
-ATTEMPTS = 10  # at a random rectangle that fits; as many as the official code makes
+ATTEMPTS = 10  # to draw a random rectangle that fits, as in the official code
 
 # Random erasing: share of the image's area, and height over width.
 ERASED_AREA = (0.02, 1 / 3)
@@ -42,7 +42,7 @@ SEEDS = len(Seeds._fields)
 def evaluation_image(
     contents: tf.Tensor, shape: tuple[int, int, int], crop_fraction: float
 ) -> tf.Tensor:
-    """Decodes an image and takes its center, as in the published evaluation.
+    """Decode an image and apply the evaluation transform.
 
     Args:
         contents: an encoded image, a scalar string tensor.
@@ -72,18 +72,18 @@ def training_image(
     shape: tuple[int, int, int],
     crop_fraction: float,
 ) -> tf.Tensor:
-    """Decodes an image and augments it, but for mixing, which needs a batch.
+    """Decode and augment an image; MixUp and CutMix follow later, on batches.
 
     Args:
         contents: an encoded image, a scalar string tensor.
         seeds: an integer tensor (`SEEDS`, 2).
         augmentation: an `Augmentation`.
         shape: height, width and channels of the result; 1 channel is gray, 3 are color.
-        crop_fraction: of images that are not cropped at random.
+        crop_fraction: central share of images that are not cropped at random.
 
     Returns:
-        A float32 tensor of that shape, 0-255; whole numbers but for the noise of random
-        erasing.
+        A float32 tensor of that shape, 0-255; whole numbers except for the noise of
+        random erasing.
     """
     seeds = Seeds(*tf.unstack(seeds, SEEDS))
     if augmentation.crop_scale is None:
@@ -124,15 +124,15 @@ def _random_crop(contents, seeds, augmentation, shape):
 
 
 def decode_and_crop(contents: tf.Tensor, choose_box: Callable) -> tf.Tensor:
-    """Decodes a rectangle of an image; of a JPEG nothing else is decoded.
+    """Decode a rectangle of an image; of a JPEG, only this rectangle.
 
     Args:
         contents: an encoded image, a scalar string tensor.
-        choose_box: takes height and width of the image and returns top, left, height
+        choose_box: function from height and width of the image to top, left, height
             and width of the rectangle, int32 tensors.
 
     Returns:
-        A uint8 tensor (height, width, 3), the same that decoding all of it would give.
+        A uint8 tensor (height, width, 3), equal to a crop of the whole decoded image.
     """
 
     def crop_jpeg():
@@ -162,7 +162,7 @@ def decode_and_crop(contents: tf.Tensor, choose_box: Callable) -> tf.Tensor:
 
 
 def _crop_box(height, width, seeds, augmentation):
-    """The first of ten random rectangles that fits; else a large central one."""
+    """The first of ten random rectangles that fits, or a large central one."""
     low, high = augmentation.crop_ratio
     full = tf.cast(tf.stack([height, width]), tf.float32)
     sides = _random_sides(
@@ -180,7 +180,7 @@ def _crop_box(height, width, seeds, augmentation):
 
 
 def _random_erasing(image, seeds, probability):
-    """Maybe fills a rectangle with noise: normal, around and as wide as all values."""
+    """Fill a rectangle with normal noise of mean and deviation 127.5, at random."""
     height, width, _ = image.shape
     full = tf.constant([height, width], tf.float32)
 
@@ -201,7 +201,7 @@ def _random_erasing(image, seeds, probability):
 
 
 def _random_sides(full, seed, area, ratio):
-    """Heights and widths of random rectangles, with log-uniform height over width."""
+    """Heights and widths of random rectangles with log-uniform aspect ratio."""
     draws = _uniform(seed, (ATTEMPTS, 2))
     area = tf.reduce_prod(full) * (area[0] + (area[1] - area[0]) * draws[:, :1])
     low, high = math.log(ratio[0]), math.log(ratio[1])
@@ -210,7 +210,7 @@ def _random_sides(full, seed, area, ratio):
 
 
 def _to_channels(image, channels):
-    """Takes RGB as it is, or to gray as Pillow's `convert("L")` does."""
+    """RGB unchanged, or converted to gray as by Pillow's `convert("L")`."""
     if channels == 3:
         return image
     weights = tf.constant([19595, 38470, 7471])

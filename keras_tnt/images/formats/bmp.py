@@ -9,14 +9,14 @@ from keras_tnt.images.limits import check_size
 def decode_bmp(contents: tf.Tensor) -> tf.Tensor:
     """Decode an uncompressed BMP.
 
-    TensorFlow's own op takes palette indices for gray levels, knows neither 1 nor 4
-    bits, and refuses files with bytes behind the pixels.
+    TensorFlow's own op reads palette indices as gray levels, supports neither 1 nor 4
+    bits, and refuses files with bytes after the pixels.
     """
     head = padded_head(contents, 66)
     start, header, width, height = (number(head, at) for at in (10, 14, 18, 22))
     bits, compression = number(head, 28, tf.uint16), number(head, 30)
     known = (compression == 0) & tf.reduce_any(bits == [1, 4, 8, 24, 32])
-    # Compression 3 is none either, but bit masks for the channels: here the usual ones.
+    # Compression 3 means uncompressed with bit masks; only the usual ones are read.
     masks = tf.strings.substr(head, 54, 12)
     usual = tf.equal(masks, b"\0\0\xff\0\0\xff\0\0\xff\0\0\0")
     known |= (compression == 3) & (bits == 32) & usual

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 
 def padded_head(contents: tf.Tensor, length: int) -> tf.Tensor:
-    """The first bytes, zeros behind a shorter file: `substr` wants every position."""
+    """Return the first bytes, padded with zeros: `substr` needs every position."""
     return tf.strings.join([tf.strings.substr(contents, 0, length), b"\0" * length])
 
 
@@ -14,6 +14,6 @@ def number(
     dtype: tf.DType = tf.int32,
     little_endian: bool = True,
 ) -> tf.Tensor:
-    """A number in the bytes at a position that is known to be there, as int64."""
+    """Return the number at a position of the bytes, as int64; it must exist."""
     field = tf.strings.substr(contents, position, dtype.size)
     return tf.cast(tf.io.decode_raw(field, dtype, little_endian)[0], tf.int64)

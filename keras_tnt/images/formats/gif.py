@@ -12,8 +12,8 @@ MAX_EXTENSIONS = 100  # before the first frame; comments and the like, often one
 def decode_gif(contents: tf.Tensor) -> tf.Tensor:
     """Decode the first frame of a GIF.
 
-    TensorFlow's op decodes all frames before it drops them, each as large as it says
-    it is. So the file is cut behind the first one.
+    TensorFlow's op decodes all frames before it drops them, at the sizes that their
+    headers state. So the file is cut after the first frame.
     """
     head = padded_head(contents, 13)
     screen_width, screen_height = (number(head, at, tf.uint16) for at in (6, 8))
@@ -21,7 +21,7 @@ def decode_gif(contents: tf.Tensor) -> tf.Tensor:
     behind = _ends_of_blocks(data)
 
     def is_extension(at):
-        # The op's library reads an empty one, and all behind it, otherwise than this.
+        # The op's library reads an empty one, and all that follows, differently.
         return (data[at] == EXTENSION) & (data[at + 2] > 0)
 
     colors = number(head, 10, tf.uint8)
@@ -54,15 +54,15 @@ def _size_of_colors(flags):
 
 
 def _ends_of_blocks(data):
-    """For each position: where a chain of sub-blocks that starts there has ended.
+    """For each position, the end of a chain of sub-blocks that starts there.
 
-    A sub-block is its length and as many bytes; one of length 0 ends the chain. Jumps
-    are doubled, which takes as many steps as the file's length has bits, however many
-    sub-blocks there are. A chain that leaves the file ends outside of it.
+    A sub-block is its length and as many bytes; length 0 ends the chain. Pointer
+    doubling needs as many steps as the file length has bits, for any number of
+    sub-blocks. A chain that leaves the file ends outside of it.
     """
     size = tf.shape(data)[0]
     positions = tf.range(size)
-    # The last entry stands for everything behind the file.
+    # The last entry stands for everything after the file.
     jumps = tf.where(data == 0, positions, tf.minimum(positions + data + 1, size))
     jumps = tf.concat([jumps, [size]], axis=0)
     _, jumps = tf.while_loop(
