@@ -31,7 +31,9 @@ def decays(variable: keras.Variable) -> bool:
     return variable.name == "kernel"
 
 
-def mean_over_images(loss: float, counted_images: int, images: int) -> float:
+def loss_per_image(
+    loss: float, steps: int, batch_size: int, number_of_images: int
+) -> float:
     """Correct the loss that `evaluate` returns for padded batches.
 
     Fault: Keras divides the weighted losses by the size of the batches, not by the sum
@@ -41,10 +43,11 @@ def mean_over_images(loss: float, counted_images: int, images: int) -> float:
 
     Args:
         loss: what `evaluate` returned.
-        counted_images: number of images in all batches, padding included.
-        images: number of images of weight 1.
+        steps: number of batches.
+        batch_size: images of a batch, padding included.
+        number_of_images: images of weight 1.
 
     Returns:
-        The mean loss of the images of weight 1.
+        The mean loss of the images.
     """
-    return loss * counted_images / images
+    return loss * steps * batch_size / number_of_images

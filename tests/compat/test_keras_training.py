@@ -53,7 +53,7 @@ def test_decays__still_present(tmp_path):
     )
 
 
-def test_mean_over_images__still_present():
+def test_loss_per_image__still_present():
     model = keras.Sequential([keras.Input((1,)), keras.layers.Identity()])
     model.compile(loss="mse")
     images, padding = np.ones((3, 1)), [[0.0]]
@@ -64,8 +64,8 @@ def test_mean_over_images__still_present():
         batch_size=2,
         verbose=0,
     )
-    assert keras_training.mean_over_images(found, 4, 3) == 1
+    assert keras_training.loss_per_image(found, 2, 2, 3) == 1
     assert found != 1, (
         "Keras divides the loss by the sum of the weights: "
-        "remove keras_tnt.compat.keras_training.mean_over_images"
+        "remove keras_tnt.compat.keras_training.loss_per_image"
     )
