@@ -63,8 +63,8 @@ def export_model(
     and precision.
 
     Args:
-        model: a TNT with softmax head, preprocessing inside and 1 or 3 channels. A model
-            under mixed precision is exported in float32.
+        model: a TNT with softmax head, preprocessing inside and 1 or 3 channels. Mixed
+            precision is exported as float32.
         path: the file (``"onnx"``, ``"litert"``) or directory. The directory of a
             ``"savedmodel"`` has a directory for each version; see `export_saved_model`.
         file_format: ``"savedmodel"``, ``"onnx"``, ``"litert"`` or ``"openvino"``. The

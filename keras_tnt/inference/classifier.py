@@ -86,8 +86,8 @@ def load_classifier(source: str) -> Classifier:
     file_format, path = find_format(path)
     if file_format is None:
         raise ValueError(
-            f"{source!r} is not a model. Expected a run directory (with recipe.json), a "
-            ".keras file, a SavedModel, or an ONNX, LiteRT or OpenVINO file. Load a "
+            f"{source!r} is not a model. Expected a run directory (with recipe.json), "
+            "a .keras file, a SavedModel, or an ONNX, LiteRT or OpenVINO file. Load a "
             "file of weights into a model with keras_tnt.load_weights, and save it "
             "with model.save."
         )
@@ -137,8 +137,8 @@ def find_images(patterns: Sequence[str]) -> list[Path]:
             matches = [Path(p) for p in glob.glob(pattern, recursive=True)]
         if not matches:
             raise FileNotFoundError(
-                f"No image matches {pattern!r}. Expected a file, a directory with images "
-                f"({', '.join(sorted(SUFFIXES))}), or a pattern such as "
+                f"No image matches {pattern!r}. Expected a file, a directory with "
+                f"images ({', '.join(sorted(SUFFIXES))}), or a pattern such as "
                 "'images/*.jpg'."
             )
         found += sorted(matches)
