@@ -18,6 +18,15 @@ from keras_tnt.utils.files import atomic_write
 from keras_tnt.utils.typing import PathLike
 
 
+def _file(name):
+    """A property: the path of a file or directory in the run directory."""
+
+    def path(self) -> Path:
+        return self.path / name
+
+    return property(path)
+
+
 @dataclasses.dataclass(frozen=True)
 class RunDirectory:
     """Names the files of a run.
@@ -40,16 +49,16 @@ class RunDirectory:
     def __post_init__(self):
         object.__setattr__(self, "path", Path(self.path))
 
-    model = property(lambda self: self.path / "model.keras")
-    saved_model = property(lambda self: self.path / "saved_model")
-    history = property(lambda self: self.path / "history.csv")
-    recipe = property(lambda self: self.path / "recipe.json")
-    checkpoints = property(lambda self: self.path / "checkpoints")
-    tensorboard = property(lambda self: self.path / "tensorboard")
-    curves = property(lambda self: self.path / "curves.png")
-    predictions = property(lambda self: self.path / "predictions.png")
-    attention = property(lambda self: self.path / "attention.png")
-    images = property(lambda self: self.path / "images")
+    model = _file("model.keras")
+    saved_model = _file("saved_model")
+    history = _file("history.csv")
+    recipe = _file("recipe.json")
+    checkpoints = _file("checkpoints")
+    tensorboard = _file("tensorboard")
+    curves = _file("curves.png")
+    predictions = _file("predictions.png")
+    attention = _file("attention.png")
+    images = _file("images")
 
     def contents(self) -> list[tuple[Path, str]]:
         """Return pairs of each existing file of the run and its description."""

@@ -1,5 +1,6 @@
 """The directory of a run: made anew, written whole, read back as it was."""
 
+import dataclasses
 import os
 import re
 
@@ -51,8 +52,19 @@ def test_any_recipe_comes_back(recipe, names, tmp_path_factory):
     assert run.read_recipe() == (recipe, names)
 
 
+def test_begin__tuples_in_model_options_are_the_same_run(tmp_path):
+    """JSON has no tuples: they come back as lists."""
+    options = {"inner_blocks": (1, 4), "depths": [2, 6]}
+    recipe = dataclasses.replace(fashion_mnist_demo(), model_options=options)
+    RunDirectory(tmp_path).begin(recipe, NAMES)
+    RunDirectory(tmp_path).begin(recipe, NAMES)
+    other = dataclasses.replace(recipe, model_options=options | {"depths": [2, 5]})
+    with pytest.raises(FileExistsError, match="model_options"):
+        RunDirectory(tmp_path).begin(other, NAMES)
+
+
 def test_a_folder_without_recipe_is_no_run(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no directory of a run.*recipe\.json"):
+    with pytest.raises(FileNotFoundError, match=r"not a run directory.*recipe\.json"):
         RunDirectory(tmp_path).read_recipe()
 
 
