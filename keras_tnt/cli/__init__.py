@@ -37,15 +37,15 @@ ERRORS = (FloatingPointError, ImportError, OSError, RuntimeError, ValueError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command.
+    """Run a command.
 
     Args:
-        arguments: the command line without the program's name; by default this
-            process's own.
+        arguments: the command line without the program's name; that of this process
+            by default.
 
     Returns:
-        The exit status: 0; 1 after an error that is the user's to mend; 128 and the
-        number of the signal after a training that one ended.
+        The exit status: 0 on success, 1 on a user error, 128 + N if signal N stopped a
+        training.
 
     Example:
         >>> from keras_tnt.cli import main

@@ -5,7 +5,7 @@ import signal
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
-    """Adds the command's arguments to the command line."""
+    """Add the command to the parser."""
     app = commands.add_parser("app", help="a web page to try a model on images")
     app.add_argument(
         "--model",
@@ -28,7 +28,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Runs the command."""
+    """Run the command."""
     from keras_tnt.app import serve
 
     # However it ends, the images that it was given are deleted.

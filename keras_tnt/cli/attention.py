@@ -3,18 +3,33 @@
 import argparse
 from pathlib import Path
 
+from keras_tnt.export.load_exported import find_format
+from keras_tnt.images import load_image
+from keras_tnt.inference import classify, load_classifier, prepare
+from keras_tnt.training import RunDirectory
+from keras_tnt.visualization import (
+    attention_maps,
+    block_map,
+    most_attended_patch,
+    plot_attention_heads,
+    plot_attention_overlays,
+    plot_inner_attention,
+)
+from keras_tnt.visualization.figure import require_matplotlib
+from keras_tnt.visualization.image_maps import default_blocks
+
 
 def add_command(commands: argparse._SubParsersAction) -> None:
-    """Adds the command's arguments to the command line."""
+    """Add the command to the parser."""
     attention = commands.add_parser(
-        "attention", help="draw what a model attends to in an image"
+        "attention", help="plot the attention of a model in an image"
     )
-    attention.add_argument("image", metavar="IMAGE", help="a file")
+    attention.add_argument("image", metavar="IMAGE", help="an image file")
     attention.add_argument(
         "--model",
         default="tnt_small",
-        help="the directory of a run, a .keras file, or tnt_small (the default) or "
-        "tnt_base with ImageNet weights",
+        help="a run directory, a .keras file, tnt_small (the default) or tnt_base with "
+        "ImageNet weights",
     )
     attention.add_argument(
         "--out", type=Path, help="a new directory; by default attention, attention-2, …"
@@ -23,34 +38,20 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         "--blocks",
         type=_numbers,
         metavar="NUMBERS",
-        help="blocks to draw, such as 1,6,12; by default the first, the middle and the "
-        "last",
+        help="blocks to plot, such as 1,6,12; first, middle and last by default",
     )
     attention.add_argument(
         "--patch",
         type=_place,
         metavar="ROW,COLUMN",
-        help="patch to look into, counted from 0; by default the one most attended to",
+        help="patch, counted from 0, whose inner attention is plotted; the most "
+        "attended one by default",
     )
     attention.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Runs the command."""
-    from keras_tnt.images import load_image
-    from keras_tnt.inference.classifier import classify, load_classifier, prepare
-    from keras_tnt.training import RunDirectory
-    from keras_tnt.visualization import (
-        attention_maps,
-        block_map,
-        most_attended_patch,
-        plot_attention_heads,
-        plot_attention_overlays,
-        plot_inner_attention,
-    )
-    from keras_tnt.visualization.figure import require_matplotlib
-    from keras_tnt.visualization.image_maps import default_blocks
-
+    """Run the command."""
     require_matplotlib()
     original = load_image(options.image)
     _check_no_export(options.model)
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
     last = max(maps.outer)
     blocks = options.blocks or default_blocks(maps.outer)
     patch = options.patch or most_attended_patch(maps, last)
-    for block in blocks:  # errors come before there is a directory
+    for block in blocks:  # raises errors before the directory is created
         block_map(maps, block)
     block_map(maps, 1, patch)
 
@@ -69,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
     directory = RunDirectory.create_or_next(options.out, "attention").path
     plot_attention_overlays(maps, image, blocks, directory / "overlay.png", title)
     plot_attention_heads(maps, image, blocks, directory / "heads.png")
-    print(f"{directory / 'overlay.png'}  what blocks {_list(blocks)} attend to")
+    print(f"{directory / 'overlay.png'}  attention of blocks {_list(blocks)}")
     print(f"{directory / 'heads.png'}  the same for each head")
     inner = [block for block in blocks if block in maps.inner]
     if inner:
@@ -80,14 +81,11 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _check_no_export(source):
-    from keras_tnt.export.load_exported import find_format
-
     path = Path(source)
     if path.exists() and find_format(path)[0] not in (None, "keras"):
         raise ValueError(
-            f"{source!r} is an exported model, which gives its answers alone and not "
-            "its attention. Give the run directory or the .keras file that it was "
-            "exported from."
+            f"{source!r} is an exported model, which does not return its attention. "
+            "Pass the run directory or the .keras file that it was exported from."
         )
 
 

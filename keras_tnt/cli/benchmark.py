@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
-    """Adds the command's arguments to the command line."""
+    """Add the command to the parser."""
     benchmark = commands.add_parser(
         "benchmark", help="measure speed and memory of a model on this machine"
     )
@@ -43,7 +43,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Runs the command."""
+    """Run the command."""
     from keras_tnt.cli.benchmark_run import benchmark, describe_machine, plot_speed
     from keras_tnt.training import RunDirectory
     from keras_tnt.visualization.figure import require_matplotlib

@@ -13,7 +13,7 @@ Try next:
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
-    """Adds the command's arguments to the command line."""
+    """Add the command to the parser."""
     demo = commands.add_parser(
         "demo", help="train, evaluate and export a small TNT on the bundled images"
     )
@@ -24,7 +24,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Runs the command."""
+    """Run the command."""
     from keras_tnt.cli.demo_run import run_demo
     from keras_tnt.training import RunDirectory, fashion_mnist_demo
 

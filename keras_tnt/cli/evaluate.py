@@ -5,9 +5,16 @@ import json
 import sys
 from pathlib import Path
 
+from keras_tnt.data import load_dataset
+from keras_tnt.evaluation import evaluate_classifier, write_report
+from keras_tnt.inference import load_classifier
+from keras_tnt.training import RunDirectory
+from keras_tnt.visualization.figure import require_matplotlib
+from keras_tnt.visualization.plot_results import plot_confusion
+
 
 def add_command(commands: argparse._SubParsersAction) -> None:
-    """Adds the command's arguments to the command line."""
+    """Add the command to the parser."""
     evaluate = commands.add_parser(
         "evaluate", help="evaluate the accuracy of a model on a data set"
     )
@@ -33,13 +40,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Runs the command."""
-    from keras_tnt.data import load_dataset
-    from keras_tnt.evaluation import evaluate_classifier, write_report
-    from keras_tnt.inference.classifier import load_classifier
-    from keras_tnt.training import RunDirectory
-    from keras_tnt.visualization.plot_results import require_matplotlib
-
+    """Run the command."""
     require_matplotlib()
     source = load_dataset(options.data, options.split, options.data_dir)
     classifier = load_classifier(options.model)
@@ -52,6 +53,7 @@ def run(options: argparse.Namespace) -> None:
     )
     directory = RunDirectory.create_or_next(options.out, "evaluation").path
     write_report(report, directory)
+    plot_confusion(report.confusion, report.class_names, directory / "confusion.png")
     figures = {name: getattr(report, name) for name in ("images", "top_1", "top_5")}
     figures["corrupt"] = len(source.corrupt)
     if options.json:

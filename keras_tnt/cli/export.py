@@ -4,74 +4,79 @@ import argparse
 import glob
 from pathlib import Path
 
+import keras
+import tensorflow as tf
+
+from keras_tnt.data import image_dataset
+from keras_tnt.export import export_model
+from keras_tnt.images import load_image
+from keras_tnt.inference import find_images, load_classifier, prepare
+
 CALIBRATION_IMAGES = 300  # more do not change the measured ranges much
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
-    """Adds the command's arguments to the command line."""
+    """Add the command to the parser."""
     export = commands.add_parser(
         "export",
-        help="write a model for other programs, and check what was written",
-        description="Writes a model for another runtime, reloads it there and compares "
-        "it with Keras. What predicts otherwise is not left behind.",
+        help="export a model to another format, and verify it",
+        description="Export a model, load it in its runtime and compare its predictions "
+        "with Keras. An export that differs is not written.",
     )
     export.add_argument(
         "--model",
         required=True,
-        help="the directory of a run, a .keras file, or tnt_small or tnt_base with "
-        "ImageNet weights",
+        help="a run directory, a .keras file, or tnt_small or tnt_base with ImageNet "
+        "weights",
     )
     export.add_argument(
         "--format",
         choices=("savedmodel", "onnx", "litert", "openvino"),
         default="savedmodel",
-        help="savedmodel is the default; the others take the extra 'export'",
+        help="savedmodel by default; the others need the extra 'export'",
     )
     export.add_argument(
         "--precision",
         choices=("float32", "float16", "int8"),
         default="float32",
-        help="float32 is the default",
+        help="float32 by default",
     )
     export.add_argument(
         "--out",
         required=True,
         type=Path,
-        help="the file (onnx, litert) or directory (openvino, savedmodel; versions are "
-        "directories in the latter's)",
+        help="the file (onnx, litert) or directory (openvino, savedmodel with a directory "
+        "for each version)",
     )
     export.add_argument(
         "--labels",
         type=Path,
-        help="a text file with the name of a class a line; the model's by default",
+        help="a text file with a class name on each line; the model's names by default",
     )
     export.add_argument(
-        "--version", type=int, help="of a savedmodel; by default the next free one"
+        "--version",
+        type=int,
+        help="version of a savedmodel; the next free one by default",
     )
     export.add_argument(
         "--calibration",
         metavar="IMAGES",
-        help="for int8 a directory or glob of training images, or a data set as train "
-        f"takes it; up to {CALIBRATION_IMAGES} are taken",
+        help="for int8: a directory or glob of training images, or a data set; up to "
+        f"{CALIBRATION_IMAGES} images are used",
     )
     export.add_argument(
-        "--overwrite", action="store_true", help="replace what is there"
+        "--overwrite", action="store_true", help="replace an existing export"
     )
     export.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Runs the command."""
-    import keras
-
-    from keras_tnt.export import export_model
-    from keras_tnt.inference.classifier import load_classifier
-
+    """Run the command."""
     classifier = load_classifier(options.model)
     if not isinstance(classifier.model, keras.Model):
         raise ValueError(
-            f"{options.model!r} is an export already. Expected the Keras model that it "
-            "was made from: the directory of a run or a .keras file."
+            f"{options.model!r} is already an export. Expected its Keras model: a run "
+            "directory or a .keras file."
         )
     labels = classifier.class_names
     if options.labels:
@@ -88,19 +93,13 @@ def run(options: argparse.Namespace) -> None:
         options.overwrite,
     )
     print(
-        f"{exported.path}: {_size(exported.path) / 1e6:.1f} MB, probabilities as Keras "
-        f"gives them within {exported.difference:.1g}."
+        f"{exported.path}: {_size(exported.path) / 1e6:.1f} MB, probabilities equal to "
+        f"Keras's within {exported.difference:.1g}."
     )
 
 
 def _calibration(source, classifier):
-    """Images as the classifier takes them, evenly from all that there are."""
-    import tensorflow as tf
-
-    from keras_tnt.data import image_dataset
-    from keras_tnt.images import load_image
-    from keras_tnt.inference.classifier import find_images, prepare
-
+    """Preprocessed images, evenly spaced among all of a source."""
     if source is None:
         return None
     if Path(source).exists() or glob.has_magic(source):

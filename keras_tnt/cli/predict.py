@@ -3,10 +3,12 @@
 import argparse
 import json
 
+from keras_tnt.inference import find_images, load_classifier, predict_files
+
 
 def add_command(commands: argparse._SubParsersAction) -> None:
-    """Adds the command's arguments to the command line."""
-    predict = commands.add_parser("predict", help="name what images show")
+    """Add the command to the parser."""
+    predict = commands.add_parser("predict", help="classify images")
     predict.add_argument(
         "images", nargs="+", metavar="IMAGE", help="a file, a directory or a glob"
     )
@@ -16,19 +18,17 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         help="a run directory, a .keras file, an exported model of any format, or "
         "tnt_small (the default) or tnt_base with ImageNet weights",
     )
-    predict.add_argument("--top", type=int, default=5, help="classes to name (5)")
-    predict.add_argument("--json", action="store_true", help="a JSON line an image")
+    predict.add_argument(
+        "--top", type=int, default=5, help="number of classes to print (5)"
+    )
+    predict.add_argument(
+        "--json", action="store_true", help="print a JSON line for each image"
+    )
     predict.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Runs the command."""
-    from keras_tnt.inference.classifier import (
-        find_images,
-        load_classifier,
-        predict_files,
-    )
-
+    """Run the command."""
     if options.top < 1:
         raise ValueError(f"--top must be at least 1, got {options.top}.")
     images = find_images(options.images)

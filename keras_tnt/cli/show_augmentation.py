@@ -1,58 +1,56 @@
-"""`keras-tnt data`."""
+"""`keras-tnt show-augmentation`."""
 
 import argparse
 from pathlib import Path
+
+from keras_tnt import data
+from keras_tnt.visualization.figure import require_matplotlib
+from keras_tnt.visualization.plot_results import plot_augmented_images
 
 ROWS, COLUMNS = 4, 6
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
-    """Adds the command's arguments to the command line."""
-    data = commands.add_parser(
-        "data", help="show what training does to the images of a data set"
+    """Add the command to the parser."""
+    show = commands.add_parser(
+        "show-augmentation", help="plot a batch of augmented training images"
     )
-    data.add_argument(
-        "--show",
-        action="store_true",
-        required=True,
-        help="draw a batch of augmented images and their labels",
-    )
-    data.add_argument(
+    show.add_argument(
         "--data",
         default="fashion_mnist_mini",
-        help="fashion_mnist_mini (the default), a tfds name, or a directory of class "
-        "directories",
+        help="fashion_mnist_mini (the default), a tfds data set, or an image folder",
     )
-    data.add_argument("--split", help="by default train, where there are splits")
-    data.add_argument("--data-dir", help="where tfds keeps its data sets")
-    data.add_argument(
+    show.add_argument(
+        "--split", help="a split or slice; train by default, if there are splits"
+    )
+    show.add_argument("--data-dir", help="directory of tfds' data sets")
+    show.add_argument(
         "--augmentation",
         choices=["imagenet", "finetune", "flip"],
         default="imagenet",
-        help="whose recipe (imagenet)",
+        help="the augmentation (imagenet)",
     )
-    data.add_argument("--image-size", type=int, default=224, help="in pixels (224)")
-    data.add_argument("--gray", action="store_true", help="one channel, not three")
-    data.add_argument("--seed", type=int, default=0, help="of everything random (0)")
-    data.add_argument("--step", type=int, default=0, help="of training (0)")
-    data.add_argument(
+    show.add_argument("--image-size", type=int, default=224, help="in pixels (224)")
+    show.add_argument("--gray", action="store_true", help="gray images")
+    show.add_argument(
+        "--seed", type=int, default=0, help="seed of everything random (0)"
+    )
+    show.add_argument("--step", type=int, default=0, help="step of the training (0)")
+    show.add_argument(
         "--out", type=Path, default="augmented.png", help="the image to write"
     )
-    data.set_defaults(run=run)
+    show.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Runs the command."""
-    from keras_tnt import data
-    from keras_tnt.visualization.plot_results import (
-        plot_augmented_images,
-        require_matplotlib,
-    )
-
     require_matplotlib()
     augmentation = getattr(data, f"{options.augmentation.upper()}_AUGMENTATION")
-    source = _open(data.load_dataset, options)
+    source = _load(options)
     batch = min(ROWS * COLUMNS, len(source) // 2 * 2)
+    if not batch:  # MixUp and CutMix need pairs
+        raise ValueError(
+            f"{source.name!r} has {len(source)} image, expected two or more."
+        )
     batches = data.image_dataset(
         source,
         batch_size=batch,
@@ -70,10 +68,10 @@ def run(options: argparse.Namespace) -> None:
     print(f"{options.out}: {batch} of {len(source)} images, {source.name}")
 
 
-def _open(load_dataset, options):
+def _load(options):
     if options.split is not None:
-        return load_dataset(options.data, options.split, options.data_dir)
+        return data.load_dataset(options.data, options.split, options.data_dir)
     try:
-        return load_dataset(options.data, "train", options.data_dir)
-    except ValueError:  # a directory without splits, or what the next line explains
-        return load_dataset(options.data, None, options.data_dir)
+        return data.load_dataset(options.data, "train", options.data_dir)
+    except ValueError:  # no splits, or an error that the next line repeats
+        return data.load_dataset(options.data, None, options.data_dir)

@@ -19,7 +19,7 @@ RECIPE_FIELD_PREFIX = "field:"
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
-    """Adds the command's arguments to the command line."""
+    """Add the command to the parser."""
     train = commands.add_parser(
         "train",
         help="train or fine-tune a model, or resume a training",
@@ -47,7 +47,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Runs the command."""
+    """Run the command."""
     name = options.recipe
     recipe = override(read_recipe(name), options)
     directory = options.out or _folder(name)

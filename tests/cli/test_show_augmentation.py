@@ -1,4 +1,4 @@
-"""`keras-tnt data --show` and the sheet that it draws."""
+"""`keras-tnt show-augmentation` and the sheet that it plots."""
 
 import os
 
@@ -31,7 +31,7 @@ def test_a_sheet_shows_all_images(number, tmp_path):
 def test_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_directory(tmp_path / "photos", {"ant": 5, "bee": 4})
-    command = ["data", "--show", "--data", "photos", "--image-size", "32"]
+    command = ["show-augmentation", "--data", "photos", "--image-size", "32"]
     command += ["--augmentation", "flip"]
     assert main(command) == 0
     assert capsys.readouterr().out == "augmented.png: 8 of 9 images, photos\n"
@@ -50,6 +50,6 @@ def test_the_command(tmp_path, monkeypatch, capsys):
 )
 def test_mistakes_are_explained(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["data", "--show", *arguments]) == 1
+    assert main(["show-augmentation", *arguments]) == 1
     assert message in capsys.readouterr().err
     assert os.listdir(tmp_path) == []
