@@ -106,7 +106,7 @@ def check(outputs, expected, good):
             assert set(ids) == {-1}
             assert np.isnan(scores).all()
     for name, value in expected.items():
-        np.testing.assert_array_equal(outputs[name][good], value)
+        np.testing.assert_array_equal(outputs[name][good], value[good])
 
 
 def run(number, serve, current):
@@ -117,8 +117,9 @@ def run(number, serve, current):
         outputs = serve(image_bytes=tf.constant(images))
         return {name: value.numpy() for name, value in outputs.items()}
 
-    expected = {name: value[0] for name, value in classify([GOOD] * BATCH).items()}
-    assert expected["ok"]
+    # By row: the last bits of a product depend on the row of a batch.
+    expected = classify([GOOD] * BATCH)
+    assert expected["ok"].all()
 
     @seed(0)
     @settings(
