@@ -20,8 +20,8 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     export = commands.add_parser(
         "export",
         help="export a model to another format, and verify it",
-        description="Export a model, load it in its runtime and compare its predictions "
-        "with Keras. An export that differs is not written.",
+        description="Export a model, load it in its runtime and compare its "
+        "predictions with Keras. An export that differs is not written.",
     )
     export.add_argument(
         "--model",
@@ -45,8 +45,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         "--out",
         required=True,
         type=Path,
-        help="the file (onnx, litert) or directory (openvino, savedmodel with a directory "
-        "for each version)",
+        help="the file (onnx, litert) or directory (openvino, savedmodel)",
     )
     export.add_argument(
         "--labels",

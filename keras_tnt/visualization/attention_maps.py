@@ -1,4 +1,4 @@
-"""What a TNT attends to: among the patches, and among the pixels of one patch."""
+"""Attention of a TNT: between patches, and between the pixels of a patch."""
 
 from typing import NamedTuple
 
@@ -14,13 +14,12 @@ class AttentionMaps(NamedTuple):
 
     Attributes:
         outer: block → ``(batch, heads, 1 + patches, 1 + patches)``, the class token
-            first; of a PyramidTNT, which has none, ``(batch, heads, patches, pooled
-            patches)``.
-        inner: block → ``(batch, patches, heads, pixels, pixels)``, for the blocks that
-            have an inner transformer.
-        grids: block → ``(rows, columns)`` of its patches, which are counted row by row.
-        sr_ratios: block → side of the squares of patches that its outer keys are
-            pooled over; 1 in a TNT.
+            first. A PyramidTNT has none: ``(batch, heads, patches, pooled patches)``.
+        inner: block → ``(batch, patches, heads, pixels, pixels)``, for blocks with an
+            inner transformer.
+        grids: block → ``(rows, columns)`` of its patches, counted row by row.
+        sr_ratios: block → side of the squares over which the outer keys are pooled; 1
+            in a TNT.
     """
 
     outer: dict
@@ -30,21 +29,21 @@ class AttentionMaps(NamedTuple):
 
 
 def attention_maps(model: keras.Model, images: ArrayLike) -> AttentionMaps:
-    """Computes outer and inner attention of a TNT or PyramidTNT (paper, section 4.4).
+    """Compute outer and inner attention of a TNT or PyramidTNT (paper, section 3.4).
 
-    The attention is computed beside the model, block by block; the model itself stays
-    as fast as it is.
+    The attention is computed outside of the model's graph, block by block, so the
+    model itself does not become slower.
 
     Args:
-        model: a TNT or PyramidTNT, a model grown from one, or one with it as a layer,
-            at any depth.
-        images: a batch as ``model`` takes it, ``(batch, height, width, channels)``.
+        model: a TNT or PyramidTNT, a model extended from one, or one with it as a
+            layer, at any depth.
+        images: a batch of images for ``model``, ``(batch, height, width, channels)``.
 
     Returns:
-        `AttentionMaps`. The blocks of a PyramidTNT are counted through its stages.
+        `AttentionMaps`. The blocks of a PyramidTNT are counted across its stages.
 
     Raises:
-        ValueError: if ``model`` has no TNT, or its input cannot be followed to it.
+        ValueError: if ``model`` has no TNT, or no graph from its input to the TNT.
 
     Example:
         >>> import keras_tnt, numpy
@@ -65,22 +64,22 @@ def attention_maps(model: keras.Model, images: ArrayLike) -> AttentionMaps:
 
 
 def attention_rollout(maps: AttentionMaps) -> np.ndarray:
-    """Follows attention through all blocks (Abnar and Zuidema, arXiv 2005.00928).
+    """Compute the attention rollout (Abnar and Zuidema, arXiv 2005.00928).
 
-    The product over the blocks, the last one leftmost, of ``(A + I) / 2``: ``A`` is a
-    block's outer attention, the mean of its heads, and ``I`` stands for the residual
-    connection. Row ``i`` says how much of each patch reaches token ``i``. What the
-    inner transformers add to the patches is not part of it.
+    It is the product over the blocks, the last one leftmost, of ``(A + I) / 2``: ``A``
+    is the mean outer attention of a block's heads, and ``I`` is the residual
+    connection. Row ``i`` is the share of each patch that reaches token ``i``. It does
+    not include what the inner transformers add to the patches.
 
     Args:
         maps: the `AttentionMaps` of a TNT.
 
     Returns:
         A float32 array ``(batch, 1 + patches, 1 + patches)``, rows sum to one.
-        `class_token_map` draws the class token's row over the patches.
+        `class_token_map` turns the class token's row into a map over the patches.
 
     Raises:
-        ValueError: for a PyramidTNT, whose blocks differ in their patches.
+        ValueError: if it is a PyramidTNT, whose blocks have different patches.
 
     Example:
         >>> import keras_tnt, numpy
@@ -107,6 +106,6 @@ def attention_rollout(maps: AttentionMaps) -> np.ndarray:
 
 
 def _rows(scores):
-    """Half-precision rows sum to one but for rounding; here they do so exactly."""
+    """Normalize rows of half precision, so that they sum to one exactly."""
     scores = as_float32(scores)
     return scores / scores.sum(axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""What patches and pixels have become, block by block, and images' colors for it."""
+"""Patches and pixels after every block, and their projections to colors."""
 
 import math
 from typing import NamedTuple
@@ -12,12 +12,12 @@ from keras_tnt.visualization.block_outputs import as_float32, iterate_blocks
 
 
 class BlockFeatures(NamedTuple):
-    """What every block gives, counted from 1; float32 arrays.
+    """The outputs of every block, counted from 1; float32 arrays.
 
     Attributes:
         patches: block → ``(batch, rows, columns, outer_dim)``, without class token.
-        pixels: block → ``(batch, patches, pixels, inner_dim)``, for the blocks that
-            have an inner transformer; `pixel_map` lays them out as an image.
+        pixels: block → ``(batch, patches, pixels, inner_dim)``, for blocks with an
+            inner transformer; `pixel_map` arranges them as an image.
     """
 
     patches: dict
@@ -25,18 +25,18 @@ class BlockFeatures(NamedTuple):
 
 
 def block_features(model: keras.Model, images: ArrayLike) -> BlockFeatures:
-    """Computes the patches and pixels that every block gives.
+    """Compute the patches and pixels after every block.
 
     Args:
-        model: a TNT or PyramidTNT, a model grown from one, or one with it as a layer,
-            at any depth.
-        images: a batch as ``model`` takes it, ``(batch, height, width, channels)``.
+        model: a TNT or PyramidTNT, a model extended from one, or one with it as a
+            layer, at any depth.
+        images: a batch of images for ``model``, ``(batch, height, width, channels)``.
 
     Returns:
         `BlockFeatures`.
 
     Raises:
-        ValueError: if ``model`` has no TNT, or its input cannot be followed to it.
+        ValueError: if ``model`` has no TNT, or no graph from its input to the TNT.
 
     Example:
         >>> import keras_tnt, numpy
@@ -59,7 +59,7 @@ def block_features(model: keras.Model, images: ArrayLike) -> BlockFeatures:
 
 
 def pixel_map(pixels: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """Lays the pixels of all patches out as one map.
+    """Arrange the pixels of all patches as one map.
 
     Args:
         pixels: an array ``(batch, patches, pixels, dim)``, as in `BlockFeatures`.
@@ -83,15 +83,15 @@ def pixel_map(pixels: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
 
 
 def principal_components(features: np.ndarray, count: int) -> np.ndarray:
-    """Projects features on their directions of largest variance (PCA).
+    """Project features on their directions of largest variance (PCA).
 
     Args:
         features: an array ``(…, dim)``; all but the last axis counts samples.
         count: number of components, at most ``dim``.
 
     Returns:
-        A float32 array ``(…, count)``, the largest variance first. A component's sign
-        is the one that makes the largest weight of its direction positive.
+        A float32 array ``(…, count)``, the largest variance first. The sign of a
+        component makes the largest weight of its direction positive.
 
     Example:
         >>> import numpy
@@ -112,10 +112,10 @@ def principal_components(features: np.ndarray, count: int) -> np.ndarray:
 
 
 def features_to_rgb(features: np.ndarray) -> np.ndarray:
-    """Colors features: their first three principal components as red, green, blue.
+    """Map the first three principal components of features to red, green and blue.
 
-    Like colors are like features, over all images of the batch alike; the colors
-    themselves mean nothing. The middle 98 % of each component fill its range.
+    Similar colors mean similar features, across the images of the batch. The colors
+    themselves have no meaning. The middle 98 % of each component fill its range.
 
     Args:
         features: an array ``(batch, rows, columns, dim)``, at least three wide.
@@ -137,11 +137,11 @@ def features_to_rgb(features: np.ndarray) -> np.ndarray:
 
 
 def tsne(features: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Lays features out in a plane so that neighbours stay neighbours (t-SNE).
+    """Compute a t-SNE layout of features in a plane.
 
     Args:
         features: an array ``(samples, dim)``, some hundred to some thousand samples.
-        seed: of the layout's start.
+        seed: seed of the initial layout.
 
     Returns:
         A float32 array ``(samples, 2)``.

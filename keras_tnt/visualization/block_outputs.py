@@ -16,7 +16,7 @@ class BlockOutput(NamedTuple):
     """The output of one block, as tensors of the model's compute dtype.
 
     Attributes:
-        pixels: ``(batch, patches, pixels, inner_dim)``, ``None`` from a block without
+        pixels: ``(batch, patches, pixels, inner_dim)``, ``None`` for a block without
             inner transformer.
         patches: ``(batch, patches, outer_dim)``, in a TNT with the class token in
             front.
@@ -38,7 +38,7 @@ def iterate_blocks(model: keras.Model, images: Tensor) -> Iterator[BlockOutput]:
     """Run a model block by block, outside of its own graph.
 
     Args:
-        model: a TNT or PyramidTNT, a model grown from one, or one with it as a layer.
+        model: a TNT or PyramidTNT, a model extended from one, or one that contains it.
         images: a batch of images for ``model``.
 
     Returns:

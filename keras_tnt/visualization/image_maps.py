@@ -1,4 +1,4 @@
-"""Attention as maps: over the patches of an image, and over the pixels of a patch."""
+"""Attention as maps over the patches of an image and the pixels of a patch."""
 
 import math
 from collections.abc import Iterable
@@ -12,17 +12,17 @@ from keras_tnt.visualization.attention_maps import AttentionMaps
 def class_token_map(
     outer: np.ndarray, grid: tuple[int, int], size: tuple[int, int] | None = None
 ) -> np.ndarray:
-    """What the class token attends to in one block, mean of the heads.
+    """Return the attention of the class token in one block, averaged over the heads.
 
     Args:
         outer: attention of one block of a TNT, ``(batch, heads, 1 + patches,
             1 + patches)``, or the result of `attention_rollout`, without heads.
         grid: ``(rows, columns)`` of patches.
-        size: ``(height, width)`` to resize the maps to, such as the images'.
+        size: ``(height, width)`` of the resized maps, such as that of the images.
 
     Returns:
         A float32 array ``(batch, rows, columns)``, or ``(batch, height, width)``,
-        scaled so that the most attended patch has 1.
+        scaled to a maximum of 1.
 
     Example:
         >>> import numpy
@@ -42,21 +42,21 @@ def block_map(
     patch: tuple[int, int] | None = None,
     size: tuple[int, int] | None = None,
 ) -> np.ndarray:
-    """What one block of a TNT or PyramidTNT attends to, mean of the heads.
+    """Return the attention of one block, averaged over the heads.
 
-    Without ``patch`` it is what the answer is taken from that attends: the class
-    token, or in a PyramidTNT the mean of all patches. A pooled key of a PyramidTNT
-    stands for all the patches of its square.
+    The query is ``patch``, if given; otherwise the class token, or in a PyramidTNT the
+    mean of all patches. A pooled key of a PyramidTNT counts for all patches of its
+    square.
 
     Args:
         maps: `AttentionMaps`.
         block: a block, counted from 1.
-        patch: ``(row, column)`` of a patch that attends, counted from 0.
-        size: ``(height, width)`` to resize the maps to, such as the images'.
+        patch: ``(row, column)`` of the query, counted from 0.
+        size: ``(height, width)`` of the resized maps, such as that of the images.
 
     Returns:
         A float32 array ``(batch, rows, columns)``, or ``(batch, height, width)``,
-        scaled so that the most attended patch has 1.
+        scaled to a maximum of 1.
 
     Raises:
         ValueError: if there is no such block or patch.
@@ -228,7 +228,7 @@ def _of_block(part, block, lack):
 
 
 def _index(patch, grid):
-    """The number of a patch, counted row by row."""
+    """The index of a patch, counted row by row."""
     inside = all(0 <= place < side for place, side in zip(patch, grid, strict=True))
     if not inside:
         raise ValueError(

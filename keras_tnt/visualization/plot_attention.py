@@ -1,4 +1,4 @@
-"""Images of attention: over an image, head by head, and inside one patch."""
+"""Plots of attention: over an image, for each head, and inside one patch."""
 
 import math
 from collections.abc import Sequence
@@ -38,14 +38,14 @@ def plot_attention_overlays(
     path: PathLike,
     title: str = "image",
 ) -> None:
-    """Draws what blocks attend to over the image, and of a TNT the rollout.
+    """Plot the attention of blocks over the image, and the rollout of a TNT.
 
     Args:
-        maps: `AttentionMaps`, of which the first image is drawn.
+        maps: `AttentionMaps`; the first image is plotted.
         image: that image, ``(height, width, channels)``, 0-255.
-        blocks: the blocks to draw, counted from 1.
+        blocks: the blocks to plot, counted from 1.
         path: the PNG file to write.
-        title: what to write over the image alone.
+        title: title of the image.
 
     Raises:
         ValueError: if there is no such block.
@@ -79,12 +79,12 @@ def plot_attention_overlays(
 def plot_attention_heads(
     maps: AttentionMaps, image: np.ndarray, blocks: Sequence[int], path: PathLike
 ) -> None:
-    """Draws what each head of blocks attends to: a row a block, a column a head.
+    """Plot the attention of each head, a row for a block and a column for a head.
 
     Args:
-        maps: `AttentionMaps`, of which the first image is drawn.
+        maps: `AttentionMaps`; the first image is plotted.
         image: that image, ``(height, width, channels)``, 0-255.
-        blocks: the blocks to draw, counted from 1.
+        blocks: the blocks to plot, counted from 1.
         path: the PNG file to write.
 
     Raises:
@@ -124,19 +124,18 @@ def plot_inner_attention(
     patch: tuple[int, int],
     path: PathLike,
 ) -> None:
-    """Draws one patch, and what its pixels attend to in the inner transformers.
+    """Plot one patch, and the inner attention of its pixels.
 
-    A row for each block, mean of the heads: the pixels that attend (rows) against
-    those that are attended to; the same with a map of the patch at the place of each
-    pixel that attends; and how much each pixel is attended to by all.
+    A row for each block, averaged over the heads: queries (rows) by keys (columns); the
+    same as a map of the patch at the position of each query; and the attention that
+    each pixel receives from all.
 
     Args:
-        maps: `AttentionMaps`, of which the first image is drawn.
+        maps: `AttentionMaps`; the first image is plotted.
         image: that image, ``(height, width, channels)``, 0-255.
-        blocks: the blocks to draw, counted from 1; all need an inner transformer.
+        blocks: the blocks to plot, counted from 1, all with an inner transformer.
         patch: ``(row, column)`` of the patch, counted from 0 on the grid of the first
-            block. In the later blocks of a PyramidTNT it is the patch which that has
-            been merged into.
+            block. In later blocks of a PyramidTNT it is the patch that contains it.
         path: the PNG file to write.
 
     Raises:
@@ -177,7 +176,7 @@ def plot_inner_attention(
 
 
 def _show_place(axes, maps, image, patch):
-    """The image and the last block's map, with the patch marked; the patch itself."""
+    """Show the image and the last block's map with the patch marked, and the patch."""
     rows, columns = maps.grids[1]
     height, width = image.shape[0] // rows, image.shape[1] // columns
     top, left = patch[0] * height, patch[1] * width
@@ -195,7 +194,7 @@ def _show_place(axes, maps, image, patch):
 
 
 def show_overlay(axis: Any, image: np.ndarray, overlay: np.ndarray) -> None:
-    """Shows a map 0-1 of the image's size over the image."""
+    """Show a map 0-1 of the image's size over the image."""
     show_image(axis, image)
     axis.imshow(overlay, alpha=0.6, **HEATMAP_STYLE)
 

@@ -25,15 +25,15 @@ from keras_tnt.visualization.plot_attention import show_overlay
 def plot_features(
     features: BlockFeatures, images: np.ndarray, blocks: Sequence[int], path: PathLike
 ) -> None:
-    """Draws patches and pixels after some blocks, like features in like colors.
+    """Plot patches and pixels after some blocks; similar features have similar colors.
 
     A row for each image: the image, then for each block its patches, and its pixels
     if it has an inner transformer. Colors are comparable within a column.
 
     Args:
         features: `BlockFeatures`.
-        images: those images, ``(batch, height, width, channels)``, 0-255.
-        blocks: the blocks to draw, counted from 1.
+        images: the images, ``(batch, height, width, channels)``, 0-255.
+        blocks: the blocks to plot, counted from 1.
         path: the PNG file to write.
 
     Raises:
@@ -78,15 +78,14 @@ def plot_tsne(
     path: PathLike,
     seed: int = 0,
 ) -> None:
-    """Draws samples as t-SNE lays them out, once for each of several layers.
+    """Plot t-SNE layouts of samples, one for each of several layers.
 
     Args:
         layers: dict from titles to features of the same samples, ``(samples, dim)``.
-        labels: the samples' classes, which are drawn in ten colors; or floats, which
-            are drawn as shades.
-        names: the classes' names, or, for floats, what they measure.
+        labels: classes of the samples, shown in ten colors, or floats, shown as shades.
+        names: names of the classes, or the meaning of the floats.
         path: the PNG file to write.
-        seed: of the layouts.
+        seed: seed of the layouts.
 
     Raises:
         ImportError: if scikit-learn is not installed.
@@ -121,14 +120,14 @@ def plot_saliency(
     shares: np.ndarray,
     path: PathLike,
 ) -> None:
-    """Draws which patches, and which pixels of the image, speak for a class.
+    """Plot the patches and pixels that contribute to a class.
 
     Args:
         images: array ``(batch, height, width, channels)``, 0-255.
         titles: a title for each image, such as the class.
-        cams: what `grad_cam` gives, ``(batch, rows, columns)``.
-        shares: what `integrated_gradients` gives, of the images' shape; red is for the
-            class and blue against it.
+        cams: result of `grad_cam`, ``(batch, rows, columns)``.
+        shares: result of `integrated_gradients`, of the images' shape; red is for the
+            class, blue against it.
         path: the PNG file to write.
 
     Example:

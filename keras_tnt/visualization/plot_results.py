@@ -27,7 +27,7 @@ __all__ = [
 
 
 def plot_training_curves(history_path: PathLike, path: PathLike) -> None:
-    """Draws loss and accuracy over the epochs.
+    """Plot loss and accuracy over the epochs.
 
     Args:
         history_path: the CSV file of a `keras_tnt.training.history.History`.
@@ -65,13 +65,13 @@ def plot_predictions(
     class_names: Sequence[str],
     path: PathLike,
 ) -> None:
-    """Draws images with their true and predicted names, mistakes in red.
+    """Plot images with true and predicted classes, errors in red.
 
     Args:
         images: uint8 array ``(batch, height, width, channels)``.
-        labels: true class of each.
+        labels: true class of each image.
         probabilities: array ``(batch, classes)``.
-        class_names: the classes' names.
+        class_names: names of the classes.
         path: the PNG file to write.
 
     Example:
@@ -107,11 +107,11 @@ def plot_predictions(
 def plot_attention(
     model: keras.Model, images: np.ndarray, titles: Sequence[str], path: PathLike
 ) -> None:
-    """Draws what the class token attends to, and what pixels inside one patch do.
+    """Plot the attention of the class token, and the attention inside one patch.
 
-    A row for each image: the image; the attention of the class token in the last
-    block over it; the same without it; and, for the most attended patch, the patch and
-    how much each of its pixels is attended by the others in the last inner transformer.
+    A row for each image: the image; the attention of the class token in the last block
+    over the image; the same without the image; the most attended patch; and the
+    attention that its pixels receive in the last inner transformer.
 
     Args:
         model: a TNT with an inner transformer in at least one block.
@@ -134,7 +134,7 @@ def plot_attention(
     if not maps.inner:
         raise ValueError(
             f"Model {model.name!r} has no inner transformer, so there is no attention "
-            "inside its patches to draw; keras_tnt.attention_maps gives the outer one."
+            "inside its patches to plot; attention_maps returns the outer one."
         )
     grid = maps.grids[1]
     class_maps = block_map(maps, max(maps.outer))
@@ -166,12 +166,12 @@ def plot_attention(
 def plot_augmented_images(
     images: np.ndarray, labels: np.ndarray, class_names: Sequence[str], path: PathLike
 ) -> None:
-    """Draws a batch that a model trains on, with the shares of its classes.
+    """Plot an augmented batch with the shares of its classes.
 
     Args:
         images: array ``(batch, height, width, channels)``, 0-255.
         labels: array ``(batch, classes)``, shares that sum to 1.
-        class_names: the classes' names.
+        class_names: names of the classes.
         path: the PNG file to write.
 
     Example:
@@ -198,11 +198,11 @@ def plot_augmented_images(
 def plot_confusion(
     confusion: np.ndarray, class_names: Sequence[str], path: PathLike
 ) -> None:
-    """Draws a confusion matrix: true classes as rows, shares of a row as shades.
+    """Plot a confusion matrix: true classes as rows, shares of a row as shades.
 
     Args:
         confusion: array ``(classes, classes)`` of counts, by true and predicted class.
-        class_names: the classes' names; left out if they are more than 40.
+        class_names: names of the classes; omitted if there are more than 40.
         path: the PNG file to write.
 
     Example:

@@ -13,20 +13,20 @@ from keras_tnt.structure import blocks, find_tnt, patch_grid, rebuild_graph, sta
 def grad_cam(
     model: keras.Model, images: ArrayLike, classes: ArrayLike | None = None
 ) -> np.ndarray:
-    """Computes which patches speak for a class (after Grad-CAM, arXiv 1610.02391).
+    """Compute Grad-CAM: the patches that contribute to a class (arXiv 1610.02391).
 
-    ``relu(Σ_c g_c · a_c)`` over the channels ``c`` of each patch, where ``a`` is the
-    last map of patches that the whole answer is made from - what enters the last block
-    of a TNT, what the last stage of a PyramidTNT gives - and ``g`` the gradient of the
-    class's score by it. The gradient is each patch's own, not the mean of all patches
-    (as in HiResCAM, arXiv 2011.08891): a class token does not treat patches alike, and
-    a patch that the answer does not hang on gets zero.
+    It is ``relu(Σ_c g_c · a_c)`` over the channels ``c`` of each patch. ``a`` is the
+    last map of patches on which the whole prediction depends: the input of the last
+    block of a TNT, the output of the last stage of a PyramidTNT. ``g`` is the gradient
+    of the class score with respect to ``a``. Each patch has its own gradient, not the
+    mean of all patches (as in HiResCAM, arXiv 2011.08891), because a class token does
+    not treat patches equally. A patch without influence gets zero.
 
     Args:
-        model: a TNT or PyramidTNT, a model grown from one, or one with it as a layer,
-            at any depth; its only output is ``(batch, classes)``.
-        images: a batch as ``model`` takes it, ``(batch, height, width, channels)``.
-        classes: class of each image, or one for all; by default the predicted ones.
+        model: a TNT or PyramidTNT, a model extended from one, or one with it as a
+            layer, at any depth; its only output is ``(batch, classes)``.
+        images: a batch of images for ``model``, ``(batch, height, width, channels)``.
+        classes: class of each image, or one for all; the predicted ones by default.
 
     Returns:
         A float32 array ``(batch, rows, columns)``, scaled so that the highest is 1; all
@@ -76,19 +76,19 @@ def integrated_gradients(
     baseline: float = 0.0,
     steps: int = 32,
 ) -> np.ndarray:
-    """Shares a class's score out among the image's pixels (arXiv 1703.01365).
+    """Compute integrated gradients: the share of each pixel (arXiv 1703.01365).
 
-    ``(x - b) · ∫ ∂score(b + t (x - b)) / ∂x dt`` for ``t`` from 0 to 1: what an image
-    ``x`` has more of the score than a baseline ``b``, which is the sum of all shares.
+    It is ``(x - b) · ∫ ∂score(b + t (x - b)) / ∂x dt`` for ``t`` from 0 to 1. The
+    shares sum to the difference of the scores of the image ``x`` and a baseline ``b``.
 
     Args:
         model: any functional classifier of images; its only output is
             ``(batch, classes)``.
-        images: a batch as ``model`` takes it, ``(batch, height, width, channels)``.
-        classes: class of each image, or one for all; by default the predicted ones.
-        baseline: a value, or an image, that shows nothing; black by default.
-        steps: points of the Gauss-Legendre rule that the integral is taken by. If the
-            shares do not sum up to the difference well enough, take more.
+        images: a batch of images for ``model``, ``(batch, height, width, channels)``.
+        classes: class of each image, or one for all; the predicted ones by default.
+        baseline: a value or an image without content; black by default.
+        steps: points of the Gauss-Legendre rule for the integral. Increase them if the
+            shares do not sum to the difference.
 
     Returns:
         A float32 array of the images' shape. The scores are logits where ``model`` ends
@@ -138,12 +138,12 @@ class _Watch(keras.layers.Layer):
 
 
 def _scores_model(model, changed):
-    """The model, ending in logits, with the calls of some layers changed.
+    """The model with logits as output, and other calls for some layers.
 
     Args:
         model: a functional model.
-        changed: dict from layers, at any depth, to functions that are called with the
-            layer and its arguments in its place.
+        changed: dict from layers, at any depth, to functions of the layer and its
+            arguments that replace its call.
     """
     if not getattr(model, "inputs", None):
         raise ValueError(
@@ -157,7 +157,7 @@ def _scores_model(model, changed):
 
 
 def _rebuild(model, changed):
-    """A model of the same layers, nested ones too, some of them called otherwise."""
+    """The model of the same layers, nested ones too, with changed calls."""
 
     def call(layer, *inputs, **options):
         if isinstance(layer, keras.Model):
@@ -170,7 +170,7 @@ def _rebuild(model, changed):
 
 
 def _without_activation(layer, inputs, **options):
-    """Logits: behind softmax and sigmoid, sure answers have hardly any gradient."""
+    """Logits, because the gradient of softmax and sigmoid vanishes at high scores."""
     squashing = (keras.activations.softmax, keras.activations.sigmoid)
     if isinstance(layer, keras.layers.Softmax):
         return inputs
