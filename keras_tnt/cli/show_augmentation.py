@@ -43,6 +43,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    """Run the command."""
     require_matplotlib()
     augmentation = getattr(data, f"{options.augmentation.upper()}_AUGMENTATION")
     source = _load(options)
