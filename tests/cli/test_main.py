@@ -66,9 +66,9 @@ def test_predict_prints_for_machines(run, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["predict", "no/such.png"], "There is no image 'no/such.png'"),
+        (["predict", "no/such.png"], "No image matches 'no/such.png'"),
         (["predict", PHOTOS[0], "--model", "nothing"], "There is no model 'nothing'"),
-        (["predict", PHOTOS[0], "--model", PHOTOS[0]], "is no model: expected the"),
+        (["predict", PHOTOS[0], "--model", PHOTOS[0]], "is not a model. Expected a"),
         (["predict", PHOTOS[0], "--top", "0"], "--top must be at least 1, got 0"),
         (["demo", "--out", str(DATA)], "exists and is not an empty directory"),
     ],
@@ -107,7 +107,7 @@ def test_version(capsys):
 def test_a_demo_that_cannot_be_leaves_no_directory(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["demo", "--epochs", "1"]) == 1
-    assert "epochs must be more than the 1 of the warm-up" in capsys.readouterr().err
+    assert "epochs must be more than warmup_epochs=1" in capsys.readouterr().err
     assert os.listdir(tmp_path) == []
 
 

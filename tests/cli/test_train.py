@@ -59,10 +59,10 @@ def test_every_field_is_an_option(capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (["--recipe=imagenet"], "There is no recipe 'imagenet': expected imagenet_300"),
+        (["--recipe=imagenet"], "Unknown recipe 'imagenet'. Expected tnt_small_imagenet"),
         (["--epochs=many"], "epochs must be int, got 'many'"),
         (["--flip=2"], "flip must be a probability, 0 to 1, got 2"),
-        (["--strategy=both"], "There is no strategy 'both': expected one of auto"),
+        (["--strategy=both"], "Unknown strategy 'both'. Expected one of auto"),
     ],
 )
 def test_what_is_wrong_is_said(change, message, tmp_path, monkeypatch, capsys):
@@ -82,6 +82,6 @@ def test_a_recipe_file_with_a_wrong_field(tmp_path, capsys):
     path = tmp_path / "recipe.json"
     path.write_text('{"recipe": {"epoch": 3}, "class_names": []}')
     assert main(["train", "--recipe", str(path)]) == 1
-    assert "'epoch' is no field of Recipe. Did you mean 'epochs'?" in (
+    assert "Unknown field 'epoch' of Recipe. Did you mean 'epochs'?" in (
         capsys.readouterr().err
     )

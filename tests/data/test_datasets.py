@@ -161,11 +161,11 @@ def test_damaged_record_files(cut, tmp_path):
     file = next(copy.glob("*test*"))
     data = file.read_bytes()
     file.write_bytes(data[:-cut])
-    with pytest.raises(ValueError, match="ends inside a record: it is damaged"):
+    with pytest.raises(ValueError, match="is damaged: it ends inside a record"):
         load_dataset(copy, "test")
     file.write_bytes(data[: record_places(shutil.copy(next(FOLDER.glob("*test*")),
                                                       tmp_path))[-1]])  # fmt: skip
-    with pytest.raises(ValueError, match="has 1999 records where 2000 were written"):
+    with pytest.raises(ValueError, match="it has 1999 of 2000 records"):
         load_dataset(copy, "test")
 
 
@@ -227,16 +227,16 @@ def test_a_folder_with_splits(tmp_path):
 def test_a_class_called_train(tmp_path):
     directory = write_directory(tmp_path / "vehicles", {"bus": 1, "train": 1})
     assert load_dataset(directory).class_names == ("bus", "train")
-    with pytest.raises(ValueError, match="has no splits but holds class directories"):
+    with pytest.raises(ValueError, match="has no splits but class directories"):
         load_dataset(directory, "train")
 
 
 def test_folders_without_images(tmp_path):
-    with pytest.raises(ValueError, match=r"Expected in .* a directory for each class"):
+    with pytest.raises(ValueError, match=r"Expected a directory for each class in"):
         load_dataset(tmp_path)
     directory = write_directory(tmp_path / "photos", {"ant": 1})
     (directory / "bee").mkdir()
-    with pytest.raises(ValueError, match=r"Class directories without: \['bee'\]"):
+    with pytest.raises(ValueError, match=r"These have none: \['bee'\]"):
         load_dataset(directory)
 
 

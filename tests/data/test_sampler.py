@@ -80,7 +80,7 @@ def test_shares_make_up_the_step(parts):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"batch_size": 10, "workers": 2, "replicas": 2}, "Take a multiple of 4"),
+        ({"batch_size": 10, "workers": 2, "replicas": 2}, "Use a multiple of 4"),
         ({"batch_size": 0}, "batch_size=0 cannot be divided"),
         ({"batch_size": 4, "worker": 2, "workers": 2}, "there are 2; got worker=2"),
         ({"batch_size": 4, "worker": -1}, "got worker=-1"),

@@ -70,7 +70,7 @@ def test_tf_config(surroundings):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{'cluster'", "TF_CONFIG is no JSON .* must look like .*host-a:12345"),
+        ("{'cluster'", "TF_CONFIG is not valid JSON .* for example, .*host-a:12345"),
         (tf_config({"ps": ["a:1"], **WORKERS}, type="worker", index=0), "got .*'ps'"),
         (tf_config({"worker": "a:1"}, type="worker", index=0), "lists of addresses"),
         (tf_config(WORKERS), "does not say which worker this is: its task is {}"),
@@ -118,7 +118,7 @@ def test_lists_of_nodes(nodes, expected, surroundings):
 def test_tasks_that_are_not_where_they_are_expected(surroundings):
     surroundings(**slurm(SLURM_PROCID="1"))
     with pytest.raises(
-        ValueError, match=r"task 1 runs on gpu10 and not on gpu2.*block"
+        ValueError, match=r"task 1 on gpu10, expected gpu2.*block"
     ):
         find_cluster()
 
@@ -134,5 +134,5 @@ def test_tasks_that_are_not_where_they_are_expected(surroundings):
 )
 def test_variables_of_slurm_that_do_not_fit(changes, surroundings):
     surroundings(**slurm(**changes))
-    with pytest.raises(ValueError, match=r"looks like a Slurm step.*srun"):
+    with pytest.raises(ValueError, match=r"variables of this Slurm step.*srun"):
         find_cluster()

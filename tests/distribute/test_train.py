@@ -140,7 +140,7 @@ def test_a_run_that_lost_a_worker_goes_on(
     newest = max((run / "checkpoints").glob("step-*"))
     assert newest.name == f"step-{checkpoint:08}.safetensors"
     outputs = run_workers.run(MODULE, run, directory=tmp_path)
-    assert f"Going on after step {checkpoint}" in outputs[0]
+    assert f"Resuming after step {checkpoint}" in outputs[0]
     assert_same_run(run, together / "0", atol=1e-5)
 
 

@@ -99,4 +99,4 @@ def test_a_lost_worker_ends_the_others_with_a_clear_error(who, how, message, tmp
         other = processes[1 - who]
         assert other.end() == 1
         assert re.search(f"RuntimeError: .*{message}", other.output())
-        assert "the training goes on after its newest checkpoint" in other.output()
+        assert "to resume from the newest checkpoint" in other.output()

@@ -125,7 +125,7 @@ def test_requests_and_answers_are_as_documented(number, pets):
     answer = load(
         blocks("answer")[number], EMBEDDING=embedding, FEATURE_MAP=feature_map
     )
-    # Through text, as over the wire: what is no JSON would fail here.
+    # Through text, as over the wire: invalid JSON would fail here.
     assert_alike(json.loads(json.dumps(pets.rest(request))), answer)
 
 

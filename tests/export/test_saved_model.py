@@ -29,7 +29,7 @@ def plain(classes=7):
 
 
 @pytest.fixture
-def images(tmp_path):
+def image_files(tmp_path):
     """Image files of several sizes, formats and kinds."""
     paths = sorted(shutil.copy(path, tmp_path) for path in DATA.glob("*.png"))
     photo = Image.open(paths[0]).convert("RGB")
@@ -155,8 +155,8 @@ def no_images():
         (small, {"version": "3"}, "positive whole number, got '3'"),
         (small, {"version": True}, "positive whole number, got True"),
         (small, {"top_k": 0}, "top_k must be at least 1, got 0"),
-        (small, {"labels": [*NAMES[:6], "a\nb"]}, r"of one line each, got \['a\\nb'\]"),
-        (small, {"labels": [*NAMES[:6], ""]}, r"of one line each, got \[''\]"),
+        (small, {"labels": [*NAMES[:6], "a\nb"]}, r"must be one line, got \['a\\nb'\]"),
+        (small, {"labels": [*NAMES[:6], ""]}, r"must be one line, got \[''\]"),
         (small, {"batch_sizes": ()}, r"batch_sizes must be positive.*got \[\]"),
         (small, {"batch_sizes": (0, 1)}, r"batch_sizes must be positive"),
         (
@@ -212,7 +212,7 @@ def test_a_full_disk_leaves_the_existing_version(tmp_path):
 def test_other_predictions_are_found_out(color):
     images = pixels(color.model, 2).astype("float32")
     expected = color.model.predict(images, verbose=0)
-    with pytest.raises(RuntimeError, match=r"difference is 0\.001, allowed is 1e-05"):
+    with pytest.raises(RuntimeError, match=r"difference is 0\.001, expected at most 1e-05"):
         check_saved_model(color.path, images, expected + np.float32(0.001))
 
 

@@ -1,4 +1,4 @@
-"""Tensors of the published implementations (tests/assets/reference) and their models."""
+"""Reference tensors of the published implementations, and their models."""
 
 import json
 

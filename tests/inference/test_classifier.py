@@ -41,7 +41,7 @@ def found(directory, *patterns):
     return [str(path.relative_to(directory)) for path in paths]
 
 
-class TestFindPictures:
+class TestFindImages:
     def test_a_file_is_taken_whatever_its_name(self, tmp_path):
         touch(tmp_path, "a.jpg", "photo", "[1].png")
         names = ["photo", "[1].png", "a.jpg"]
@@ -66,13 +66,13 @@ class TestFindPictures:
         touch(tmp_path, "there.png", "texts/notes.txt")
         (tmp_path / "empty").mkdir()
         patterns = [str(tmp_path / "there.png"), str(tmp_path / pattern)]
-        message = f"no image {patterns[1]!r}"
+        message = f"No image matches {patterns[1]!r}"
         with pytest.raises(FileNotFoundError, match=re.escape(message)):
             find_images(patterns)
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory):
+def image_files(tmp_path_factory):
     """Image files of several sizes, formats and kinds."""
     directory = tmp_path_factory.mktemp("images")
     photo = Image.open(DATA / "astronaut_small.png").convert("RGB")
@@ -201,12 +201,12 @@ class TestLoadClassifier:
         assert load_classifier(str(path)).class_names == list("0123456")
 
     def test_a_folder_that_is_no_run(self, tmp_path):
-        with pytest.raises(ValueError, match=r"no model: expected.*recipe\.json"):
+        with pytest.raises(ValueError, match=r"not a model. Expected.*recipe\.json"):
             load_classifier(str(tmp_path))
 
     def test_a_run_without_its_model(self, tmp_path):
         RunDirectory(tmp_path).write_recipe(fashion_mnist_demo(), NAMES)
-        with pytest.raises(ValueError, match=r"model\.keras' holds no whole model"):
+        with pytest.raises(ValueError, match=r"model\.keras' is not a complete model file"):
             load_classifier(str(tmp_path))
 
     def test_names_that_are_nothing(self):
@@ -216,7 +216,7 @@ class TestLoadClassifier:
     @pytest.mark.parametrize("name", ["model.weights.h5", "model.safetensors", "photo"])
     def test_other_files(self, name, tmp_path):
         touch(tmp_path, name)
-        with pytest.raises(ValueError, match=rf"{name}' is no model.*load_weights"):
+        with pytest.raises(ValueError, match=rf"{name}' is not a model.*load_weights"):
             load_classifier(str(tmp_path / name))
 
     # Where the damage is decides whether Keras warns before it fails.
@@ -233,11 +233,11 @@ class TestLoadClassifier:
             b"x" * 1000 + whole[1000:],
         ):
             path.write_bytes(contents)
-            with pytest.raises(ValueError, match=r"model\.keras' holds no whole model"):
+            with pytest.raises(ValueError, match=r"model\.keras' is not a complete model file"):
                 load_classifier(str(path))
         for contents in (b"", b"text"):
             path.write_bytes(contents)
-            with pytest.raises(ValueError, match=r"model\.keras' is no model: expec"):
+            with pytest.raises(ValueError, match=r"model\.keras' is not a model. Expec"):
                 load_classifier(str(path))
 
     @pytest.mark.parametrize("kind", ["features", "two outputs", "numbers", "channels"])
@@ -251,7 +251,7 @@ class TestLoadClassifier:
             "channels": lambda: small(depth=1, input_shape=(32, 48, 4)),
         }
         models[kind]().save(tmp_path / "model.keras")
-        with pytest.raises(ValueError, match=r"model\.keras' holds no classifier"):
+        with pytest.raises(ValueError, match=r"model\.keras' is not an image classifier"):
             load_classifier(str(tmp_path / "model.keras"))
 
 

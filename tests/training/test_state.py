@@ -69,7 +69,7 @@ def test_another_training_is_refused_and_nothing_changed():
     model.optimizer.build(model.trainable_variables)
     other = TrainingState(model)
     before = other.tensors()
-    with pytest.raises(ValueError, match="of another model or optimizer"):
+    with pytest.raises(ValueError, match="another model or optimizer"):
         other.restore(state.tensors())
     for name, tensor in other.tensors().items():
         np.testing.assert_array_equal(tensor, before[name])

@@ -102,14 +102,14 @@ def test_killed_and_stopped_runs_end_as_the_unbroken_one(unbroken, tmp_path):
     wait_for_step(stopped, directory, 80)
     stopped.send_signal(signal.SIGTERM)
     said = finish(stopped, status=128 + signal.SIGTERM)
-    assert f"Going on after step {newest}, from " in said
+    assert f"Resuming after step {newest}, from " in said
     assert "Traceback" not in said
     saved = Checkpoints(directory / "checkpoints").newest().state["step"]
     assert f"stopped by SIGTERM after step {saved}, which is saved" in said
     assert 80 <= saved < STEPS
 
     last = finish(start(directory))
-    assert f"Going on after step {saved}, from " in last
+    assert f"Resuming after step {saved}, from " in last
     finish(unbroken[1])
     assert_same_end(directory, unbroken[0])
 

@@ -84,7 +84,7 @@ def test_the_same_call_again_changes_nothing(trained, capsys):
     recipe, run, result = trained
     before = {path: path.stat().st_mtime_ns for path in run.checkpoints.iterdir()}
     again = train(recipe, run.path)
-    assert "Going on after step 30" in capsys.readouterr().out
+    assert "Resuming after step 30" in capsys.readouterr().out
     assert_close(weights(again.model), weights(result.model), atol=0)
     assert again.history == result.history
     after = {path: path.stat().st_mtime_ns for path in run.checkpoints.iterdir()}
@@ -99,7 +99,7 @@ def test_a_truncated_checkpoint_is_skipped(trained, tmp_path, capsys):
     resumed = train(recipe, tmp_path / "copy")
     said = capsys.readouterr().out
     assert f"The checkpoint {newest} is damaged" in said
-    assert "Going on after step 28" in said
+    assert "Resuming after step 28" in said
     assert_close(weights(resumed.model), weights(result.model), atol=1e-5)
     assert resumed.history[0] == result.history[0]
     for name, value in result.history[1].items():
@@ -192,7 +192,7 @@ def test_other_ways_to_train(changes, tmp_path):
         ({"data": "fashion_mnist_mimi"}, ValueError, "Did you mean fashion_mnist_mini"),
         ({"data": "./nowhere"}, FileNotFoundError, "There is no directory './nowhere'"),
         ({"train_split": "training"}, ValueError, "training"),
-        ({"model": "ResNet50"}, ValueError, "There is no model 'ResNet50'.*TNTSmall"),
+        ({"model": "ResNet50"}, ValueError, "Unknown model 'ResNet50'.*TNTSmall"),
         ({"model_options": {"dept": 3}}, ValueError, "do not fit TNT: .*'dept'"),
         ({"batch_size": 128}, ValueError, "A batch of 128 is more than the 120"),
         ({"steps_per_execution": 4}, ValueError, "must divide the 15 steps"),
