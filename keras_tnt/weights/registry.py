@@ -1,4 +1,4 @@
-"""Published weights: which file, where it is, what it scores, and how to get it."""
+"""The published weights: their files, accuracy and license, and the download."""
 
 import dataclasses
 import os
@@ -58,7 +58,7 @@ PUBLISHED = {
     ),
 }
 
-# On a file-sharing site, with a password: no program can fetch these.
+# On a file-sharing site with a password, so programs cannot download them.
 MANUAL_DOWNLOAD = {
     "pyramid_tnt_tiny": ("https://pan.baidu.com/s/1xm3DSGcAJbvFQm4jmDAlnQ", "0r5t"),
     "pyramid_tnt_small": ("https://pan.baidu.com/s/1xha8x3DTlPq9-KeC6EPPow", "v5w5"),
@@ -68,7 +68,7 @@ MANUAL_DOWNLOAD = {
 
 
 def published(variant: str) -> PublishedWeights:
-    """Looks up the published weights of a variant.
+    """Return the published weights of a variant.
 
     Args:
         variant: Name of the variant, a key of `PUBLISHED`.
@@ -77,8 +77,8 @@ def published(variant: str) -> PublishedWeights:
         The `PublishedWeights` of the variant.
 
     Raises:
-        ValueError: If the variant has no published weights, or none that can be
-            downloaded; says where to get those by hand.
+        ValueError: If the variant has no published weights, or they must be downloaded
+            manually; the error says where.
 
     Example:
         >>> published("tnt_small").repo_id
@@ -87,21 +87,20 @@ def published(variant: str) -> PublishedWeights:
     if variant in MANUAL_DOWNLOAD:
         url, password = MANUAL_DOWNLOAD[variant]
         raise ValueError(
-            f"The weights of {variant!r} are on a file-sharing site alone, from which "
-            f"no program can download them. Get the .pth.tar file from {url} (password "
-            f"{password}) with a browser, and {_OWN_FILE}; or build the model with "
-            "`weights=None`."
+            f"The weights of {variant!r} are only on a file-sharing site, which needs "
+            f"a browser. Download the .pth.tar file from {url} (password {password}) "
+            f"and {_OWN_FILE}; or build the model with `weights=None`."
         )
     if variant not in PUBLISHED:
         raise ValueError(
-            f"{variant!r} has no published weights; {', '.join(PUBLISHED)} have. Build "
-            f"it with `weights=None`, or if you have a weight file, {_OWN_FILE}."
+            f"{variant!r} has no published weights (only {', '.join(PUBLISHED)} have). "
+            f"Build it with `weights=None`, or if you have a weight file, {_OWN_FILE}."
         )
     return PUBLISHED[variant]
 
 
 def fetch(source: PathLike) -> pathlib.Path:
-    """Finds a weight file on disk, downloading it first if it is on the Hub.
+    """Return the path of a weight file, after downloading it from the Hub if needed.
 
     Args:
         source: Path of a local file, or `"hf://owner/name"` or
@@ -112,7 +111,7 @@ def fetch(source: PathLike) -> pathlib.Path:
         `pathlib.Path` of the local file.
 
     Raises:
-        ValueError: If `source` starts as a Hub id does but is none.
+        ValueError: If `source` starts like a Hub id but is not valid.
         OSError: If there is no such local file, or the download fails as described
             at `download`.
 
@@ -139,9 +138,9 @@ def fetch(source: PathLike) -> pathlib.Path:
 def download(
     repo_id: str, filename: str = WEIGHTS_FILE, revision: str | None = None
 ) -> pathlib.Path:
-    """Downloads a file from the Hugging Face Hub, or finds it in the local cache.
+    """Download a file from the Hugging Face Hub, or find it in the local cache.
 
-    `huggingface_hub` does the work, so its environment variables apply, among them
+    It uses `huggingface_hub`, so its environment variables apply, among them
     `HF_HOME`, `HF_HUB_OFFLINE`, `HF_ENDPOINT`, `HF_TOKEN`, `HTTPS_PROXY` and
     `HF_HUB_DISABLE_PROGRESS_BARS`.
 
@@ -154,11 +153,11 @@ def download(
         `pathlib.Path` of the file in the cache.
 
     Raises:
-        ValueError: If `repo_id` cannot be the name of a repository.
+        ValueError: If `repo_id` is not a valid name of a repository.
         FileNotFoundError: If the Hub has no such repository, revision or file, or in
             offline mode the cache does not hold the file.
         PermissionError: If the repository is gated or the Hub refuses the token.
-        ConnectionError: If the Hub cannot be reached or breaks off.
+        ConnectionError: If the Hub cannot be reached or the connection breaks.
         OSError: If the file cannot be written to the cache.
 
     Example:
@@ -173,14 +172,14 @@ def download(
         raise ValueError(
             f"Expected the name of a repository, owner/name; got {repo_id!r}. {error}"
         ) from error
-    # What a failed transfer raises depends on the version of huggingface_hub: errors
-    # of requests, httpx or hf_xet, and most of them are no OSError.
+    # The error of a failed transfer depends on the version of huggingface_hub: it comes
+    # from requests, httpx or hf_xet, and is mostly not an OSError.
     except Exception as error:
         raise _explained(error, repo_id, filename, revision) from error
 
 
 def _explained(error, repo_id, filename, revision):
-    """Returns the OSError that says what was asked, what came and what to do."""
+    """Return an OSError that states the request, the error and what to do."""
     from huggingface_hub import hf_hub_url
 
     kind, diagnosis = _diagnosis(error)
@@ -192,10 +191,10 @@ def _explained(error, repo_id, filename, revision):
 
 
 def _diagnosis(error):
-    """Returns the type of exception to raise, and in words what came and what to do."""
+    """Return the type of the exception, with a text of the error and what to do."""
     from huggingface_hub import constants, errors
 
-    # Stands for whatever kept the Hub from answering while the cache was empty.
+    # It wraps the error of the request if the cache is empty.
     if isinstance(error, errors.LocalEntryNotFoundError):
         error = error.__cause__ or error
     answers = [
@@ -224,8 +223,7 @@ def _diagnosis(error):
         (
             errors.EntryNotFoundError,
             FileNotFoundError,
-            "the repository has no file of that name, the only one tried. Check that "
-            "it is the right repository",
+            "the repository has no file of that name. Check the name of the repository",
         ),
     ]
     for raised, kind, diagnosis in answers:

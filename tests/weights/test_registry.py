@@ -187,7 +187,7 @@ def test_refusals_of_the_hub_say_what_to_do(hub, client):
         "hf://owner/onnx": (
             "FileNotFoundError",
             r"(Remote)?EntryNotFoundError",
-            "no file of that name, the only one tried",
+            "no file of that name. Check the name of the repository",
         ),
         "hf://owner/gated": (
             "PermissionError",
