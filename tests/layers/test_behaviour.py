@@ -236,3 +236,15 @@ def test_pixel_embedding__any_geometry(patch, stride, rows, columns, channels):
 def test_layer__bad_arguments_raise(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_pixel_merging__transposes_six_axes_at_most():
+    """LiteRT transposes no more."""
+    layer = layers.PixelMerging(6)
+    layer.build((None, 5, 7, 16, 8))
+    function = tf.function(lambda x: layer(x))
+    spec = tf.TensorSpec((None, 5, 7, 16, 8), tf.float32)
+    graph = function.get_concrete_function(spec).graph
+    transposes = [op for op in graph.get_operations() if op.type == "Transpose"]
+    assert transposes
+    assert max(op.inputs[0].shape.rank for op in transposes) <= 6

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras_tnt.layers import LayerNorm
 from keras_tnt.layers.layer_norm import decomposed_layer_norm
 from tests.helpers import graphs
+from tests.helpers.small import build_pyramid_tnt, build_tnt, pixels
 
 
 def pair(shape, rng, **arguments):
@@ -108,3 +109,19 @@ def test_layer_norm__is_one_onednn_operation(batch, rng):
     found = graphs.executed(graph(ours, (batch, 5, 8)), inputs)
     assert "_MklLayerNorm" in found
     assert not found & {"Mul", "AddV2", "_MklNativeFusedBatchNormV3", "Rsqrt"}
+
+
+@pytest.mark.parametrize("build", [build_tnt, build_pyramid_tnt])
+def test_layer_norm__built_with_the_rank_of_its_calls(build, monkeypatch):
+    """Keras 3.16 makes the axis -1 absolute when a layer norm is built."""
+    called = []
+
+    def checked_call(self, inputs, training=None, original=LayerNorm.call):
+        called.append(self.path)
+        assert len(inputs.shape) == len(self.get_build_config()["input_shape"])
+        return original(self, inputs, training=training)
+
+    monkeypatch.setattr(LayerNorm, "call", checked_call)
+    model = build()
+    model(pixels(model, 1))
+    assert len(set(called)) > 10

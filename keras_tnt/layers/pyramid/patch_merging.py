@@ -39,9 +39,8 @@ class PatchMerging(TNTLayer):
         self.convolution = self._convolution(dim, "convolution", strides=2)
 
     def build(self, patches_shape: Shape) -> None:
-        channels = patches_shape[-1]
-        self.norm.build((None, channels))
-        self.convolution.build((None, None, None, channels))
+        self.norm.build(patches_shape)
+        self.convolution.build((None, None, None, patches_shape[-1]))
 
     def call(self, patches: Tensor) -> Tensor:
         return self.convolution(pad_image(self.norm(patches)))

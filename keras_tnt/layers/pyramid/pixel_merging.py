@@ -52,7 +52,7 @@ class PixelMerging(TNTLayer):
                 f"{self.name}: expected a square number of pixels in each patch, got "
                 f"{per_patch}."
             )
-        self.norm.build((None, channels))
+        self.norm.build(pixels_shape)
         self.convolution.build((None, None, None, channels))
 
     def call(self, pixels: Tensor) -> Tensor:
@@ -61,8 +61,9 @@ class PixelMerging(TNTLayer):
         x = self.norm(pixels)
         x = ops.pad(x, ((0, 0), (0, rows % 2), (0, columns % 2), (0, 0), (0, 0)))
         rows, columns = (rows + 1) // 2, (columns + 1) // 2
-        x = ops.reshape(x, (-1, rows, 2, columns, 2, side, side, channels))
-        x = ops.transpose(x, (0, 1, 3, 2, 5, 4, 6, 7))
+        # Six axes, the most that LiteRT transposes.
+        x = ops.reshape(x, (-1, 2, columns, 2, side, side * channels))
+        x = ops.transpose(x, (0, 2, 1, 4, 3, 5))
         x = ops.reshape(x, (-1, 2 * side, 2 * side, channels))
         x = self.convolution(pad_image(x))
         return ops.reshape(x, (-1, rows, columns, per_patch, self.dim))
