@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import pathlib
+import re
 import tempfile
 import zipfile
 from collections.abc import Iterable
@@ -192,9 +193,13 @@ def _load_keras_file(model, path):
     try:
         saved = keras.saving.load_model(path, compile=False)
     except (zipfile.BadZipFile, KeyError, OSError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} is not a complete .keras file of known classes: {error}"
-        ) from error
+        unknown = re.search(r"Could not locate (class|function) '\w+'", str(error))
+        if unknown:
+            raise ValueError(
+                f"{path} has an unknown {unknown[1]}. {unknown[0]}; import and "
+                "register it before loading."
+            ) from error
+        raise ValueError(f"{path} is not a complete .keras file: {error}") from error
     with _naming(path, model):
         tnt = find_tnt(saved)
         others = _pair_others(model, tnt)
