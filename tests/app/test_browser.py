@@ -25,6 +25,7 @@ BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.exclusive,
     pytest.mark.skipif(
         not (BROWSER and DRIVER), reason="chromium or chromedriver is not installed"
     ),

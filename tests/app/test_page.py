@@ -26,6 +26,8 @@ from tests.helpers.app_runs import OTHER_PHOTO, PHOTO, make_run
 from tests.helpers.app_server import serving
 from tests.helpers.encoded import bmp
 
+pytestmark = [pytest.mark.slow]
+
 try:
     import gradio
     import gradio_client

@@ -21,6 +21,8 @@ from keras_tnt.inference.classifier import find_images, load_classifier, predict
 from keras_tnt.training import RunDirectory, fashion_mnist_demo
 from keras_tnt.training.history import History
 
+pytestmark = [pytest.mark.slow]
+
 # Op determinism is for the whole process, so every run has its own.
 TOY = """
 import dataclasses, json, sys

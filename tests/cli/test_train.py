@@ -25,6 +25,7 @@ TOY = [
 ]
 
 
+@pytest.mark.slow
 def test_a_run_and_its_repetition(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(TOY) == 0
@@ -59,7 +60,10 @@ def test_every_field_is_an_option(capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (["--recipe=imagenet"], "Unknown recipe 'imagenet'. Expected tnt_small_imagenet"),
+        (
+            ["--recipe=imagenet"],
+            "Unknown recipe 'imagenet'. Expected tnt_small_imagenet",
+        ),
         (["--epochs=many"], "epochs must be int, got 'many'"),
         (["--flip=2"], "flip must be a probability, 0 to 1, got 2"),
         (["--strategy=both"], "Unknown strategy 'both'. Expected one of auto"),

@@ -64,6 +64,7 @@ def test_rematerialize__same_gradients_of_a_pyramid_stage(rng):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_rematerialize__same_in_a_graph(jit_compile):
     def compiler(step):

@@ -143,6 +143,7 @@ def test_copies_of_a_image_are_augmented_anew(directory):
 LIGHT = dataclasses.replace(IMAGENET_AUGMENTATION, rand_augment=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("augmentation", "splits"),
     [
@@ -220,6 +221,7 @@ def test_it_feeds_a_strategy():
         np.testing.assert_array_equal(found, numbers)
 
 
+@pytest.mark.slow
 def test_fit_and_evaluate_take_it(directory):
     model = small(input_shape=(32, 48, 3), classes=3)
     model.compile("adamw", "categorical_crossentropy", weighted_metrics=["accuracy"])

@@ -117,9 +117,7 @@ def test_lists_of_nodes(nodes, expected, surroundings):
 
 def test_tasks_that_are_not_where_they_are_expected(surroundings):
     surroundings(**slurm(SLURM_PROCID="1"))
-    with pytest.raises(
-        ValueError, match=r"task 1 on gpu10, expected gpu2.*block"
-    ):
+    with pytest.raises(ValueError, match=r"task 1 on gpu10, expected gpu2.*block"):
         find_cluster()
 
 

@@ -72,7 +72,9 @@ def test_an_unknown_name():
 
 
 def test_several_workers_have_to_be_named():
-    with pytest.raises(ValueError, match=r"srun.*TF_CONFIG for each worker, like .*host-b:12345"):
+    with pytest.raises(
+        ValueError, match=r"srun.*TF_CONFIG for each worker, like .*host-b:12345"
+    ):
         distribute.create_strategy("multi_worker")
 
 
@@ -82,7 +84,9 @@ def test_several_workers_come_before_all_else(monkeypatch):
     config = {"cluster": {"worker": ["localhost:1", "localhost:2"]}, "task": task}
     monkeypatch.setenv("TF_CONFIG", json.dumps(config))
     for name in ("auto", "multi_worker"):
-        with pytest.raises(RuntimeError, match=r"before TensorFlow .* first in the program"):
+        with pytest.raises(
+            RuntimeError, match=r"before TensorFlow .* first in the program"
+        ):
             distribute.create_strategy(name)
 
 

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from tests.helpers import run_workers, worker_train
 from tests.helpers.checks import two_replicas
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.exclusive]
 
 MODULE = "tests.helpers.worker_train"
 FILES = {

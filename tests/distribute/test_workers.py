@@ -11,6 +11,8 @@ import tensorflow as tf
 from tests.helpers import run_workers, worker_fit
 from tests.helpers.checks import two_replicas
 
+pytestmark = [pytest.mark.slow, pytest.mark.exclusive]
+
 
 @pytest.fixture(scope="module")
 def alone():

@@ -37,6 +37,7 @@ def fit(model):
     return history.history["loss"]
 
 
+@pytest.mark.slow
 def test_a_compiled_step_trains_as_a_plain_one():
     plain, xla = (
         compiled(small(depth=1, drop_path_rate=0), jit) for jit in (False, True)

@@ -80,7 +80,7 @@ def test_classes_are_matched_by_name_by_wordnet_id_or_by_order():
     [(["cat", "dog"], ["cat", "owl"]), (["cat", "dog"], ["cat", "dog", "owl"])],
 )
 def test_other_classes_are_refused(model, data):
-    with pytest.raises(ValueError, match="not known to the model .first of 1.: "):
+    with pytest.raises(ValueError, match=r"not known to the model .first of 1.: "):
         match_classes(model, data)
 
 

@@ -113,6 +113,7 @@ def size_of_weights(path):
     return sum(file.stat().st_size for file in files)
 
 
+@pytest.mark.slow
 @every_format
 def test_lower_precisions_are_smaller_and_close(file_format, wide, tmp_path):
     need_runtime(file_format)
@@ -159,7 +160,9 @@ def test_what_predicts_otherwise_is_not_left(tmp_path, monkeypatch):
     export_model(plain(), tmp_path / "m")
     before = snapshot(tmp_path)
     monkeypatch.setitem(exporter.TOLERANCES, "float32", -1.0)
-    with pytest.raises(RuntimeError, match=r"does not predict what.*Nothing was written"):
+    with pytest.raises(
+        RuntimeError, match=r"does not predict what.*Nothing was written"
+    ):
         export_model(plain(), tmp_path / "m", version=1, overwrite=True)
     with pytest.raises(RuntimeError, match="does not predict what"):
         export_model(plain(), tmp_path / "other")

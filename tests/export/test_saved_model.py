@@ -212,7 +212,9 @@ def test_a_full_disk_leaves_the_existing_version(tmp_path):
 def test_other_predictions_are_found_out(color):
     images = pixels(color.model, 2).astype("float32")
     expected = color.model.predict(images, verbose=0)
-    with pytest.raises(RuntimeError, match=r"difference is 0\.001, expected at most 1e-05"):
+    with pytest.raises(
+        RuntimeError, match=r"difference is 0\.001, expected at most 1e-05"
+    ):
         check_saved_model(color.path, images, expected + np.float32(0.001))
 
 

@@ -9,6 +9,7 @@ import pytest
 from tests.helpers import ROOT
 
 
+@pytest.mark.exclusive
 @pytest.mark.slow
 def test_no_answer_is_lost_or_swapped(tmp_path):
     pytest.importorskip("litserve")

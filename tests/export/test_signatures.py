@@ -89,6 +89,7 @@ def test_other_activations_of_the_head():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`:UserWarning")
 def test_a_quantized_head():
     model = small(depth=1)
@@ -169,6 +170,7 @@ np.savez(outputs, **{name: value.numpy() for name, value in answers.items()})
 """
 
 
+@pytest.mark.slow
 def test_two_exports_answer_bit_for_bit_the_same(color, tmp_path):
     """Each in a process of its own."""
     np.save(tmp_path / "images.npy", pixels(color.model, 7))

@@ -206,7 +206,9 @@ class TestLoadClassifier:
 
     def test_a_run_without_its_model(self, tmp_path):
         RunDirectory(tmp_path).write_recipe(fashion_mnist_demo(), NAMES)
-        with pytest.raises(ValueError, match=r"model\.keras' is not a complete model file"):
+        with pytest.raises(
+            ValueError, match=r"model\.keras' is not a complete model file"
+        ):
             load_classifier(str(tmp_path))
 
     def test_names_that_are_nothing(self):
@@ -233,11 +235,15 @@ class TestLoadClassifier:
             b"x" * 1000 + whole[1000:],
         ):
             path.write_bytes(contents)
-            with pytest.raises(ValueError, match=r"model\.keras' is not a complete model file"):
+            with pytest.raises(
+                ValueError, match=r"model\.keras' is not a complete model file"
+            ):
                 load_classifier(str(path))
         for contents in (b"", b"text"):
             path.write_bytes(contents)
-            with pytest.raises(ValueError, match=r"model\.keras' is not a model. Expec"):
+            with pytest.raises(
+                ValueError, match=r"model\.keras' is not a model. Expec"
+            ):
                 load_classifier(str(path))
 
     @pytest.mark.parametrize("kind", ["features", "two outputs", "numbers", "channels"])
@@ -251,7 +257,9 @@ class TestLoadClassifier:
             "channels": lambda: small(depth=1, input_shape=(32, 48, 4)),
         }
         models[kind]().save(tmp_path / "model.keras")
-        with pytest.raises(ValueError, match=r"model\.keras' is not an image classifier"):
+        with pytest.raises(
+            ValueError, match=r"model\.keras' is not an image classifier"
+        ):
             load_classifier(str(tmp_path / "model.keras"))
 
 

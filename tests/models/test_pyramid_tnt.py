@@ -137,6 +137,7 @@ def test_pyramid_tnt__every_weight_gets_a_gradient():
         assert np.abs(gradient).max() > 0, weight.path
 
 
+@pytest.mark.slow
 def test_pyramid_tnt__fits_on_two_replicas():
     with two_replicas().scope():
         model = small_pyramid(drop_path_rate=0.1)

@@ -33,7 +33,9 @@ def test_every_setting_is_documented():
 def test_the_warmup_must_leave_epochs_for_the_cosine():
     recipe = fashion_mnist_demo()
     for epochs in (-1, 0, 1):
-        with pytest.raises(ValueError, match=f"more than warmup_epochs=1, got epochs={epochs}"):
+        with pytest.raises(
+            ValueError, match=f"more than warmup_epochs=1, got epochs={epochs}"
+        ):
             dataclasses.replace(recipe, epochs=epochs)
     assert dataclasses.replace(recipe, epochs=1, warmup_epochs=0).epochs == 1
 

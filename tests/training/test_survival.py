@@ -17,6 +17,8 @@ from keras_tnt.training.checkpoints import Checkpoints
 from keras_tnt.training.history import History
 from tests.helpers.toy import environment_without_coverage, toy_recipe
 
+pytestmark = [pytest.mark.slow]
+
 # Slow enough to be hit in the middle, with everything that is random.
 RECIPE = toy_recipe(
     model_options={"depth": 3, "dropout_rate": 0.1, "drop_path_rate": 0.2},

@@ -116,6 +116,7 @@ def test_another_recipe_does_not_go_into_the_same_directory(trained):
     assert run.read_recipe()[0] == recipe
 
 
+@pytest.mark.slow
 def test_two_replicas_train_as_one(tmp_path):
     recipe = toy_recipe(
         augmentation=Augmentation(flip=0.5, mixup=0.8, cutmix=1.0), ema_decay=0.9
@@ -144,6 +145,7 @@ def test_a_loss_that_turns_nan_stops_the_run(tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_fine_tuning_with_other_classes_and_size(trained, tmp_path, capsys):
     _, run, _ = trained
     recipe = toy_recipe(
@@ -164,6 +166,7 @@ def test_fine_tuning_with_other_classes_and_size(trained, tmp_path, capsys):
             assert same != name.startswith("predictions"), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -231,6 +234,7 @@ def image_directory(path, classes):
             (path / name / f"{number}.png").write_bytes(image.numpy())
 
 
+@pytest.mark.slow
 def test_a_broken_image_is_named_and_on_request_skipped(tmp_path, caplog):
     for part in ("train", "test"):
         image_directory(tmp_path / "data" / part, ["cat", "dog", "owl"])

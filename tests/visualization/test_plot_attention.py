@@ -128,6 +128,7 @@ def test_the_command_writes_three_images(run, tmp_path, capsys):
     assert read(tmp_path / "again" / "patch.png").shape == first.shape
 
 
+@pytest.mark.slow
 def test_the_command_on_a_model_without_inner_transformers(tmp_path, capsys):
     small(inner_blocks=()).save(tmp_path / "model.keras")
     model, out = str(tmp_path / "model.keras"), tmp_path / "out"
@@ -136,6 +137,7 @@ def test_the_command_on_a_model_without_inner_transformers(tmp_path, capsys):
     assert sorted(os.listdir(out)) == ["heads.png", "overlay.png"]
 
 
+@pytest.mark.slow
 def test_the_command_on_a_pyramid(tmp_path, capsys):
     small_pyramid(outer_num_heads=1).save(tmp_path / "model.keras")
     model, out = str(tmp_path / "model.keras"), tmp_path / "out"

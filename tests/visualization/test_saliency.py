@@ -61,6 +61,7 @@ def test_grad_cam_by_hand():
     np.testing.assert_allclose(found.ravel(), expected, atol=0.02)
 
 
+@pytest.mark.slow
 def test_softmax_does_not_count():
     """Its gradient would mix in the other classes."""
     images = pixels(small(), 2)
@@ -110,6 +111,7 @@ def test_grad_cam_under_mixed_precision():
     assert np.abs(found - expected).mean() < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "baseline", "contrast", "steps"),
     [(small, 0, 1, 32), (small_pyramid, 120, 0.01, 16)],  # ReLU has corners

@@ -378,6 +378,7 @@ def test_low_rank_adapted_models_are_refused_but_saved_merged(timm_file, tmp_pat
     np.testing.assert_allclose(merged(images), model(images), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`:UserWarning")
 def test_quantized_models_are_refused(timm_file, tmp_path):
     model = small()
