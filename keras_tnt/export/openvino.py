@@ -63,7 +63,7 @@ def load_openvino(path: Path) -> ExportedModel:
         An `ExportedModel`.
 
     Raises:
-        ValueError: if the file is damaged or no classifier of images.
+        ValueError: if the file is damaged or not an image classifier.
     """
     openvino = _require("openvino")
     path = Path(path)
@@ -82,7 +82,7 @@ def load_openvino(path: Path) -> ExportedModel:
             _shape(tensor) for tensor in (compiled.inputs[0], compiled.outputs[0])
         ]
     except RuntimeError as error:
-        raise ValueError(f"{str(path)!r} holds no whole model: {error}") from error
+        raise ValueError(f"{str(path)!r} is not a complete model: {error}") from error
 
     def predict(images):
         return compiled(np.asarray(images))[0]

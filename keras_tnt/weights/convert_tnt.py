@@ -208,7 +208,7 @@ def _refuse_other_architectures(tensors):
     if "cls_token" not in tensors:
         found = ", ".join(list(tensors)[:5]) or "no tensor at all"
         raise ValueError(
-            "Tensor 'cls_token' is missing: the file holds no TNT in official or timm "
+            "Tensor 'cls_token' is missing: the file has no TNT in official or timm "
             f"naming. It starts with {found}."
         )
 
