@@ -28,7 +28,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_tnt
-from keras_tnt.cli.demo_run import run_demo
+from keras_tnt.cli.demo import run_demo
 from keras_tnt.data import fashion_mnist_mini
 from keras_tnt.export import export_model
 from keras_tnt.export.exporter import FORMATS, TOLERANCES

@@ -67,7 +67,7 @@ def build_app(model: str, examples: PathLike | None = None) -> Any:
     depth = 1 if first.maps is None else len(first.maps)
 
     def show(path, block):
-        """From a file to everything below the upload; `explain_prediction` runs here only."""
+        """From a file to everything below the upload."""
         try:
             new = explain_prediction(classifier, load_image(path))
         except (OSError, ValueError) as error:
@@ -182,7 +182,7 @@ def require_gradio() -> ModuleType:
 
 
 def _view(kept, block):
-    """The image with the attention of a block, drawn from what `explain_prediction` computed."""
+    """The image with the attention of a block."""
     if kept is None:
         return ""
     if kept.maps is None:

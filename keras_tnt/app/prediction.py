@@ -23,8 +23,8 @@ class Explanation(NamedTuple):
         classes: pairs (name, score), best first.
         image: what the model sees of it, uint8 ``(height, width, 3)``.
         maps: what each block attends to, a list of ``(rows, columns)``, at most 1; see
-            `keras_tnt.visualization.block_map`. ``None`` for a model whose attention cannot
-            be had.
+            `keras_tnt.visualization.block_map`. ``None`` if the model has no
+            attention.
         seconds: how long the classes took, resizing included, and the maps.
     """
 
@@ -45,7 +45,7 @@ def explain_prediction(
         top: how many classes to name; all if there are fewer.
 
     Returns:
-        An `Explanation`; its classes are those of `keras_tnt.inference.classifier.predict_files`.
+        An `Explanation`; its classes are those of `keras_tnt.inference.predict_files`.
 
     Example:
         >>> import keras_tnt, numpy

@@ -1,9 +1,23 @@
-"""`keras-tnt demo`."""
+"""`keras-tnt demo`: from bundled images to a trained TNT and a SavedModel."""
 
 import argparse
 import dataclasses
 import time
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
+from keras_tnt.export import check_saved_model, export_saved_model
+from keras_tnt.training import Recipe, RunDirectory, fashion_mnist_demo, train
+from keras_tnt.visualization.figure import require_matplotlib
+from keras_tnt.visualization.plot_results import (
+    plot_attention,
+    plot_predictions,
+    plot_training_curves,
+)
 
 NEXT_STEPS = """\
 Try next:
@@ -25,9 +39,6 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
-    from keras_tnt.cli.demo_run import run_demo
-    from keras_tnt.training import RunDirectory, fashion_mnist_demo
-
     given = {"epochs": options.epochs, "seed": options.seed}
     changes = {name: value for name, value in given.items() if value is not None}
     recipe = dataclasses.replace(fashion_mnist_demo(), **changes)
@@ -43,3 +54,82 @@ def run(options: argparse.Namespace) -> None:
     for path, what in run.contents():
         print(f"  {path!s:40} {what}")
     print("\n" + NEXT_STEPS.format(run=run.path, saved_model=run.saved_model / "1"))
+
+
+class Split(NamedTuple):
+    """Images, uint8 ``(number, height, width, channels)``, and their labels."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+class DemoResult(NamedTuple):
+    """The result of a demo.
+
+    Attributes:
+        accuracy: accuracy on the test images, 0 to 1.
+        test_images: number of test images.
+        export_difference: largest difference between the probabilities of the
+            reloaded SavedModel and of the model.
+    """
+
+    accuracy: float
+    test_images: int
+    export_difference: float
+
+
+def run_demo(run: RunDirectory, recipe: Recipe) -> DemoResult:
+    """Train, evaluate and export a small TNT on the bundled images.
+
+    Args:
+        run: a new `keras_tnt.training.RunDirectory` for all files.
+        recipe: a `keras_tnt.training.Recipe` on the bundled images, such as
+            `keras_tnt.training.fashion_mnist_demo`.
+
+    Returns:
+        A `DemoResult`.
+
+    Raises:
+        ImportError: if a package of the extra ``demo`` is missing.
+        RuntimeError: if the SavedModel does not predict what the model predicts.
+    """
+    require_matplotlib()
+    model, _ = train(recipe, run.path)
+    plot_training_curves(run.history, run.curves)
+    class_names = fashion_mnist_mini_class_names()
+    test = _read(recipe.validation_split)
+    probabilities = model.predict(test.images, batch_size=250, verbose=0)
+    saved_model = export_saved_model(
+        model, run.saved_model, class_names, crop_fraction=recipe.crop_fraction
+    )
+    some = test.images[:64].astype("float32")
+    with tf.device("/cpu:0"):  # as in the other process
+        expected = model(some, training=False).numpy()
+    difference = check_saved_model(saved_model, some, expected)
+    _draw(run, model, test, probabilities, class_names)
+    right = probabilities.argmax(axis=1) == test.labels
+    return DemoResult(float(right.mean()), len(right), difference)
+
+
+def _read(split):
+    images, labels = zip(*fashion_mnist_mini(split).as_numpy_iterator(), strict=True)
+    return Split(np.stack(images), np.array(labels))
+
+
+def _draw(run, model, test, probabilities, class_names):
+    shown = slice(0, 40)
+    plot_predictions(
+        test.images[shown],
+        test.labels[shown],
+        probabilities[shown],
+        class_names,
+        run.predictions,
+    )
+    first_of_class = [int(np.argmax(test.labels == label)) for label in range(10)]
+    run.images.mkdir()
+    for image, name in zip(test.images[first_of_class], class_names, strict=True):
+        file_name = name.lower().replace(" ", "_").replace("/", "_")
+        path = run.images / f"{file_name}.png"
+        path.write_bytes(tf.io.encode_png(image).numpy())
+    some = first_of_class[:5]
+    plot_attention(model, test.images[some], class_names[:5], run.attention)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from keras_tnt.cli import main
-from keras_tnt.cli.benchmark_run import Measurement, benchmark, plot_speed
+from keras_tnt.cli.benchmark import Measurement, benchmark, plot_speed
 from tests.helpers.small import small
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_tnt.cli.demo_run import run_demo
+from keras_tnt.cli.demo import run_demo
 from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
 from keras_tnt.export import check_saved_model
 from keras_tnt.inference.classifier import find_images, load_classifier, predict_files
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.slow]
 TOY = """
 import dataclasses, json, sys
 
-from keras_tnt.cli.demo_run import run_demo
+from keras_tnt.cli.demo import run_demo
 from keras_tnt.training import RunDirectory, fashion_mnist_demo
 
 recipe = fashion_mnist_demo()
