@@ -293,5 +293,5 @@ class _Training:
         return functools.partial(distribute.any_worker, self.strategy)
 
     def _say(self, text):
-        if self.writes:
+        if self.verbose:
             print(text)

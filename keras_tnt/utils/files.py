@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Writing files atomically."""
 
 import contextlib
 import os
@@ -10,10 +10,10 @@ from keras_tnt.utils.typing import PathLike
 
 @contextlib.contextmanager
 def atomic_write(path: PathLike) -> Iterator[Path]:
-    """Gives another name beside a file to write to; what is there takes its place.
+    """Write a file atomically: yield a temporary path, and rename it on success.
 
-    If writing fails, the file is as it was before, and what was written is removed. A
-    process that is killed meanwhile leaves ``.NAME.PID.tmp.SUFFIX`` behind.
+    If writing fails, the old file stays and the temporary one is deleted. A process
+    that is killed meanwhile leaves ``.NAME.PID.tmp.SUFFIX``.
 
     Args:
         path: the file; its directory must exist.
@@ -22,7 +22,7 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
         A `pathlib.Path` in the same directory, with the same suffix.
 
     Raises:
-        OSError: if it cannot be moved into place.
+        OSError: if the file cannot be moved into place.
 
     Example:
         >>> from pathlib import Path

@@ -11,6 +11,7 @@ from types import ModuleType
 
 import h5py
 import keras
+import ml_dtypes
 import numpy as np
 
 from keras_tnt.structure import architecture, find_tnt, patch_grid
@@ -235,48 +236,67 @@ def _other_variables(model):
 
 
 def _load_weights_file(model, path):
-    """Load a file of weights without architecture: everything must be equal."""
+    """Load a file of weights without architecture: everything must be equal.
+
+    The optimizer in the file is ignored, and the model's own is kept.
+    """
     with tempfile.TemporaryDirectory() as directory:
         own_path = pathlib.Path(directory) / "own.weights.h5"
         model.save_weights(own_path)
-        own, found = _describe(own_path, model), _describe(path, model)
-    different = [name for name in own | found if own.get(name) != found.get(name)]
-    if different:
-        first = different[0]
-        raise ValueError(
-            f"{path} does not fit the model {model.name!r}. First difference: "
-            f"{first!r} is {found.get(first, 'missing')} in the file, "
-            f"{own.get(first, 'missing')} in the model. A .weights.h5 file fits only a "
-            "model of equal options, image size and classes; save as .keras to load "
-            "into another model."
-        )
-    model.load_weights(path)
+        own, found = _read_layers(own_path, model), _read_layers(path, model)
+        _check_equal(path, model, own, found)
+        with h5py.File(own_path, "r+") as file:
+            for name, value in found.items():
+                if not isinstance(value, str):
+                    is_raw = file[name].dtype.kind == "V"
+                    value = value.astype(ml_dtypes.bfloat16 if is_raw else "float32")
+                    file[name][...] = value.view(file[name].dtype) if is_raw else value
+        model.load_weights(own_path)
 
 
-def _describe(path, model):
-    """The shape of every tensor of a weight file, and the name of every TNT layer."""
+def _read_layers(path, model):
+    """The tensors of a weight file by path, and the names of its TNT layers."""
     ours = {
         layer.name
         for layer in model.layers
         if type(layer).__module__.startswith("keras_tnt.")
     }
-    description = {}
+    found = {}
 
     def visit(name, item):
         if isinstance(item, h5py.Dataset):
-            description[name] = item.shape
             value = item[()]
-            if value.dtype.kind == "f":  # bfloat16 is stored as raw bytes
-                check_finite([(name, value)], str(path))
+            if value.dtype.kind == "V":  # how Keras stores bfloat16
+                value = value.view(ml_dtypes.bfloat16).astype("float32")
+            found[f"layers/{name}"] = value
         elif item.attrs.get("name") in ours:
-            description[f"name of {name}"] = item.attrs["name"]
+            found[f"name of layers/{name}"] = item.attrs["name"]
 
     try:
         with h5py.File(path) as file:
-            file.visititems(visit)
+            if "layers" in file:
+                file["layers"].visititems(visit)
     except OSError as error:
         raise ValueError(f"{path} is not a complete HDF5 file: {error}.") from error
-    return description
+    return found
+
+
+def _check_equal(path, model, own, found):
+    def describe(values, name):
+        value = values.get(name, "missing")
+        return value if isinstance(value, str) else value.shape
+
+    for name in own | found:
+        if describe(own, name) != describe(found, name):
+            raise ValueError(
+                f"{path} does not fit the model {model.name!r}. First difference: "
+                f"{name!r} is {describe(found, name)} in the file, "
+                f"{describe(own, name)} in the model. A .weights.h5 file fits only a "
+                "model of equal options, image size and classes; save as .keras to "
+                "load into another model."
+            )
+    tensors = {name: v for name, v in found.items() if not isinstance(v, str)}
+    check_finite(tensors.items(), str(path))
 
 
 @contextlib.contextmanager

@@ -93,7 +93,9 @@ def assert_same_end(directory, expected):
 def test_killed_and_stopped_runs_end_as_the_unbroken_one(unbroken, tmp_path):
     directory = tmp_path / "run"
     killed = start(directory)
-    step = random.randint(7, 50)
+    seed = int(time.time())
+    print(f"Seed of the step that is killed: {seed}")
+    step = random.Random(seed).randint(7, 50)
     wait_for_step(killed, directory, step)
     killed.kill()
     killed.communicate()

@@ -286,6 +286,30 @@ class TestFilesWithArchitecture:
         )
 
 
+@pytest.mark.parametrize("compiled", ["saved", "loaded", "both"])
+def test_load_weights__h5_keeps_the_optimizer(compiled, tmp_path):
+    """`fit` with `ModelCheckpoint(save_weights_only=True)` saves the optimizer too."""
+    saved, model = reference.build(CASE), small()
+    for part, wanted in ((saved, "saved"), (model, "loaded")):
+        if compiled in (wanted, "both"):
+            part.compile("adam", "sparse_categorical_crossentropy")
+            part.optimizer.build(part.trainable_variables)
+            part.optimizer.iterations.assign(7 if part is saved else 3)
+    saved.save_weights(tmp_path / "model.weights.h5")
+    keras_tnt.load_weights(model, tmp_path / "model.weights.h5")
+    for ours, theirs in zip(model.weights, saved.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    if compiled != "saved":
+        assert int(model.optimizer.iterations) == 3
+
+
+def test_load_weights__nan_in_bfloat16_h5_is_refused(tmp_path):
+    model = small(dtype="bfloat16")
+    model.get_layer("norm").beta.assign(np.full(48, np.nan))
+    model.save_weights(tmp_path / "model.weights.h5")
+    unchanged(small(), tmp_path / "model.weights.h5", "NaN or infinite values")
+
+
 @pytest.mark.parametrize("changes", [{"input_shape": (48, 80, 3)}, {"classes": 3}])
 def test_load_weights__h5_of_another_size_or_head_is_refused(changes, tmp_path):
     small().save_weights(tmp_path / "model.weights.h5")
