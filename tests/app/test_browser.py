@@ -87,7 +87,7 @@ class Visitor:
             button.click()
         self.wait(lambda: self.find("input[type=file]"))[0].send_keys(str(path))
 
-    def picture(self, description):
+    def image(self, description):
         """The image shown, once it is the one described."""
         (image,) = self.wait(lambda: self.shown(f'.view img[alt="{description}"]'))
         data = image.get_attribute("src").partition("base64,")[2]
