@@ -132,7 +132,8 @@ def _read(path):
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise ValueError(f"The checkpoint {path} is damaged: {error}.") from error
+        reason = str(error).rstrip(".")
+        raise ValueError(f"The checkpoint {path} is damaged: {reason}.") from error
     if metadata.get("sha256") != _digest(tensors):
         raise ValueError(
             f"The checkpoint {path} is damaged: its tensors do not have its checksum."

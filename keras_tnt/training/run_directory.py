@@ -182,7 +182,7 @@ class RunDirectory:
             record = json.loads(path.read_text())
             return Recipe.from_dict(record["recipe"]), record["class_names"]
         except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{path} is damaged: {error}.") from error
+            raise ValueError(f"{path} is damaged: {str(error).rstrip('.')}.") from error
 
 
 def _revision():

@@ -172,9 +172,9 @@ def test_damaged_record_files(cut, tmp_path):
 @pytest.mark.parametrize(
     ("data", "split", "error", "message"),
     [
-        ("fashion_mnist_mini", None, ValueError, r"splits \['test', 'train'\]"),
+        ("fashion_mnist_mini", None, ValueError, r"one of \['test', 'train'\]"),
         ("fashion_mnist_mini", "val", ValueError, "Unknown split 'val'.*'train'"),
-        ("fashion_mnist_mini", "test[:0%]", ValueError, "which is none or empty"),
+        ("fashion_mnist_mini", "test[:0%]", ValueError, "Unknown or empty split"),
         ("fashion_mnist_miny", "test", ValueError, "Did you mean fashion_mnist_mini"),
         ("cifar10:9.9.9", "test", ValueError, "tfds cannot open 'cifar10:9.9.9'"),
         ("./photos", None, FileNotFoundError, "There is no directory './photos'"),
@@ -257,7 +257,10 @@ def test_sets_that_are_not_of_images_with_labels(tmp_path, monkeypatch):
         "bird": tfds.features.ClassLabel(num_classes=2),
     }
     rows = {"text": "a", "image": np.zeros((4, 4, 1), "uint16"), "bird": 1}
-    for features, message in ((text, "not a set of images"), (deep, "but uint16")):
+    for features, message in (
+        (text, "not a set of images"),
+        (deep, "uint16, expected"),
+    ):
         monkeypatch.setattr(KerasTntShapes, "_info", info(features))
         row = {key: rows[key] for key in features}
         monkeypatch.setattr(

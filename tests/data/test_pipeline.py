@@ -367,7 +367,7 @@ def test_a_wrong_label_is_named():
         ({"batch_size": 21}, "batch_size=21 is more than the 20 images of 'numbers'"),
         ({"batch_size": 9, "workers": 2}, "Use a multiple of 2"),
         ({"batch_size": 10, "replicas": 2}, "each replica gets 5 images.*of 4"),
-        ({"batch_size": 4, "worker": 1}, "there are 1; got worker=1"),
+        ({"batch_size": 4, "worker": 1}, "worker must be from 0 to 0, got 1"),
         ({"batch_size": 4, "classes": 7}, "'numbers' has 5 classes, but 7 were"),
         ({"batch_size": 4, "channels": 4}, "channels must be 1 .* got 4"),
         ({"batch_size": 4, "image_size": 0}, "image_size must be .* got 0"),

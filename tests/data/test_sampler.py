@@ -82,8 +82,11 @@ def test_shares_make_up_the_step(parts):
     [
         ({"batch_size": 10, "workers": 2, "replicas": 2}, "Use a multiple of 4"),
         ({"batch_size": 0}, "batch_size=0 cannot be divided"),
-        ({"batch_size": 4, "worker": 2, "workers": 2}, "there are 2; got worker=2"),
-        ({"batch_size": 4, "worker": -1}, "got worker=-1"),
+        (
+            {"batch_size": 4, "worker": 2, "workers": 2},
+            "must be from 0 to 1, got 2",
+        ),
+        ({"batch_size": 4, "worker": -1}, "worker must be from 0 to 0, got -1"),
     ],
 )
 def test_mistakes(arguments, message):

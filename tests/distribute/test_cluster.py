@@ -73,10 +73,10 @@ def test_tf_config(surroundings):
         ("{'cluster'", "TF_CONFIG is not valid JSON .* for example, .*host-a:12345"),
         (tf_config({"ps": ["a:1"], **WORKERS}, type="worker", index=0), "got .*'ps'"),
         (tf_config({"worker": "a:1"}, type="worker", index=0), "lists of addresses"),
-        (tf_config(WORKERS), "does not say which worker this is: its task is {}"),
-        (tf_config(WORKERS, type="chief", index=0), "does not say which worker"),
-        (tf_config(WORKERS, type="worker", index=2), "does not say which worker"),
-        (tf_config(WORKERS, type="worker", index=-1), "does not say which worker"),
+        (tf_config(WORKERS), "task of TF_CONFIG, {}, is not in"),
+        (tf_config(WORKERS, type="chief", index=0), "'chief', 'index': 0}, is not in"),
+        (tf_config(WORKERS, type="worker", index=2), "'index': 2}, is not in its"),
+        (tf_config(WORKERS, type="worker", index=-1), "'index': -1}, is not in"),
     ],
 )
 def test_a_wrong_tf_config(text, message, surroundings):

@@ -89,11 +89,8 @@ def test_a_class_without_images_has_no_accuracy(tmp_path):
     report = Report(("cat", "dog", "owl"), confusion, 8)
     np.testing.assert_array_equal(report.per_class, [0.75, np.nan, 0.5])
     write_report(report, tmp_path / "report")
-    assert sorted(os.listdir(tmp_path / "report")) == [
-        "confusion.png",
-        "per_class.csv",
-        "report.json",
-    ]
+    files = sorted(os.listdir(tmp_path / "report"))
+    assert files == ["per_class.csv", "report.json"]
     with open(tmp_path / "report" / "per_class.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows[2] == {"class": "owl", "images": "4", "accuracy": "0.5"}
@@ -132,7 +129,7 @@ def test_the_command_says_what_is_wrong(model, tmp_path, capsys):
         image = tmp_path / "data" / name / "1.png"
         Image.fromarray(np.zeros((40, 40), "uint8")).save(image)
     assert main([*command, "--data", str(tmp_path / "data")]) == 1
-    assert "2 classes and the model 10" in capsys.readouterr().err
+    assert "2 classes, the model 10" in capsys.readouterr().err
     assert not (tmp_path / "out" / "report.json").exists()
 
 

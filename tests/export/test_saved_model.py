@@ -162,16 +162,16 @@ def no_images():
         (
             small,
             {"batch_sizes": (2, 1)},
-            r"each larger than the one before, got \[2, 1",
+            r"in ascending order, got \[2, 1\]",
         ),
-        (small, {"batch_sizes": (1, 1)}, r"each larger than the one before"),
-        (lambda: small(include_preprocessing=False), {}, "scaled already"),
-        (lambda: small_pyramid(include_preprocessing=False), {}, "scaled already"),
+        (small, {"batch_sizes": (1, 1)}, r"in ascending order, got \[1, 1\]"),
+        (lambda: small(include_preprocessing=False), {}, "expects scaled"),
+        (lambda: small_pyramid(include_preprocessing=False), {}, "expects scaled"),
         (small, {"crop_fraction": 1.5}, "crop_fraction"),
         (lambda: small(include_top=False), {}, r"Expected a classifier.*2, 3, 48\)"),
         (lambda: small(input_shape=(32, 48, 4)), {}, "Expected a classifier"),
         (two_outputs, {}, "Expected a classifier of gray or color images"),
-        (no_images, {}, r"Expected a classifier.*from \(None, 3\) to"),
+        (no_images, {}, r"Expected a classifier.*shape \(None, 3\) to"),
     ],
 )
 def test_what_does_not_fit_is_refused(build, arguments, message, tmp_path):

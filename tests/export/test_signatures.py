@@ -159,11 +159,11 @@ import sys, numpy as np, tensorflow as tf
 path, inputs, outputs = sys.argv[1:]
 served = tf.saved_model.load(path).signatures
 images = np.load(inputs)
-images = tf.constant([tf.io.encode_png(image).numpy() for image in images])
+files = tf.constant([tf.io.encode_png(image).numpy() for image in images])
 answers = {
     **served["predict_images_uint8"](images=tf.constant(images)),
     **served["features"](images=tf.constant(images, tf.float32)),
-    **served["serving_default"](image_bytes=images),
+    **served["serving_default"](image_bytes=files),
 }
 answers["classes"] = tf.strings.to_hash_bucket_fast(answers["classes"], 2**40)
 np.savez(outputs, **{name: value.numpy() for name, value in answers.items()})

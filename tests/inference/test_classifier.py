@@ -116,22 +116,22 @@ def test_equal_to_the_model_on_the_same_files(
     check_predictions(predictions, image_files, scores, NAMES, top)
 
 
-def test_more_files_than_a_batch(images):
+def test_more_files_than_a_batch(image_files):
     model = small(depth=1, input_shape=(16, 16, 3))
-    paths = (images * 9)[:65]  # two batches and one more
+    paths = (image_files * 9)[:65]  # two batches and one more
     predictions = list(predict_files(Classifier(model, NAMES, 0.9), paths))
-    scores = expected_scores(model, images, 0.9)
+    scores = expected_scores(model, image_files, 0.9)
     repeated = np.tile(scores, (9, 1))[:65]
     check_predictions(predictions, paths, repeated, NAMES, 5)
 
 
 @pytest.mark.parametrize("contents", [b"", b"no image", b"\xff\xd8\xff\xe0 cut off"])
-def test_a_broken_image_names_itself(contents, images, tmp_path):
+def test_a_broken_image_names_itself(contents, image_files, tmp_path):
     """The batches before it have their answers by then."""
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(contents)
     model = small(depth=1, input_shape=(16, 16, 3))
-    paths = [*(images * 4), images[0], broken]
+    paths = [*(image_files * 4), image_files[0], broken]
     predictions = predict_files(Classifier(model, NAMES, 0.9), paths)
     for path in paths[:32]:
         assert next(predictions).path == str(path)
@@ -140,15 +140,15 @@ def test_a_broken_image_names_itself(contents, images, tmp_path):
 
 
 class TestLoadClassifier:
-    def test_a_keras_file(self, images, tmp_path):
+    def test_a_keras_file(self, image_files, tmp_path):
         model = small()
         model.save(tmp_path / "model.keras")
         classifier = load_classifier(str(tmp_path / "model.keras"))
         assert classifier.class_names == [str(i) for i in range(7)]
         assert classifier.crop_fraction == 0.9
-        (prediction,) = predict_files(classifier, images[:1])
-        expected = expected_scores(model, images[:1], 0.9)
-        check_predictions([prediction], images[:1], expected, "0123456", 5)
+        (prediction,) = predict_files(classifier, image_files[:1])
+        expected = expected_scores(model, image_files[:1], 0.9)
+        check_predictions([prediction], image_files[:1], expected, "0123456", 5)
         assert isinstance(prediction, Prediction)
 
     def test_a_thousand_classes_are_imagenet(self, tmp_path):
@@ -157,7 +157,7 @@ class TestLoadClassifier:
         assert names == [name for _, name in imagenet_classes()]
         assert names[207] == "golden_retriever"
 
-    def test_the_folder_of_a_run(self, images, tmp_path):
+    def test_the_folder_of_a_run(self, image_files, tmp_path):
         """It knows the names of its classes and how much of an image to look at."""
         run, model = RunDirectory.create(tmp_path / "run"), small()
         run.write_recipe(fashion_mnist_demo(), NAMES)
@@ -165,12 +165,14 @@ class TestLoadClassifier:
         classifier = load_classifier(str(run.path))
         assert classifier.class_names == NAMES
         assert classifier.crop_fraction == 1.0
-        predictions = list(predict_files(classifier, images))
-        scores = expected_scores(model, images, 1.0)
-        check_predictions(predictions, images, scores, NAMES, 5)
+        predictions = list(predict_files(classifier, image_files))
+        scores = expected_scores(model, image_files, 1.0)
+        check_predictions(predictions, image_files, scores, NAMES, 5)
 
     @pytest.mark.parametrize("file_format", RUNTIMES)
-    def test_the_same_answers_from_every_format(self, file_format, images, tmp_path):
+    def test_the_same_answers_from_every_format(
+        self, file_format, image_files, tmp_path
+    ):
         """Names, crop and size come with the export, whatever it is called."""
         need_runtime(file_format)
         model = small(depth=1, input_shape=(32, 48, 1))
@@ -178,9 +180,9 @@ class TestLoadClassifier:
         export_model(model, path, file_format, labels=NAMES, crop_fraction=0.7)
         classifier = load_classifier(str(path))
         assert (classifier.class_names, classifier.crop_fraction) == (NAMES, 0.7)
-        live = predict_files(Classifier(model, NAMES, 0.7), images, 3)
+        live = predict_files(Classifier(model, NAMES, 0.7), image_files, 3)
         for found, expected in zip(
-            predict_files(classifier, images, 3), live, strict=True
+            predict_files(classifier, image_files, 3), live, strict=True
         ):
             assert found.path == expected.path
             (names, scores), (live_names, live_scores) = (
@@ -263,11 +265,11 @@ class TestLoadClassifier:
             load_classifier(str(tmp_path / "model.keras"))
 
 
-def test_a_copied_run_still_works(images, tmp_path):
+def test_a_copied_run_still_works(image_files, tmp_path):
     """Nothing in a run's directory says where the directory is."""
     run = RunDirectory.create(tmp_path / "run")
     run.write_recipe(fashion_mnist_demo(), NAMES)
     small(depth=1).save(run.model)
     shutil.move(run.path, tmp_path / "elsewhere")
     classifier = load_classifier(str(tmp_path / "elsewhere"))
-    assert len(list(predict_files(classifier, images[:2]))) == 2
+    assert len(list(predict_files(classifier, image_files[:2]))) == 2

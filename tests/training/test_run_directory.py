@@ -79,7 +79,7 @@ def test_a_folder_without_recipe_is_no_run(tmp_path):
         (lambda text: text.replace('"epochs"', '"epoch"'), "Did you mean 'epochs'?"),
         (lambda text: text.replace('"flip"', '"flop"'), "Did you mean 'flip'?"),
         (lambda text: re.sub('"data": .*', "", text), "Missing recipe fields: data"),
-        (lambda text: text.replace('"epochs": 12', '"epochs": 0'), "got 0"),
+        (lambda text: text.replace('"epochs": 12', '"epochs": 0'), "got epochs=0."),
         (lambda text: text.replace('"seed"', '"seed": 1, "sead"'), "'sead'"),
     ],
 )

@@ -115,7 +115,7 @@ def test_the_command_writes_three_images(run, tmp_path, capsys):
     output, errors = capsys.readouterr()
     assert errors == ""
     assert sorted(os.listdir(out)) == ["heads.png", "overlay.png", "patch.png"]
-    assert f"{out}/overlay.png  what blocks 1, 2, 3 attend to" in output
+    assert f"{out}/overlay.png  attention of blocks 1, 2, 3" in output
     first = read(out / "patch.png")
     assert main(["attention", PHOTO, "--model", run, "--out", str(out)]) == 1
     assert "not an empty directory" in capsys.readouterr().err
@@ -123,7 +123,7 @@ def test_the_command_writes_three_images(run, tmp_path, capsys):
     chosen = ["--blocks", "3,1", "--patch", "1,2", "--out", str(tmp_path / "again")]
     assert main(["attention", PHOTO, "--model", run, *chosen]) == 0
     output = capsys.readouterr().out
-    assert "what blocks 3, 1 attend to" in output
+    assert "attention of blocks 3, 1" in output
     assert "inside patch 1, 2" in output
     assert read(tmp_path / "again" / "patch.png").shape == first.shape
 
@@ -177,5 +177,5 @@ def test_exported_models_are_refused(tmp_path, capsys):
     exported = str(tmp_path / "exported")
     assert main(["attention", PHOTO, "--model", exported]) == 1
     assert "exported model" in (errors := capsys.readouterr().err)
-    assert "Give the directory of the run or the .keras file" in errors
+    assert "Pass the run directory or the .keras file" in errors
     assert os.listdir(tmp_path) == ["exported"]

@@ -56,7 +56,8 @@ def test_published_sizes_load_and_come_back_exactly(manifest, builder, tmp_path)
     table = list(convert_pyramid_tnt.entries(model))
     assert {id(e.variable) for e in table} == {id(weight) for weight in model.weights}
     names = [name for entry in table for name in entry.names]
-    assert names == [name for name in source if name not in convert_pyramid_tnt.IGNORED]
+    unused = convert_pyramid_tnt.WITHOUT_COUNTERPART
+    assert names == [name for name in source if name not in unused]
     keras_tnt.save_upstream_weights(model, tmp_path / "back.safetensors")
     back = load_file(tmp_path / "back.safetensors")
     assert back.keys() == set(names)
@@ -175,14 +176,14 @@ def unchanged(model, source, message):
         ),
         (
             {"outer_pos": np.ones((1, 63, 16), "float32")},
-            "'outer_pos' has 63 positions, which is no square",
+            "'outer_pos' is unknown: its 63 positions are neither a square",
         ),
         (
             {"stages.3.relative_pos": np.full((1, 8, 1, 1), np.nan, "float32")},
             "NaN or infinite values, first in tensor 'stages.3.relative_pos'",
         ),
         ({"cls_token": np.ones((1, 1, 16), "float32")}, "'cls_token' marks a TNT"),
-        ({"patch_embed.common_conv.0.weight": None}, "holds no PyramidTNT"),
+        ({"patch_embed.common_conv.0.weight": None}, "the file has no PyramidTNT"),
     ],
 )
 def test_misfits_are_named_and_change_nothing(changes, message, tmp_path):
