@@ -20,11 +20,11 @@ def watch(event, arguments):
     elif event == "socket.getaddrinfo":
         print("reaches", arguments[0], flush=True)
 
-def counted(*arguments, answer=page.answer):
+def counted(*arguments, explain_prediction=page.explain_prediction):
     print("model runs", flush=True)
-    return answer(*arguments)
+    return explain_prediction(*arguments)
 
-page.answer = counted
+page.explain_prediction = counted
 sys.addaudithook(watch)
 sys.exit(main(sys.argv[1:]))
 """

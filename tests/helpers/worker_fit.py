@@ -1,4 +1,4 @@
-"""What one worker of `test_distribution_workers` does: train, evaluate and predict.
+"""What one worker of `tests/distribute` does: train, evaluate and predict.
 
 As a function it does the same under any strategy.
 """
