@@ -20,7 +20,6 @@ FILES = {
     "checkpoints/step-00000005.safetensors",
     "checkpoints/step-00000010.safetensors",
     "checkpoints/step-00000012.safetensors",
-    "curves.png",
     "history.csv",
     "model.keras",
     "recipe.json",
