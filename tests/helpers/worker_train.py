@@ -34,7 +34,7 @@ RECIPE = dataclasses.replace(
 
 def train_and_export(directory, strategy, recipe=RECIPE):
     """Trains, and exports the model from where it was trained."""
-    result = train(recipe, directory, strategy, verbose=0)
+    result = train(recipe, directory, strategy, verbose=2)
     if distribute.is_chief(strategy):
         export_saved_model(result.model, directory / "saved_model")
     return result
