@@ -81,8 +81,8 @@ def _multi_worker(cluster):
             raise
         raise RuntimeError(
             "A strategy for several workers must be created once, before TensorFlow "
-            "computes anything. Call keras_tnt.distribute.strategy.strategy() first "
-            "in the program, and pass the strategy on."
+            "computes anything. Call keras_tnt.distribute.create_strategy() first in "
+            "the program, and pass the strategy on."
         ) from error
     except tf.errors.UnknownError as error:
         raise RuntimeError(

@@ -64,7 +64,7 @@ def train(
         recipe: a `keras_tnt.training.Recipe`.
         directory: the run directory, new or with a run of the same recipe.
         strategy: a `tf.distribute.Strategy`; by default the one for the surroundings,
-            see `keras_tnt.distribute.strategy`.
+            see `keras_tnt.distribute.create_strategy`.
         verbose: 0 for silence, 1 for a progress bar, 2 for a line an epoch; by default
             a bar on a terminal, else lines.
 
