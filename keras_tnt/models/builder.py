@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_tnt.layers.initializers import normal_initializer
+from keras_tnt.structure import model_to
 from keras_tnt.utils.typing import DType, PathLike, Shape, Tensor
 from keras_tnt.weights import load_weights, registry
 
@@ -180,10 +181,7 @@ def build_model(
     dtype: DType | None,
 ) -> keras.Model:
     """Return the model from the inputs behind ``images``, with its weights loaded."""
-    sources = keras.utils.get_source_inputs(images)
-    model = keras.Model(
-        sources[0] if len(sources) == 1 else sources, outputs, name=name
-    )
+    model = model_to(images, outputs, name)
     if dtype is not None:  # `compile` reads it to decide whether to scale the loss
         model.dtype_policy = dtype
     if weights is not None:

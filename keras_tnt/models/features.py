@@ -11,6 +11,7 @@ from keras_tnt.structure import (
     model_to,
     patch_grid,
     stages,
+    stem,
 )
 
 BLOCKS = (3, 6, 9, 12)
@@ -73,7 +74,7 @@ def feature_extractor(
         )
     else:
         outputs = _pyramid_features(tnt, layers, final_norm)
-    return extend_from_input(model, model_to(outputs, "features"))
+    return extend_from_input(model, model_to(stem(tnt).input, outputs, "features"))
 
 
 def _select(tnt, numbers):

@@ -7,6 +7,7 @@ from keras_tnt.structure.architecture import (
     has_preprocessing,
     patch_grid,
     stages,
+    stem,
 )
 from keras_tnt.structure.graph import extend_from_input, model_to, rebuild_graph
 
@@ -20,4 +21,5 @@ __all__ = [
     "patch_grid",
     "rebuild_graph",
     "stages",
+    "stem",
 ]

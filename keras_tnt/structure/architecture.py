@@ -35,8 +35,8 @@ def architecture(model: keras.Model) -> str | None:
         >>> architecture(keras.Sequential([keras.layers.Dense(2)])) is None
         True
     """
-    for name, stem in STEMS.items():
-        if any(isinstance(layer, stem) for layer in getattr(model, "layers", ())):
+    for name, kind in STEMS.items():
+        if any(isinstance(layer, kind) for layer in getattr(model, "layers", ())):
             return name
     return None
 
@@ -118,6 +118,22 @@ def _paths(model, seen):
     return paths
 
 
+def stem(model: keras.Model) -> keras.layers.Layer:
+    """Return the layer that cuts the image of a TNT into patches.
+
+    Args:
+        model: a TNT or PyramidTNT itself, or a model grown from one.
+
+    Example:
+        ```python
+        scaled_images = stem(tnt).input
+        ```
+    """
+    kinds = tuple(STEMS.values())
+    (layer,) = (layer for layer in model.layers if isinstance(layer, kinds))
+    return layer
+
+
 def stages(model: keras.Model) -> list[PyramidStage]:
     """Return the stages of a PyramidTNT from first to last; a TNT has none.
 
@@ -167,8 +183,6 @@ def patch_grid(model: keras.Model) -> tuple[int, int]:
         ...                          input_shape=(32, 64, 3)))
         (2, 4)
     """
-    stems = tuple(STEMS.values())
-    stem: Any
-    (stem,) = (layer for layer in model.layers if isinstance(layer, stems))
-    _, height, width, _ = stem.input.shape
-    return height // stem.patch_size, width // stem.patch_size
+    layer: Any = stem(model)
+    _, height, width, _ = layer.input.shape
+    return height // layer.patch_size, width // layer.patch_size

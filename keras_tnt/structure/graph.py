@@ -51,21 +51,22 @@ def _from_outer_input(outer, inner, part):
             f"how its input reaches its layer {inner.name!r}. Pass that layer, and the "
             f"input that it expects: model.get_layer({inner.name!r})."
         )
-    outputs = []
+    calls = []
 
     def call(layer, *args, **kwargs):
         if layer is inner:
-            outputs.append(part(*args))
+            calls.append((args, part(*args)))
         return layer(*args, **kwargs)
 
     rebuild_graph(outer, call)
-    if len(outputs) != 1:
+    if len(calls) != 1:
         raise ValueError(
             f"Expected model {outer.name!r} to call its layer {inner.name!r} on one "
-            f"input, but it does so on {len(outputs)} inputs. Pass that layer: "
+            f"input, but it does so on {len(calls)} inputs. Pass that layer: "
             f"model.get_layer({inner.name!r})."
         )
-    return model_to(outputs[0], part.name)
+    inputs, outputs = calls[0]
+    return model_to(inputs, outputs, part.name)
 
 
 def rebuild_graph(model: keras.Model, call: Callable[..., Tensor]) -> keras.Model:
@@ -98,19 +99,22 @@ def rebuild_graph(model: keras.Model, call: Callable[..., Tensor]) -> keras.Mode
     )
 
 
-def model_to(outputs: Tensor, name: str) -> keras.Model:
-    """Return a functional model to tensors, from all inputs that they depend on.
+def model_to(images: Tensor, outputs: Tensor, name: str) -> keras.Model:
+    """Return a functional model to tensors, from all inputs behind the images.
 
     Args:
+        images: a Keras tensor on which the outputs depend, and on nothing else. The
+            search for its inputs takes time exponential in the layers of two inputs
+            before it, so pass the images of a TNT, not its outputs.
         outputs: a Keras tensor, or a nested structure of them.
         name: name of the model.
 
     Example:
         ```python
-        tokens = model_to(tnt.get_layer("norm").output, "tokens")
+        tokens = model_to(tnt.input, tnt.get_layer("norm").output, "tokens")
         ```
     """
-    first = keras.tree.flatten(outputs)[0]
+    (first, *_) = keras.tree.flatten(images)
     inputs = _single(keras.utils.get_source_inputs(first))
     return keras.Model(inputs, outputs, name=name)
 

@@ -1,9 +1,12 @@
 """The TNT in a model, and graphs from the model's input to parts of it."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
 
+from keras_tnt.models.features import feature_extractor
 from keras_tnt.structure import extend_from_input, find_tnt
 from tests.helpers.small import pixels, small, small_pyramid
 
@@ -114,3 +117,21 @@ def test_extend_from_input__refuses_unreachable_tnt():
         assert find_tnt(model) is tnt
         with pytest.raises(ValueError, match=rf"{message}.*get_layer\('inside'\)"):
             extend_from_input(model, last_block(tnt))
+
+
+def test_model_to__searches_only_before_the_images():
+    """Keras's search for inputs doubles with every layer of two inputs."""
+    tnt = small(depth=14, include_top=False)
+    searches = 0
+
+    def count(frame, event, argument):
+        nonlocal searches
+        name = frame.f_code.co_name
+        searches += event == "call" and name == "get_source_inputs"
+
+    sys.setprofile(count)
+    try:
+        feature_extractor(halved(tnt), blocks=[14])
+    finally:
+        sys.setprofile(None)
+    assert searches < 20
