@@ -16,7 +16,7 @@ from keras_tnt.export.metadata import ExportMetadata
 from keras_tnt.export.onnx import write_onnx
 from keras_tnt.export.openvino import write_openvino
 from keras_tnt.export.precision import in_int8, precision_of, with_policy
-from keras_tnt.export.publish import move_into_place, next_version
+from keras_tnt.export.publish import choose_version, move_into_place
 from keras_tnt.export.saved_model import export_saved_model
 from keras_tnt.export.validation import check_labels
 from keras_tnt.images import CROP_FRACTION
@@ -101,7 +101,7 @@ def export_model(
     _check(model, file_format, precision, calibration, version)
     path = Path(path)
     if file_format == "savedmodel":
-        version = version or next_version(path)
+        version = choose_version(path, version)
         target = path / str(version)
     else:
         target = path

@@ -22,7 +22,23 @@ def move_into_place(written: Path, target: Path, replaced: Path) -> None:
         raise
 
 
-def next_version(path: Path) -> int:
-    """Return the number after the last version of a model; 1 without any."""
+def choose_version(path: Path, version: int | None) -> int:
+    """Return a valid version of a model, by default the number after its last one.
+
+    Args:
+        path: the directory of the model.
+        version: the version, or ``None``.
+
+    Raises:
+        ValueError: if ``version`` is not a positive whole number.
+    """
+    if version is None:
+        return _next_version(path)
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise ValueError(f"version must be a positive whole number, got {version!r}.")
+    return version
+
+
+def _next_version(path):
     versions = [int(entry.name) for entry in path.glob("*") if entry.name.isdecimal()]
     return max(versions, default=0) + 1

@@ -13,7 +13,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_tnt.export.precision import precision_of
-from keras_tnt.export.publish import move_into_place, next_version
+from keras_tnt.export.publish import choose_version, move_into_place
 from keras_tnt.export.serving import (
     write_batching_parameters,
     write_metadata,
@@ -95,9 +95,7 @@ def export_saved_model(
         raise ValueError(f"top_k must be at least 1, got {top_k}.")
     top_k = min(top_k, len(labels))
     path = Path(path)
-    version = next_version(path) if version is None else version
-    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-        raise ValueError(f"version must be a positive whole number, got {version!r}.")
+    version = choose_version(path, version)
     target = path / str(version)
     if target.exists() and not overwrite:
         raise FileExistsError(
@@ -132,7 +130,7 @@ def export_saved_model(
 def check_saved_model(
     path: PathLike, images: ArrayLike, expected: ArrayLike, tolerance: float = 1e-5
 ) -> float:
-    """Runs a SavedModel on the CPU in a process that cannot import Keras, and compares.
+    """Run a SavedModel on the CPU in a process that cannot import Keras, and compare.
 
     Args:
         path: the version's directory.

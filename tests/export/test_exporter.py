@@ -199,6 +199,8 @@ def quantized():
         (plain, {"precision": "int4"}, "precision must be one of .*'int4'"),
         (plain, {"labels": NAMES[1:]}, "each of the 7 classes, got 6"),
         (plain, {"file_format": "onnx", "version": 2}, "Only a savedmodel has"),
+        (plain, {"version": 0}, "positive whole number, got 0"),
+        (plain, {"version": True}, "positive whole number, got True"),
         (
             plain,
             {"file_format": "litert", "precision": "int8"},
