@@ -1,6 +1,8 @@
 """Keras files under any name."""
 
+import re
 import tempfile
+import zipfile
 from pathlib import Path
 
 import keras
@@ -19,8 +21,27 @@ def load_keras_file(path: Path) -> keras.Model:
 
     Returns:
         A `keras.Model`.
+
+    Raises:
+        ValueError: if the file is damaged or has an unknown class. The message lacks
+            its subject, the file.
     """
     with tempfile.TemporaryDirectory() as directory:
         link = Path(directory) / "model.keras"
         link.symlink_to(path.resolve())
-        return keras.saving.load_model(link, compile=False)
+        try:
+            return keras.saving.load_model(link, compile=False)
+        except (
+            zipfile.BadZipFile,
+            KeyError,
+            OSError,
+            TypeError,
+            ValueError,
+        ) as error:
+            unknown = re.search(r"Could not locate (class|function) '\w+'", str(error))
+            if unknown:
+                raise ValueError(
+                    f"has an unknown {unknown[1]}. {unknown[0]}; import and register "
+                    "it before loading."
+                ) from error
+            raise ValueError(f"is not a complete model file: {error}") from error

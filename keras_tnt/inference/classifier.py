@@ -4,7 +4,6 @@ import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from zipfile import BadZipFile
 
 import keras
 import numpy as np
@@ -242,10 +241,8 @@ def _load_keras(path):
     """Load a Keras file with a classifier of gray or color images."""
     try:
         model = load_keras_file(path)
-    except (BadZipFile, KeyError, OSError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{str(path)!r} is not a complete model file: {error}"
-        ) from error
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} {error}") from error
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ValueError(
             f"{str(path)!r} is not an image classifier but a model of "

@@ -3,9 +3,7 @@
 import contextlib
 import logging
 import pathlib
-import re
 import tempfile
-import zipfile
 from collections.abc import Iterable
 from types import ModuleType
 
@@ -14,6 +12,7 @@ import keras
 import ml_dtypes
 import numpy as np
 
+from keras_tnt.compat.model_files import load_keras_file
 from keras_tnt.structure import architecture, find_tnt, patch_grid
 from keras_tnt.utils.typing import PathLike
 from keras_tnt.weights import convert_pyramid_tnt, convert_tnt, registry
@@ -192,15 +191,9 @@ def _load_upstream_file(model, path):
 def _load_keras_file(model, path):
     """Load a model with its architecture, and carry its weights over."""
     try:
-        saved = keras.saving.load_model(path, compile=False)
-    except (zipfile.BadZipFile, KeyError, OSError, TypeError, ValueError) as error:
-        unknown = re.search(r"Could not locate (class|function) '\w+'", str(error))
-        if unknown:
-            raise ValueError(
-                f"{path} has an unknown {unknown[1]}. {unknown[0]}; import and "
-                "register it before loading."
-            ) from error
-        raise ValueError(f"{path} is not a complete .keras file: {error}") from error
+        saved = load_keras_file(path)
+    except ValueError as error:
+        raise ValueError(f"{path} {error}") from error
     with _naming(path, model):
         tnt = find_tnt(saved)
         others = _pair_others(model, tnt)

@@ -248,6 +248,18 @@ class TestLoadClassifier:
             ):
                 load_classifier(str(path))
 
+    def test_unknown_class_is_named(self, tmp_path):
+        class Unknown(keras.layers.Layer):
+            def call(self, inputs):
+                return inputs
+
+        tnt = small(depth=1)
+        path = tmp_path / "model.keras"
+        keras.Model(tnt.input, Unknown()(tnt.output)).save(path)
+        message = "keras' has an unknown class. .*'Unknown'; import and register"
+        with pytest.raises(ValueError, match=message):
+            load_classifier(str(path))
+
     @pytest.mark.parametrize("kind", ["features", "two outputs", "numbers", "channels"])
     def test_models_that_are_no_classifiers_of_images(self, kind, tmp_path):
         model = small(depth=1)
