@@ -8,7 +8,7 @@ from keras import ops
 from keras_tnt.compat import sublayer_state
 from keras_tnt.layers.initializers import convolution_initializer, normal_initializer
 from keras_tnt.layers.layer_norm import LayerNorm
-from keras_tnt.utils.typing import Tensor
+from keras_tnt.utils.typing import Shape, Tensor
 
 
 class TNTLayer(keras.layers.Layer):
@@ -61,6 +61,20 @@ class TNTLayer(keras.layers.Layer):
     def _dropout(self, rate, name, noise_shape=None):
         return keras.layers.Dropout(
             rate, noise_shape, name=name, dtype=self.dtype_policy
+        )
+
+
+def check_image_shape(layer: keras.layers.Layer, shape: Shape) -> None:
+    """Check that a layer's input shape is that of images of static size.
+
+    Raises:
+        ValueError: if it is another shape.
+    """
+    if len(shape) != 4 or None in shape[1:]:
+        raise ValueError(
+            f"{layer.name}: expected images (batch, height, width, channels) of static "
+            f"size, got shape {tuple(shape)}. Give the input a fixed height, width and "
+            "number of channels."
         )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_tnt.layers.base import TNTLayer, pad_image
+from keras_tnt.layers.base import TNTLayer, check_image_shape, pad_image
 from keras_tnt.layers.initializers import normal_initializer
 from keras_tnt.utils.typing import Shape, Tensor
 
@@ -85,12 +85,7 @@ class PixelEmbedding(TNTLayer):
         return (-(-self.patch_size // self.stride)) ** 2
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        if len(input_shape) != 4 or None in input_shape[1:]:
-            raise ValueError(
-                f"{self.name}: expected images (batch, height, width, channels) of "
-                f"static size, got shape {tuple(input_shape)}. Give the input a fixed "
-                "height, width and number of channels."
-            )
+        check_image_shape(self, input_shape)
         batch, height, width, _ = input_shape
         patch = self.patch_size
         if not height or not width or height % patch or width % patch:
