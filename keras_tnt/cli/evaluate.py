@@ -54,10 +54,8 @@ def run(options: argparse.Namespace) -> None:
     directory = RunDirectory.create_or_next(options.out, "evaluation").path
     write_report(report, directory)
     plot_confusion(report.confusion, report.class_names, directory / "confusion.png")
-    figures = {name: getattr(report, name) for name in ("images", "top_1", "top_5")}
-    figures["corrupt"] = len(source.corrupt)
     if options.json:
-        print(json.dumps(figures))
+        print(json.dumps(report.figures | {"corrupt": len(source.corrupt)}))
         return
     print(
         f"Top-1 {report.top_1:.2%}, top-5 {report.top_5:.2%} of {report.images} "

@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
     """Run the command."""
     name = options.recipe
     recipe = override(read_recipe(name), options)
-    directory = options.out or _folder(name)
+    directory = options.out or _default_directory(name)
     strategy = distribute.create_strategy(options.strategy)
     result = train(recipe, directory, strategy)
     if distribute.is_chief(strategy):
@@ -77,7 +77,7 @@ def plot_history(run: RunDirectory) -> None:
         )
 
 
-def _folder(name):
+def _default_directory(name):
     if name in RECIPES:
         return Path("runs", name)
     run = Path(name).resolve().parent

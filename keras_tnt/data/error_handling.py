@@ -1,7 +1,9 @@
 """Corrupt images in a pipeline: replaced, or named in a readable error."""
 
+import contextlib
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
@@ -120,3 +122,33 @@ def note_corrupt(source: ImageSource, indices: tf.Tensor) -> tf.Tensor:
         return indices
 
     return tf.numpy_function(note, [indices, source.describe(indices)], tf.int64)
+
+
+@contextlib.contextmanager
+def readable_errors() -> Iterator[None]:
+    """Turn the message of a dataset's failed assertion into a ValueError.
+
+    Raises:
+        ValueError: for an image that cannot be read and the like, naming it.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> from keras_tnt.data.error_handling import readable_errors
+        >>> @tf.function
+        ... def read(ok):
+        ...     tf.debugging.Assert(ok, ["cat.jpg", "cannot be read."])
+        >>> try:
+        ...     with readable_errors():
+        ...         read(tf.constant(False))
+        ... except ValueError as error:
+        ...     print(error)
+        cat.jpg cannot be read.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        found = re.search(r"assertion failed: \[(.*)\]", error.message)
+        if not found:
+            raise
+        parts = found[1].split("] [")
+        raise ValueError(" ".join(part.strip("b'\"") for part in parts)) from error

@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras_tnt import distribute
 from keras_tnt.compat.keras_training import loss_per_image
 from keras_tnt.data import image_dataset
-from keras_tnt.data.errors import readable_errors
+from keras_tnt.data.error_handling import readable_errors
 from keras_tnt.data.source import ImageSource
 from keras_tnt.images import imagenet_classes
 from keras_tnt.utils.files import atomic_write
@@ -48,6 +48,11 @@ class Report(NamedTuple):
     def top_5(self) -> float:
         """Top-5 accuracy, 0 to 1."""
         return self.in_top_5 / self.images
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """`images`, `top_1` and `top_5` by name."""
+        return {"images": self.images, "top_1": self.top_1, "top_5": self.top_5}
 
     @property
     def per_class(self) -> np.ndarray:
@@ -237,9 +242,8 @@ def write_report(report: Report, directory: PathLike) -> None:
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    numbers = {name: getattr(report, name) for name in ("images", "top_1", "top_5")}
     with atomic_write(directory / "report.json") as unfinished:
-        unfinished.write_text(json.dumps(numbers, indent=2) + "\n")
+        unfinished.write_text(json.dumps(report.figures, indent=2) + "\n")
     lines: list[Any] = [["class", "images", "accuracy"]]
     totals = report.confusion.sum(axis=1)
     lines += zip(report.class_names, totals, report.per_class, strict=True)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_tnt import distribute
 from keras_tnt.data import image_dataset
-from keras_tnt.data.errors import readable_errors
+from keras_tnt.data.error_handling import readable_errors
 from keras_tnt.evaluation import evaluate
 from keras_tnt.training.builders import (
     Sources,
@@ -106,7 +106,9 @@ def train(
         with strategy.scope():
             model = build_model(recipe, len(sources.train.class_names))
             compile_model(model, recipe, steps_per_epoch)
-        return _Training(recipe, run, strategy, sources, model, verbose).run()
+        return _Training(
+            recipe, run, strategy, sources, model, steps_per_epoch, verbose
+        ).run()
 
 
 class _Training:
@@ -115,10 +117,10 @@ class _Training:
     All workers do the same; only the chief prints and writes files.
     """
 
-    def __init__(self, recipe, run, strategy, sources, model, verbose):
+    def __init__(self, recipe, run, strategy, sources, model, steps_per_epoch, verbose):
         self.recipe, self.directory, self.strategy = recipe, run, strategy
         self.sources, self.model = sources, model
-        self.steps_per_epoch = count_steps(recipe, sources.train, strategy)
+        self.steps_per_epoch = steps_per_epoch
         self.writes = distribute.is_chief(strategy)
         self.verbose = verbose if self.writes else 0
         self.average = None
