@@ -33,10 +33,10 @@ STYLE = """
 
 
 def build_app(model: str, examples: PathLike | None = None) -> Any:
-    """Builds the page.
+    """Build the page.
 
     Args:
-        model: what `keras_tnt.inference.classifier.load_classifier` takes.
+        model: a source for `keras_tnt.inference.classifier.load_classifier`.
         examples: a directory of images to choose from, of which the first 20 are
             offered; by default those of a run of ``keras-tnt demo``, else none.
 
@@ -46,7 +46,7 @@ def build_app(model: str, examples: PathLike | None = None) -> Any:
     Raises:
         ImportError: if Gradio is not installed.
         FileNotFoundError: if there is no such model, or no image in ``examples``.
-        ValueError: if the model is none, or an example cannot be decoded.
+        ValueError: if ``model`` is not a model, or an example cannot be decoded.
 
     Example:
         ```python
@@ -62,12 +62,12 @@ def build_app(model: str, examples: PathLike | None = None) -> Any:
     paths = find_images([str(examples)])[:MAX_EXAMPLES] if examples else []
     thumbnails = [[_thumbnail(path)] for path in paths]
     name = Path(model).stem
-    # The first image takes long, as the model is compiled: not a visitor's.
+    # The first image takes long, because the model is compiled: use a black one.
     first = explain_prediction(classifier, np.zeros((8, 8, 3), "uint8"))
     depth = 1 if first.maps is None else len(first.maps)
 
     def show(path, block):
-        """From a file to everything below the upload."""
+        """Return the updates of the page for an uploaded file."""
         try:
             new = explain_prediction(classifier, load_image(path))
         except (OSError, ValueError) as error:
@@ -124,7 +124,7 @@ def build_app(model: str, examples: PathLike | None = None) -> Any:
                 view = gradio.HTML(elem_classes="view")
                 slider = gradio.Slider(
                     1,
-                    max(depth, 2),  # no slider may end where it begins
+                    max(depth, 2),  # Gradio refuses a slider of one value
                     value=depth,
                     step=1,
                     label="Attention in block",
@@ -159,10 +159,10 @@ def build_app(model: str, examples: PathLike | None = None) -> Any:
 
 
 def require_gradio() -> ModuleType:
-    """Raises an `ImportError` that says what to install, before any work is done.
+    """Return Gradio, or raise an `ImportError` that says what to install.
 
     Returns:
-        the `gradio` package.
+        The `gradio` package.
 
     Example:
         ```python
@@ -182,7 +182,7 @@ def require_gradio() -> ModuleType:
 
 
 def _view(kept, block):
-    """The image with the attention of a block."""
+    """The image with the attention of a block over it."""
     if kept is None:
         return ""
     if kept.maps is None:
@@ -196,7 +196,7 @@ def _thumbnail(path):
 
 
 def _image_tag(image, description):
-    """An image as a part of the page: no file of it, no address of its own."""
+    """An image inside the HTML, so that no other visitor can fetch it."""
     jpeg = tf.io.encode_jpeg(tf.cast(image, tf.uint8), quality=92).numpy()
     source = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
     return f'<img src="{source}" alt="{html.escape(description)}">'
@@ -205,11 +205,11 @@ def _image_tag(image, description):
 def _introduction(classifier, first):
     _, height, width, _ = classifier.model.input_shape
     text = (
-        f"It tells {len(classifier.class_names):,} classes apart, in images that it "
-        f"sees at {width} x {height}. "
+        f"It distinguishes {len(classifier.class_names):,} classes in images of "
+        f"{width} x {height} pixels. "
     )
     if first.maps is None:
-        return text + "Its attention cannot be shown, as it is no TNT in Keras."
+        return text + "Its attention cannot be shown, because it is not a TNT in Keras."
     return text + "The colors show what it attends to, a patch at a time."
 
 

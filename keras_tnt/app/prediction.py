@@ -1,4 +1,4 @@
-"""What the page shows of one image: its classes, and where the model looks."""
+"""The content of the page for one image: its classes, and the attention."""
 
 import time
 from typing import NamedTuple
@@ -17,15 +17,15 @@ DISPLAY_SIZE = 448  # pixels of the longer side of the image shown
 
 
 class Explanation(NamedTuple):
-    """What a model makes of one image.
+    """The prediction for one image, with attention.
 
     Attributes:
         classes: pairs (name, score), best first.
-        image: what the model sees of it, uint8 ``(height, width, 3)``.
-        maps: what each block attends to, a list of ``(rows, columns)``, at most 1; see
+        image: the part that the model sees, uint8 ``(height, width, 3)``.
+        maps: the attention of each block, a list of ``(rows, columns)``, at most 1; see
             `keras_tnt.visualization.block_map`. ``None`` if the model has no
             attention.
-        seconds: how long the classes took, resizing included, and the maps.
+        seconds: durations of the classification, with resizing, and of the maps.
     """
 
     classes: list
@@ -37,12 +37,12 @@ class Explanation(NamedTuple):
 def explain_prediction(
     classifier: Classifier, image: ArrayLike, top: int = 5
 ) -> Explanation:
-    """Classifies an image, and computes the attention of every block, once.
+    """Classify an image, and compute the attention of every block.
 
     Args:
         classifier: a `keras_tnt.inference.classifier.Classifier`.
-        image: an image in color, uint8 ``(height, width, 3)``, of any size.
-        top: how many classes to name; all if there are fewer.
+        image: a color image of any size, uint8 ``(height, width, 3)``.
+        top: number of classes to return; all if there are fewer.
 
     Returns:
         An `Explanation`; its classes are those of `keras_tnt.inference.predict_files`.
@@ -69,11 +69,11 @@ def explain_prediction(
 
 
 def blend_overlay(image: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Lays a map of attention over an image: dark where there is none.
+    """Blend a map of attention over an image; dark patches have little.
 
     Args:
         image: uint8 array ``(height, width, 3)``.
-        weights: array ``(rows, columns)``, 0-1, a value a patch.
+        weights: array ``(rows, columns)``, 0-1, a value for each patch.
 
     Returns:
         A uint8 array like ``image``.
@@ -96,7 +96,7 @@ def blend_overlay(image: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def has_attention(model: keras.Model) -> bool:
-    """Whether there are maps for a model.
+    """Return whether there are attention maps for a model.
 
     Args:
         model: the model of a `keras_tnt.inference.classifier.Classifier`.
@@ -128,7 +128,7 @@ def _maps(model, inputs):
 
 
 def _view(classifier, image):
-    """What the model sees of an image, in a size for people."""
+    """The part of an image that the model sees, enlarged."""
     _, height, width, channels = classifier.model.input_shape
     factor = max(1, DISPLAY_SIZE // max(height, width))
     size = (height * factor, width * factor)

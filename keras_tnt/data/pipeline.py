@@ -114,14 +114,16 @@ def image_dataset(
     if augmentation is None:
         steps_per_epoch = -(-len(source) // batch_size)
         shard = Shard(batch_size, steps_per_epoch, worker, workers, replicas)
-        plan: Any = EvaluationSampler(source, shard, shape, crop_fraction)
+        sampler: Any = EvaluationSampler(source, shard, shape, crop_fraction)
     else:
         steps_per_epoch = len(source) // batch_size
         shard = Shard(batch_size, steps_per_epoch, worker, workers, replicas)
-        plan = TrainingSampler(source, shard, shape, crop_fraction, augmentation, seed)
+        sampler = TrainingSampler(
+            source, shard, shape, crop_fraction, augmentation, seed
+        )
         _check_pairs(shard, augmentation)
     steps = range(first_step, epochs * steps_per_epoch)
-    dataset = _batches(plan, steps, label_smoothing, skip_corrupt, parallel_calls)
+    dataset = _batches(sampler, steps, label_smoothing, skip_corrupt, parallel_calls)
     options = tf.data.Options()
     options.deterministic = True
     policy = tf.data.experimental.AutoShardPolicy.OFF  # this is one worker's part
@@ -131,12 +133,12 @@ def image_dataset(
 
 # Nothing here needs autograph; without it, tracing takes a third of the time.
 @tf.autograph.experimental.do_not_convert
-def _batches(plan, steps, label_smoothing, skip_corrupt, parallel_calls):
+def _batches(sampler, steps, label_smoothing, skip_corrupt, parallel_calls):
     """The batches of some steps, those of the replicas one after the other."""
-    loaded = _load(plan, steps, skip_corrupt, parallel_calls or tf.data.AUTOTUNE)
-    batches = loaded.batch(plan.shard.of_replica, drop_remainder=True)
-    finish = _finish(plan, label_smoothing)
-    replicas = plan.shard.replicas
+    loaded = _load(sampler, steps, skip_corrupt, parallel_calls or tf.data.AUTOTUNE)
+    batches = loaded.batch(sampler.shard.of_replica, drop_remainder=True)
+    finish = _finish(sampler, label_smoothing)
+    replicas = sampler.shard.replicas
     finished = batches.enumerate(steps.start * replicas).map(
         lambda number, batch: finish(number // replicas, *batch)
     )
@@ -144,40 +146,40 @@ def _batches(plan, steps, label_smoothing, skip_corrupt, parallel_calls):
     return finished.apply(count)
 
 
-def _load(plan, steps, skip_corrupt, parallel_calls):
+def _load(sampler, steps, skip_corrupt, parallel_calls):
     """The single images of some steps, in order."""
-    total = len(steps) * plan.shard.of_worker
+    total = len(steps) * sampler.shard.of_worker
 
     def replace(number, nothing):
-        samples = plan.choose(steps.start + number // plan.shard.of_worker)
-        sample = [values[number % plan.shard.of_worker] for values in samples]
+        samples = sampler.choose(steps.start + number // sampler.shard.of_worker)
+        sample = [values[number % sampler.shard.of_worker] for values in samples]
         if skip_corrupt:
-            return plan.replace(*sample)
-        with tf.control_dependencies([stop_at(plan.source, sample[0])]):
+            return sampler.replace(*sample)
+        with tf.control_dependencies([stop_at(sampler.source, sample[0])]):
             return tuple(tf.identity(tensor) for tensor in nothing)  # not reached
 
-    chosen = tf.data.Dataset.range(steps.start, steps.stop).map(plan.choose)
+    chosen = tf.data.Dataset.range(steps.start, steps.stop).map(sampler.choose)
     return map_with_fallback(
-        chosen.unbatch(), plan.load, replace, total, parallel_calls
+        chosen.unbatch(), sampler.load, replace, total, parallel_calls
     )
 
 
-def _finish(plan, label_smoothing):
+def _finish(sampler, label_smoothing):
     """Return a function that one-hot encodes labels and mixes images."""
-    classes = len(plan.source.class_names)
+    classes = len(sampler.source.class_names)
 
     def finish(step, indices, images, labels, *weights):
         wrong = (labels < 0) | (labels >= classes)
         first = tf.argmax(wrong)
-        index = indices[first] % len(plan.source)  # there is none after the last one
+        index = indices[first] % len(sampler.source)  # there is none after the last one
         message = f"has a label outside 0 to {classes - 1}, the labels of its classes:"
         tf.debugging.Assert(
             ~tf.reduce_any(wrong),
-            [plan.source.describe(index), message, labels[first]],
+            [sampler.source.describe(index), message, labels[first]],
         )
         labels = tf.one_hot(labels, classes)
         labels = labels * (1 - label_smoothing) + label_smoothing / classes
-        return plan.finish(step, images, labels, *weights)
+        return sampler.finish(step, images, labels, *weights)
 
     return finish
 

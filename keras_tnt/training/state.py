@@ -7,7 +7,7 @@ from keras_tnt.training.ema import ExponentialMovingAverage
 
 
 class TrainingState:
-    """Reads and sets the state of a training, the content of a checkpoint.
+    """The state of a training, read for a checkpoint and set from one.
 
     These are the model's variables with the states of its random generators, the
     optimizer's with its step and loss scale, and the moving average of the weights.

@@ -72,7 +72,7 @@ def _float32(array):
 
 
 def _first_damage(path):
-    """Says which tensor a truncated safetensors file ends in."""
+    """Name the tensor in which a truncated safetensors file ends."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
