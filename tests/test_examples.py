@@ -1,7 +1,6 @@
 """The examples run as they stand."""
 
 import re
-import socket
 import subprocess
 import sys
 
@@ -9,6 +8,7 @@ import keras
 import pytest
 
 from tests.helpers import ROOT
+from tests.helpers.run_workers import free_ports
 from tests.helpers.small import small
 
 EXAMPLES = ROOT / "examples"
@@ -46,9 +46,7 @@ def test_finetune(tmp_path):
 @pytest.mark.slow
 def test_export_and_serve(tmp_path):
     pytest.importorskip("litserve")
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    (port,) = free_ports(1)
     output = run_example("export_and_serve.py", tmp_path, "--port", str(port))
     assert "exported/clothing/1 equals the model" in output
     answers = re.findall(r"^([\w -/]+): ([\w -/]+) \((\d+)%\)$", output, re.MULTILINE)

@@ -22,7 +22,7 @@ from keras_tnt.export.precision import in_int8, with_policy
 from keras_tnt.inference.classifier import load_classifier
 from tests.helpers import ASSETS
 from tests.helpers.runtimes import RUNTIMES, need_runtime
-from tests.helpers.small import pixels, small
+from tests.helpers.small import dense_classifier, pixels, small
 
 DATA = ASSETS
 NAMES = ["ant", "bée", "c<a>t", 'do"g', "eel", "fox", "gnu"]
@@ -54,13 +54,6 @@ def exports(tmp_path_factory):
 def load(path):
     file_format, path = find_format(Path(path))
     return load_exported(path, file_format)
-
-
-def plain(activation="softmax"):
-    """A classifier that is exported quickly, for what does not depend on the model."""
-    images = keras.Input((32, 48, 3))
-    features = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(images))
-    return keras.Model(images, keras.layers.Dense(7, activation)(features))
 
 
 def snapshot(directory):
@@ -157,18 +150,18 @@ def test_the_model_stays_as_it_was(wide):
 
 
 def test_what_predicts_otherwise_is_not_left(tmp_path, monkeypatch):
-    export_model(plain(), tmp_path / "m")
+    export_model(dense_classifier(), tmp_path / "m")
     before = snapshot(tmp_path)
     monkeypatch.setitem(exporter.TOLERANCES, "float32", -1.0)
     with pytest.raises(
         RuntimeError, match=r"does not predict what.*Nothing was written"
     ):
-        export_model(plain(), tmp_path / "m", version=1, overwrite=True)
+        export_model(dense_classifier(), tmp_path / "m", version=1, overwrite=True)
     with pytest.raises(RuntimeError, match="does not predict what"):
-        export_model(plain(), tmp_path / "other")
+        export_model(dense_classifier(), tmp_path / "other")
     assert snapshot(tmp_path) == before
     monkeypatch.undo()
-    export_model(plain(), tmp_path / "m", version=1, overwrite=True)
+    export_model(dense_classifier(), tmp_path / "m", version=1, overwrite=True)
     assert snapshot(tmp_path) != before
 
 
@@ -176,18 +169,18 @@ def test_what_predicts_otherwise_is_not_left(tmp_path, monkeypatch):
 def test_overwrite(file_format, tmp_path):
     need_runtime(file_format)
     path = tmp_path / "m"
-    export_model(plain(), path, file_format)
+    export_model(dense_classifier(), path, file_format)
     before = path.stat()
     with pytest.raises(FileExistsError, match=r"m exists.*overwrite=True"):
-        export_model(plain(), path, file_format)
+        export_model(dense_classifier(), path, file_format)
     assert path.stat() == before
-    export_model(plain(), path, file_format, labels=NAMES, overwrite=True)
+    export_model(dense_classifier(), path, file_format, labels=NAMES, overwrite=True)
     assert load(path).metadata.labels == NAMES
     assert os.listdir(tmp_path) == ["m"]
 
 
 def quantized():
-    model = plain()
+    model = dense_classifier()
     model.layers[-1].quantize("int8")
     return model
 
@@ -195,23 +188,35 @@ def quantized():
 @pytest.mark.parametrize(
     ("build", "arguments", "message"),
     [
-        (plain, {"file_format": "coreml"}, "file_format must be one of .*'coreml'"),
-        (plain, {"precision": "int4"}, "precision must be one of .*'int4'"),
-        (plain, {"labels": NAMES[1:]}, "each of the 7 classes, got 6"),
-        (plain, {"file_format": "onnx", "version": 2}, "Only a savedmodel has"),
-        (plain, {"version": 0}, "positive whole number, got 0"),
-        (plain, {"version": True}, "positive whole number, got True"),
         (
-            plain,
+            dense_classifier,
+            {"file_format": "coreml"},
+            "file_format must be one of .*'coreml'",
+        ),
+        (dense_classifier, {"precision": "int4"}, "precision must be one of .*'int4'"),
+        (dense_classifier, {"labels": NAMES[1:]}, "each of the 7 classes, got 6"),
+        (
+            dense_classifier,
+            {"file_format": "onnx", "version": 2},
+            "Only a savedmodel has",
+        ),
+        (dense_classifier, {"version": 0}, "positive whole number, got 0"),
+        (dense_classifier, {"version": True}, "positive whole number, got True"),
+        (
+            dense_classifier,
             {"file_format": "litert", "precision": "int8"},
             "needs calibration images.*--calibration",
         ),
         (
-            plain,
+            dense_classifier,
             {"file_format": "onnx", "calibration": np.zeros((3, 8, 8, 3))},
             r"shape \(32, 48, 3\), got an array of shape \(3, 8, 8, 3\)",
         ),
-        (lambda: plain(None), {}, "Expected a model whose outputs are probabilities"),
+        (
+            lambda: dense_classifier(activation=None),
+            {},
+            "Expected a model whose outputs are probabilities",
+        ),
         (quantized, {}, "Expected a model that is not quantized"),
     ],
 )
@@ -247,12 +252,12 @@ def test_the_format_is_found_by_content(file_format, exports, tmp_path):
 
 def test_the_newest_version_is_taken(tmp_path):
     for version in (2, 10, 9):
-        export_model(plain(), tmp_path / "m", version=version)
+        export_model(dense_classifier(), tmp_path / "m", version=version)
     assert find_format(tmp_path / "m") == ("savedmodel", tmp_path / "m" / "10")
 
 
 def test_a_keras_file_is_one_whatever_its_name(tmp_path):
-    plain().save(tmp_path / "m.keras")
+    dense_classifier().save(tmp_path / "m.keras")
     path = (tmp_path / "m.keras").rename(tmp_path / "m.onnx")
     assert find_format(path) == ("keras", path)
 
@@ -310,7 +315,7 @@ def test_openvino_calls_nobody(tmp_path):
 
 class TestCommandLine:
     def test_a_failed_comparison_leaves_nothing(self, tmp_path, monkeypatch, capsys):
-        plain().save(tmp_path / "m.keras")
+        dense_classifier().save(tmp_path / "m.keras")
         monkeypatch.setitem(exporter.TOLERANCES, "float32", -1.0)
         arguments = ["export", "--model", str(tmp_path / "m.keras")]
         assert main([*arguments, "--out", str(tmp_path / "out")]) == 1
@@ -320,7 +325,7 @@ class TestCommandLine:
         assert not list((tmp_path / "out").glob("*"))
 
     def test_versions_and_exports_of_exports(self, tmp_path, capsys):
-        plain().save(tmp_path / "m.keras")
+        dense_classifier().save(tmp_path / "m.keras")
         out = str(tmp_path / "out")
         arguments = ["export", "--model", str(tmp_path / "m.keras"), "--out", out]
         assert main([*arguments, "--version", "3"]) == 0
@@ -333,7 +338,7 @@ class TestCommandLine:
 
     def test_a_data_set_calibrates(self, tmp_path, capsys):
         need_runtime("onnx")
-        plain().save(tmp_path / "m.keras")
+        dense_classifier().save(tmp_path / "m.keras")
         arguments = ["export", "--model", str(tmp_path / "m.keras")]
         arguments += ["--format", "onnx", "--precision", "int8"]
         arguments += ["--out", str(tmp_path / "m")]

@@ -18,14 +18,7 @@ from keras_tnt.export.publish import move_into_place
 from keras_tnt.images import decode_image, imagenet_classes, load_image
 from keras_tnt.inference.classifier import Classifier, predict_files
 from tests.export.conftest import DATA, NAMES
-from tests.helpers.small import pixels, small, small_pyramid
-
-
-def plain(classes=7):
-    """A classifier that is exported quickly, for what does not depend on the model."""
-    images = keras.Input((32, 48, 3))
-    features = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(images))
-    return keras.Model(images, keras.layers.Dense(classes, "softmax")(features))
+from tests.helpers.small import dense_classifier, pixels, small, small_pyramid
 
 
 @pytest.fixture
@@ -100,7 +93,7 @@ def test_files_in_names_out(exported, image_files):
 
 
 def test_labels_and_settings(image_files, tmp_path):
-    model = plain()
+    model = dense_classifier()
     path = keras_tnt.export_saved_model(
         model, tmp_path / "m", top_k=10, crop_fraction=1.0
     )
@@ -116,7 +109,7 @@ def test_labels_and_settings(image_files, tmp_path):
 
 
 def test_versions(tmp_path):
-    model, path = plain(), tmp_path / "models" / "pets"
+    model, path = dense_classifier(), tmp_path / "models" / "pets"
     export = keras_tnt.export_saved_model
     assert export(model, path) == path / "1"
     assert export(model, path, version=7) == path / "7"
@@ -128,7 +121,10 @@ def test_versions(tmp_path):
         export(model, path, version=7)
     assert (path / "7" / "saved_model.pb").stat() == before
 
-    assert export(plain(classes=2), path, version=7, overwrite=True) == path / "7"
+    assert (
+        export(dense_classifier(classes=2), path, version=7, overwrite=True)
+        == path / "7"
+    )
     signature = tf.saved_model.load(path / "7").signatures["predict_images"]
     images = tf.zeros((1, 32, 48, 3))
     assert signature(images=images)["probabilities"].shape == (1, 2)
@@ -183,12 +179,12 @@ def test_what_does_not_fit_is_refused(build, arguments, message, tmp_path):
 def test_a_file_in_the_way_is_left_alone(tmp_path):
     (tmp_path / "pets").write_text("mine")
     with pytest.raises(FileExistsError, match="pets"):
-        keras_tnt.export_saved_model(plain(), tmp_path / "pets")
+        keras_tnt.export_saved_model(dense_classifier(), tmp_path / "pets")
     assert (tmp_path / "pets").read_text() == "mine"
 
 
 def test_a_full_disk_leaves_the_existing_version(tmp_path):
-    model, path = plain(), tmp_path / "m"
+    model, path = dense_classifier(), tmp_path / "m"
     keras_tnt.export_saved_model(model, path)
     before = (path / "1" / "saved_model.pb").stat()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -12,6 +12,7 @@ import tensorflow as tf
 import keras_tnt
 from keras_tnt.export.serving import weights_checksum
 from keras_tnt.images import MAX_PIXELS
+from tests.helpers.small import dense_classifier
 
 
 def files(path):
@@ -75,14 +76,10 @@ def test_warm_up_requests_are_replayed(color):
     ]
 
 
-def plain():
-    images = keras.Input((8, 8, 3))
-    features = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(images))
-    return keras.Model(images, keras.layers.Dense(2, "softmax")(features))
-
-
 def test_batch_sizes_can_be_chosen(tmp_path):
-    path = keras_tnt.export_saved_model(plain(), tmp_path / "m", batch_sizes=(3, 300))
+    path = keras_tnt.export_saved_model(
+        dense_classifier(2, input_shape=(8, 8, 3)), tmp_path / "m", batch_sizes=(3, 300)
+    )
     sizes = {
         len(tf.make_ndarray(request.inputs["image_bytes"]))
         for request in read_warm_up(path)
@@ -126,7 +123,7 @@ def test_metadata(color):
 
 
 def test_the_checksum_is_that_of_the_bytes():
-    model = plain()
+    model = dense_classifier(2, input_shape=(8, 8, 3))
     model.set_weights([np.ones((192, 2)), np.arange(2)])
     data = np.ones(384, "<f4").tobytes() + np.arange(2, dtype="<f4").tobytes()
     assert weights_checksum(model) == hashlib.sha256(data).hexdigest()

@@ -3,10 +3,11 @@
 import contextlib
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
+
+from tests.helpers.run_workers import free_ports
 
 # Says on stdout when the model runs, and what the process connects to or looks up.
 SCRIPT = """
@@ -54,9 +55,7 @@ class Server:
 def serving(directory, *arguments):
     """Runs ``keras-tnt app`` on a free port until the block ends."""
     log = directory / "log.txt"
-    with socket.socket() as some:
-        some.bind(("127.0.0.1", 0))
-        port = some.getsockname()[1]
+    (port,) = free_ports(1)
     with log.open("w") as output:
         process = subprocess.Popen(
             [

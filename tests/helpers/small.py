@@ -1,5 +1,6 @@
 """Small models, and images for them."""
 
+import keras
 import numpy as np
 
 import keras_tnt
@@ -41,6 +42,13 @@ def small(**arguments):
 def small_pyramid(**arguments):
     """A small PyramidTNT, the same each time, in which every weight matters."""
     return randomised(build_pyramid_tnt(**arguments))
+
+
+def dense_classifier(classes=7, activation="softmax", input_shape=(32, 48, 3)):
+    """A classifier that is exported quickly, for what does not depend on the model."""
+    images = keras.Input(input_shape)
+    features = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(images))
+    return keras.Model(images, keras.layers.Dense(classes, activation)(features))
 
 
 def randomised(model):
