@@ -149,7 +149,7 @@ def test_workers_that_do_not_share_the_folder_are_told(together, tmp_path):
     with run_workers.workers(MODULE, tmp_path / "{}", directory=tmp_path) as processes:
         for process in processes:
             assert process.end() == 1
-            assert "must see the same directory" in process.output()
+            assert "All workers must share the run directory." in process.output()
 
 
 def test_a_chief_that_cannot_begin_ends_the_others(tmp_path):

@@ -69,7 +69,7 @@ def test_what_workers_know_of_each_other(together):
         assert fact["workers"] == 2
         assert fact["any"] == [True, True, False]
         assert fact["total"] == 2 * 10**12 + 1
-        expected = f"step is {index} here and something else .* Share the directory"
+        expected = f"step is {index} on this worker, and another .* Share the directory"
         assert re.search(expected, fact["disagreement"])
 
 
