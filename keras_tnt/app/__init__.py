@@ -1,23 +1,9 @@
-"""A web page to try a model on one's own images: what it sees, and where it looks.
+"""A web page to try a model on one's own images: its classes and its attention.
 
-Gradio, which the page is made with, is imported when a page is built.
+Gradio, which makes the page, is imported when a page is built.
 """
 
-from keras_tnt.app.page import build_app, require_gradio
-from keras_tnt.app.prediction import (
-    Explanation,
-    blend_overlay,
-    explain_prediction,
-    has_attention,
-)
-from keras_tnt.app.server import serve
+from keras_tnt.app.page import build_app, serve
+from keras_tnt.app.prediction import Explanation, blend_overlay, explain_prediction
 
-__all__ = [
-    "Explanation",
-    "blend_overlay",
-    "build_app",
-    "explain_prediction",
-    "has_attention",
-    "require_gradio",
-    "serve",
-]
+__all__ = ["Explanation", "blend_overlay", "build_app", "explain_prediction", "serve"]

@@ -1,13 +1,12 @@
-"""The page, made with Gradio."""
+"""The page, made with Gradio, and its server: nothing is fetched or sent elsewhere."""
 
-import base64
 import html
+import os
+import tempfile
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from keras_tnt.app.prediction import blend_overlay, explain_prediction
 from keras_tnt.images import load_image, preprocess_input
@@ -16,20 +15,10 @@ from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.utils.typing import PathLike
 
 MAX_EXAMPLES = 20
-# Images wait on the disk for their turn, an answer in memory for its slider.
-FORGET_FILES = (60, 600)  # every minute, those older than ten minutes
+MAX_FILE_BYTES = 50 * 2**20
+MAX_VISITORS = 200  # whose last answers are kept in memory, each for at most an hour
 FORGET_ANSWER = 3600
-
-STYLE = """
-.gradio-container {max-width: 1200px !important; margin: auto}
-.view, .view div, .problem-box, .problem-box div {padding: 0 !important}
-.view img {width: 100%; border-radius: 8px; display: block}
-.examples .gallery {gap: 6px}
-.examples .gallery-item {padding: 2px}
-.examples .gallery-item img {width: 54px; height: 54px; display: block}
-.problem {padding: 12px 16px; border-left: 4px solid #c62828; border-radius: 4px;
-          overflow-wrap: anywhere; background: #c6282818}
-"""
+FORGET_FILES = (60, 600)  # every minute, those older than ten minutes
 
 
 def build_app(model: str, examples: PathLike | None = None) -> Any:
@@ -44,7 +33,7 @@ def build_app(model: str, examples: PathLike | None = None) -> Any:
         A `gradio.Blocks`.
 
     Raises:
-        ImportError: if Gradio is not installed.
+        ImportError: if Gradio or Matplotlib is not installed.
         FileNotFoundError: if there is no such model, or no image in ``examples``.
         ValueError: if ``model`` is not a model, or an example cannot be decoded.
 
@@ -55,170 +44,168 @@ def build_app(model: str, examples: PathLike | None = None) -> Any:
         build_app("runs/demo").launch()
         ```
     """
-    gradio = require_gradio()
+    gradio = _gradio()
     classifier = load_classifier(model)
     if examples is None and RunDirectory(model).images.is_dir():
         examples = RunDirectory(model).images
     paths = find_images([str(examples)])[:MAX_EXAMPLES] if examples else []
-    thumbnails = [[_thumbnail(path)] for path in paths]
-    name = Path(model).stem
+    thumbnails = [(_thumbnail(path), path.stem) for path in paths]
     # The first image takes long, because the model is compiled: use a black one.
-    first = explain_prediction(classifier, np.zeros((8, 8, 3), "uint8"))
-    depth = 1 if first.maps is None else len(first.maps)
+    depth = len(explain_prediction(classifier, np.zeros((8, 8, 3), "uint8")).maps)
+
+    def view(kept, block):
+        if kept is None or not kept.maps:
+            return kept and gradio.Image(kept.image, alt_text="What the model sees")
+        overlay = blend_overlay(kept.image, kept.maps[block - 1])
+        return gradio.Image(overlay, alt_text=f"Attention in block {block}")
 
     def show(path, block):
-        """Return the updates of the page for an uploaded file."""
         try:
             new = explain_prediction(classifier, load_image(path))
         except (OSError, ValueError) as error:
             # The visitor knows the file's name, not where the server keeps it.
             problem = str(error).replace(str(path), Path(path).name)
-            return {
-                message: gradio.HTML(_problem(problem), visible=True),
-                found: gradio.Column(visible=False),
-                looked: gradio.Column(visible=False),
-                kept: None,
-            }
-        return {
-            message: gradio.HTML(visible=False),
-            found: gradio.Column(visible=True),
-            looked: gradio.Column(visible=True),
-            classes: dict(new.classes),
-            view: _view(new, block),
-            seconds: _timing(new),
-            kept: new,
-        }
+            gradio.Warning(html.escape(problem), duration=None)
+            return None, "", None, None
+        times = "The classes took {:,.0f} ms, the attention {:,.0f} ms."
+        times = times.format(*(1000 * part for part in new.seconds))
+        return dict(new.classes), times, view(new, block), new
 
-    def show_example(index, block):
-        return {upload: None} | show(paths[index], block)
+    def show_example(block, event: gradio.SelectData):
+        return None, *show(paths[event.index], block)
 
+    name = Path(model).stem
     with gradio.Blocks(
-        title=f"{name} - keras_tnt",
-        analytics_enabled=False,
-        delete_cache=FORGET_FILES,
+        title=f"{name} - keras_tnt", analytics_enabled=False, delete_cache=FORGET_FILES
     ) as app:
         kept = gradio.State(time_to_live=FORGET_ANSWER)  # one for each visitor
-        gradio.Markdown(
-            f"# Try {name} on your own images\n{_introduction(classifier, first)}"
-        )
+        gradio.Markdown(_introduction(name, classifier, depth))
         with gradio.Row():
             with gradio.Column(min_width=300):
-                upload = gradio.File(
-                    label="Your image", file_types=["image"], height=150
-                )
-                chosen = gradio.Dataset(
-                    components=["html"],
-                    samples=thumbnails,
-                    label="or an example",
-                    type="index",
-                    samples_per_page=MAX_EXAMPLES,
-                    elem_classes="examples",
+                upload = gradio.File(label="Your image", file_types=["image"])
+                gallery = gradio.Gallery(
+                    thumbnails,
+                    label="Examples",
+                    columns=5,
+                    fit_columns=False,
+                    height=240,
+                    allow_preview=False,
+                    interactive=False,
+                    buttons=[],
                     visible=bool(paths),
                 )
             with gradio.Column(min_width=300):
-                message = gradio.HTML(visible=False, elem_classes="problem-box")
-                with gradio.Column(visible=False) as found:
-                    classes = gradio.Label(label="It shows", buttons=[])
-                    seconds = gradio.Markdown()
-            with gradio.Column(min_width=300), gradio.Column(visible=False) as looked:
-                view = gradio.HTML(elem_classes="view")
+                classes = gradio.Label(label="Classes", buttons=[])
+                seconds = gradio.Markdown()
+            with gradio.Column(min_width=300):
+                image = gradio.Image(
+                    label="Attention" if depth else "Image",
+                    format="png",
+                    interactive=False,
+                    buttons=[],
+                )
                 slider = gradio.Slider(
                     1,
                     max(depth, 2),  # Gradio refuses a slider of one value
-                    value=depth,
+                    value=max(depth, 1),
                     step=1,
                     label="Attention in block",
                     buttons=[],
                     visible=depth > 1,
                 )
-        outputs = [message, found, classes, seconds, looked, view, kept]
+        outputs = [classes, seconds, image, kept]
         # One image at a time, whoever sent it.
-        event = {
-            "concurrency_id": "model",
-            "scroll_to_output": True,
-            "api_visibility": "undocumented",
-        }
-        upload.upload(show, [upload, slider], outputs, api_name="show", **event)
-        chosen.click(
-            show_example,
-            [chosen, slider],
-            [upload, *outputs],
-            api_name="show_example",
-            **event,
-        )
+        one = {"concurrency_id": "model", "api_visibility": "undocumented"}
+        upload.upload(show, [upload, slider], outputs, scroll_to_output=True, **one)
+        gallery.select(show_example, slider, [upload, *outputs], **one)
         slider.input(
-            _view,
-            [kept, slider],
             view,
-            show_progress="hidden",
-            trigger_mode="always_last",
+            [kept, slider],
+            image,
             api_name="show_block",
             api_visibility="undocumented",
+            show_progress="hidden",
+            trigger_mode="always_last",
         )
     return app
 
 
-def require_gradio() -> ModuleType:
-    """Return Gradio, or raise an `ImportError` that says what to install.
+def serve(
+    model: str,
+    examples: PathLike | None = None,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+) -> None:
+    """Serve the page until the process is interrupted.
 
-    Returns:
-        The `gradio` package.
+    Args:
+        model: a source for `keras_tnt.inference.classifier.load_classifier`.
+        examples: a directory of images to choose from; see `build_app`.
+        host: the address to listen at; by default only this machine reaches it.
+        port: the port.
+
+    Raises:
+        OSError: if the port is taken.
+        ImportError: as `build_app` does, and the other errors.
 
     Example:
         ```python
-        from keras_tnt.app import require_gradio
+        from keras_tnt.app import serve
 
-        print(require_gradio().__version__)
+        serve("runs/demo", examples="holiday")
         ```
     """
+    fonts = ["system-ui", "sans-serif"]
+    with tempfile.TemporaryDirectory(prefix="keras-tnt-app-") as directory:
+        # Not the directory for all users and all of Gradio's programs.
+        os.environ["GRADIO_TEMP_DIR"] = directory
+        app = build_app(model, examples)
+        try:
+            _, url, _ = app.launch(
+                server_name=host,
+                server_port=port,
+                share=False,
+                ssr_mode=False,
+                enable_monitoring=False,
+                max_file_size=MAX_FILE_BYTES,
+                state_session_capacity=MAX_VISITORS,
+                theme=_gradio().themes.Default(font=fonts, font_mono=fonts),
+                footer_links=[],
+                quiet=True,
+                prevent_thread_lock=True,
+            )
+        except OSError as error:
+            raise OSError(
+                f"Cannot listen at {host}, port {port}: it may be taken. Choose "
+                "another with --port."
+            ) from error
+        print(f"Open {url} in a browser. Ctrl+C ends the server.", flush=True)
+        app.block_thread()
+
+
+def _gradio():
     try:
         import gradio
+        import matplotlib  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            "The page is made with Gradio, which could not be imported. Install it: "
-            'pip install "keras-tnt[app]"'
+            "The page needs Gradio and Matplotlib, which could not be imported. "
+            'Install them: pip install "keras-tnt[app]"'
         ) from error
     return gradio
 
 
-def _view(kept, block):
-    """The image with the attention of a block over it."""
-    if kept is None:
-        return ""
-    if kept.maps is None:
-        return _image_tag(kept.image, "What the model sees")
-    overlay = blend_overlay(kept.image, kept.maps[block - 1])
-    return _image_tag(overlay, f"Attention in block {block}")
-
-
 def _thumbnail(path):
-    return _image_tag(preprocess_input(load_image(path), 144, 1.0), path.stem)
+    return preprocess_input(load_image(path), 144, 1.0).numpy().astype("uint8")
 
 
-def _image_tag(image, description):
-    """An image inside the HTML, so that no other visitor can fetch it."""
-    jpeg = tf.io.encode_jpeg(tf.cast(image, tf.uint8), quality=92).numpy()
-    source = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
-    return f'<img src="{source}" alt="{html.escape(description)}">'
-
-
-def _introduction(classifier, first):
+def _introduction(name, classifier, depth):
     _, height, width, _ = classifier.model.input_shape
     text = (
-        f"It distinguishes {len(classifier.class_names):,} classes in images of "
-        f"{width} x {height} pixels. "
+        f"# Try {name} on your own images\nIt distinguishes "
+        f"{len(classifier.class_names):,} classes in images of {width} x {height} "
+        "pixels. "
     )
-    if first.maps is None:
-        return text + "Its attention cannot be shown, because it is not a TNT in Keras."
-    return text + "The colors show what it attends to, a patch at a time."
-
-
-def _timing(kept):
-    classes, maps = (f"{1000 * part:,.0f} ms" for part in kept.seconds)
-    if kept.maps is None:
-        return f"The classes took {classes}."
-    return f"The classes took {classes}, the attention {maps}."
-
-
-def _problem(text):
-    return f'<p class="problem" role="alert">{html.escape(text)}</p>'
+    if depth:
+        return text + "The colors show what it attends to, a patch at a time."
+    return text + "Its attention cannot be shown, because it is not a TNT in Keras."

@@ -22,15 +22,14 @@ class Explanation(NamedTuple):
     Attributes:
         classes: pairs (name, score), best first.
         image: the part that the model sees, uint8 ``(height, width, 3)``.
-        maps: the attention of each block, a list of ``(rows, columns)``, at most 1; see
-            `keras_tnt.visualization.block_map`. ``None`` if the model has no
-            attention.
+        maps: the `keras_tnt.visualization.block_map` of each block, a list of
+            float ``(rows, columns)``, at most 1; empty if the model is no TNT in Keras.
         seconds: durations of the classification, with resizing, and of the maps.
     """
 
     classes: list
     image: np.ndarray
-    maps: list | None
+    maps: list
     seconds: tuple
 
 
@@ -58,22 +57,21 @@ def explain_prediction(
         >>> len(night.maps), night.maps[0].shape, night.image.shape
         (2, (4, 4), (448, 448, 3))
     """
-    model = classifier.model
     start = time.perf_counter()
     inputs = prepare(classifier, image)[tf.newaxis]
     (classes,) = classify(classifier, inputs, top)
     middle = time.perf_counter()
-    maps = _maps(model, inputs) if has_attention(model) else None
+    maps = _maps(classifier.model, inputs)
     seconds = (middle - start, time.perf_counter() - middle)
     return Explanation(classes, _view(classifier, image), maps, seconds)
 
 
 def blend_overlay(image: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Blend a map of attention over an image; dark patches have little.
+    """Blend a map of attention over an image in the colors "inferno".
 
     Args:
-        image: uint8 array ``(height, width, 3)``.
-        weights: array ``(rows, columns)``, 0-1, a value for each patch.
+        image: uint8 ``(height, width, 3)``.
+        weights: float ``(rows, columns)``, 0-1, a value for each patch.
 
     Returns:
         A uint8 array like ``image``.
@@ -84,45 +82,20 @@ def blend_overlay(image: np.ndarray, weights: np.ndarray) -> np.ndarray:
         >>> blend_overlay(numpy.zeros((32, 64, 3), "uint8"), numpy.eye(2)).shape
         (32, 64, 3)
     """
-    # Matplotlib's "inferno" at five points.
-    colors = [(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)]
-    points = np.linspace(0, 1, len(colors))
-    heat = np.stack(
-        [np.interp(weights, points, channel) for channel in zip(*colors, strict=True)],
-        axis=-1,
-    )
+    import matplotlib
+
+    heat = 255 * matplotlib.colormaps["inferno"](weights)[..., :3]
     heat = tf.image.resize(heat, image.shape[:2], method="nearest").numpy()
     return np.round(0.4 * image + 0.6 * heat).astype("uint8")
 
 
-def has_attention(model: keras.Model) -> bool:
-    """Return whether there are attention maps for a model.
-
-    Args:
-        model: the model of a `keras_tnt.inference.classifier.Classifier`.
-
-    Returns:
-        ``True`` for a TNT or PyramidTNT, a model grown from one, or with one as a
-        layer; ``False`` for exported models, which keep inputs and outputs only, and
-        for others.
-
-    Example:
-        >>> import keras_tnt
-        >>> from keras_tnt.app import has_attention
-        >>> has_attention(keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3, classes=2,
-        ...                             input_shape=(64, 64, 3)))
-        True
-    """
-    if not isinstance(model, keras.Model):
-        return False
+def _maps(model, inputs):
+    if not isinstance(model, keras.Model):  # an exported model
+        return []
     try:
         find_tnt(model)
     except ValueError:
-        return False
-    return True
-
-
-def _maps(model, inputs):
+        return []
     maps = attention_maps(model, inputs)
     return [block_map(maps, block)[0] for block in sorted(maps.outer)]
 

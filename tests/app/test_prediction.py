@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import keras_tnt
-from keras_tnt.app import blend_overlay, explain_prediction, has_attention
+from keras_tnt.app import blend_overlay, explain_prediction
 from keras_tnt.cli import main
 from keras_tnt.export import export_model
 from keras_tnt.images import load_image
@@ -19,7 +19,7 @@ from tests.helpers.small import pixels, small, small_pyramid
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_equal_to_the_command_predict(channels, tmp_path, capsys):
+def test_explain_prediction__equal_to_predict_command(channels, tmp_path, capsys):
     run = make_run(tmp_path / "run", channels)
     assert main(["predict", str(PHOTO), "--model", str(run), "--json"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
@@ -32,7 +32,7 @@ def test_equal_to_the_command_predict(channels, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("inner_blocks", [None, (2,), ()])
-def test_maps_are_those_of_the_class_token(inner_blocks):
+def test_explain_prediction__maps_of_class_token(inner_blocks):
     model = small(depth=3, inner_blocks=inner_blocks)
     classifier = Classifier(model, NAMES, 0.9)
     image = load_image(PHOTO)
@@ -45,7 +45,7 @@ def test_maps_are_those_of_the_class_token(inner_blocks):
     assert np.abs(maps[0] - maps[2]).max() > 0.01
 
 
-def test_pyramids_and_models_inside_others_have_maps():
+def test_explain_prediction__maps_of_pyramid_and_nested_model():
     pyramid = small_pyramid()
     maps = explain_prediction(Classifier(pyramid, NAMES, 0.9), load_image(PHOTO)).maps
     assert len(maps) == len(keras_tnt.attention_maps(pyramid, pixels(pyramid)).outer)
@@ -58,7 +58,7 @@ def test_pyramids_and_models_inside_others_have_maps():
 
 
 @pytest.mark.parametrize(("channels", "size"), [(1, (32, 48)), (3, (512, 256))])
-def test_the_image_is_what_the_model_sees(channels, size):
+def test_explain_prediction__image_is_what_the_model_sees(channels, size):
     model = keras.Sequential(
         [
             keras.Input((*size, channels)),
@@ -79,28 +79,27 @@ def test_the_image_is_what_the_model_sees(channels, size):
         assert np.ptp(view, axis=-1).max() == 0
 
 
-def test_models_without_attention_give_classes_only(tmp_path):
+def test_explain_prediction__exported_model_has_no_maps(tmp_path):
     model = small()
     names = [f"class {i}" for i in range(7)]
     exported = tmp_path / "exported"
     export_model(model, exported, "savedmodel", labels=names)
     classifier = load_classifier(exported)
-    assert has_attention(model)
-    assert not has_attention(classifier.model)
     found = explain_prediction(classifier, load_image(PHOTO))
-    assert found.maps is None
+    assert found.maps == []
     expected = explain_prediction(
         Classifier(model, names, 0.9), load_image(PHOTO)
     ).classes
     assert [name for name, _ in found.classes] == [name for name, _ in expected]
 
 
-def test_overlay_colors_patch_by_patch(rng):
+def test_blend_overlay__inferno_patch_by_patch(rng):
     image = rng.integers(0, 256, (40, 60, 3), "uint8")
     overlay = blend_overlay(image, np.array([[0, 0.5, 1], [1, 0, 0.25]]))
+    # Matplotlib's inferno at four of its 256 entries.
     colors = {0: (0, 0, 4), 0.25: (87, 16, 110), 0.5: (188, 55, 84), 1: (252, 255, 164)}
     patches = {(0, 0): 0, (0, 1): 0.5, (0, 2): 1, (1, 0): 1, (1, 1): 0, (1, 2): 0.25}
     for (row, column), weight in patches.items():
         patch = np.s_[row * 20 : row * 20 + 20, column * 20 : column * 20 + 20]
         expected = 0.4 * image[patch] + 0.6 * np.array(colors[weight])
-        np.testing.assert_allclose(overlay[patch], expected, atol=0.51)
+        np.testing.assert_allclose(overlay[patch], expected, atol=1.2)
