@@ -44,7 +44,9 @@ def build_app(model: str, examples: PathLike | None = None) -> Any:
         build_app("runs/demo").launch()
         ```
     """
-    gradio = _gradio()
+    _check_packages()
+    import gradio
+
     classifier = load_classifier(model)
     if examples is None and RunDirectory(model).images.is_dir():
         examples = RunDirectory(model).images
@@ -155,11 +157,13 @@ def serve(
         serve("runs/demo", examples="holiday")
         ```
     """
-    fonts = ["system-ui", "sans-serif"]
     with tempfile.TemporaryDirectory(prefix="keras-tnt-app-") as directory:
         # Not the directory for all users and all of Gradio's programs.
         os.environ["GRADIO_TEMP_DIR"] = directory
         app = build_app(model, examples)
+        import gradio
+
+        fonts = ["system-ui", "sans-serif"]
         try:
             _, url, _ = app.launch(
                 server_name=host,
@@ -169,7 +173,7 @@ def serve(
                 enable_monitoring=False,
                 max_file_size=MAX_FILE_BYTES,
                 state_session_capacity=MAX_VISITORS,
-                theme=_gradio().themes.Default(font=fonts, font_mono=fonts),
+                theme=gradio.themes.Default(font=fonts, font_mono=fonts),
                 footer_links=[],
                 quiet=True,
                 prevent_thread_lock=True,
@@ -183,16 +187,15 @@ def serve(
         app.block_thread()
 
 
-def _gradio():
+def _check_packages():
     try:
-        import gradio
+        import gradio  # noqa: F401
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise ImportError(
             "The page needs Gradio and Matplotlib, which could not be imported. "
             'Install them: pip install "keras-tnt[app]"'
         ) from error
-    return gradio
 
 
 def _thumbnail(path):
