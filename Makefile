@@ -6,7 +6,7 @@ VENV := .venv
 INSTALL := $(VENV)/bin/python -m pip install --quiet -c constraints.txt
 PYTEST := $(VENV)/bin/python -m pytest
 # A file's tests run in one process, so that its fixtures are built once.
-PARALLEL := -n 2 --dist loadfile
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-all test-study coverage fuzz lint clean
 
@@ -18,8 +18,8 @@ test: $(VENV)/dev.stamp
 
 # Everything: the tests of `make test`, the slow ones, and those that need both cores.
 test-all: $(VENV)/dev.stamp
-	$(PYTEST) $(PARALLEL) -m "not exclusive"
-	$(PYTEST) -m exclusive
+	$(PYTEST) $(PARALLEL) -m "not exclusive" --durations=60
+	$(PYTEST) -m exclusive --durations=20
 
 test-study: $(VENV)/dev.stamp
 	$(PYTEST) projects/inner_attention_study

@@ -40,6 +40,12 @@ def rng():
     return np.random.default_rng(0)
 
 
+def pytest_collection_modifyitems(items):
+    """Files with slow tests come first, so that no worker ends with them alone."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session):
     """In CI, a skip that allowed_skips.txt does not list fails the session."""

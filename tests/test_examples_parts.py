@@ -9,6 +9,7 @@ import pytest
 
 import keras_tnt
 from tests.helpers import ROOT
+from tests.helpers.figures import image_of, saved_figures
 from tests.helpers.small import small
 
 EXAMPLES = ROOT / "examples"
@@ -161,3 +162,48 @@ def test_retrieval_embeds_the_class_token(example):
     )(images)["block_2_class_token"]
     expected = tokens / np.linalg.norm(tokens, axis=1, keepdims=True)
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_plot_masks__scene_truth_and_prediction(example, scenes, tmp_path, monkeypatch):
+    figures = saved_figures(monkeypatch)
+    shown = scenes._replace(images=scenes.images[:2], masks=scenes.masks[:2])
+    predicted = np.roll(shown.masks, 5, axis=1)
+    example("segmentation").plot_masks(shown, predicted, tmp_path / "masks.png")
+    axes = np.reshape(figures[0].axes, (3, 2))
+    for column in range(2):
+        expected = shown.images[column, ..., 0], shown.masks[column], predicted[column]
+        for axis, array in zip(axes[:, column], expected, strict=True):
+            np.testing.assert_array_equal(image_of(axis), array)
+
+
+def test_plot_detections__boxes_above_the_least_confidence(
+    example, scenes, tmp_path, monkeypatch
+):
+    figures = saved_figures(monkeypatch)
+    shown = type(scenes)(*(field[:2] for field in scenes))
+    found = {
+        "boxes": np.array([[[1, 2, 11, 22], [0, 0, 5, 5]]] * 2),
+        "labels": np.array([[1, 2]] * 2),
+        "confidence": np.array([[0.9, 0.1]] * 2),
+    }
+    example("detection_features").plot_detections(shown, found, tmp_path / "boxes.png")
+    for index, axis in enumerate(figures[0].axes):
+        np.testing.assert_array_equal(image_of(axis), shown.images[index, ..., 0])
+        solid = [patch for patch in axis.patches if patch.get_linestyle() == "-"]
+        dashed = [patch for patch in axis.patches if patch.get_linestyle() == "--"]
+        (box,) = solid
+        assert (*box.get_xy(), box.get_width(), box.get_height()) == (0.5, 1.5, 10, 20)
+        assert len(dashed) == (shown.kinds[index] >= 0).sum()
+
+
+def test_plot_neighbours__other_classes_in_red(example, tmp_path, monkeypatch):
+    figures = saved_figures(monkeypatch)
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), "uint8")
+    neighbours = np.array([[1, 2], [0, 2], [0, 1]])
+    path = tmp_path / "neighbours.png"
+    example("retrieval").plot_neighbours(images, [4, 4, 7], neighbours, [0, 2], path)
+    axes = figures[0].axes
+    for axis, index in zip(axes, [0, 1, 2, 2, 0, 1], strict=True):
+        np.testing.assert_array_equal(image_of(axis), images[index, ..., 0])
+    colors = [axis.title.get_color() for axis in axes]
+    assert colors == ["black", "black", "crimson", "black", "crimson", "crimson"]

@@ -6,6 +6,7 @@ import pytest
 
 from keras_tnt.cli import main
 from keras_tnt.cli.benchmark import Measurement, benchmark, plot_speed
+from tests.helpers.figures import saved_figures
 from tests.helpers.small import small
 
 
@@ -71,6 +72,13 @@ def test_what_a_model_has_itself_is_refused(tmp_path, capsys):
     assert "go with a model's name" in capsys.readouterr().err
 
 
-def test_the_image_of_one_kind(tmp_path):
-    plot_speed([Measurement("inference", 1, 2.0, [0.1], 10.0, 900)], tmp_path / "s.png")
-    assert (tmp_path / "s.png").stat().st_size > 1000
+def test_plot_speed__points(tmp_path, monkeypatch):
+    figures = saved_figures(monkeypatch)
+    points = {1: 10.0, 8: 40.0}
+    measured = [
+        Measurement("inference", n, 2.0, [0.1], s, 900) for n, s in points.items()
+    ]
+    plot_speed(measured, tmp_path / "s.png")
+    (line,) = figures[0].axes[0].lines
+    assert line.get_label() == "inference"
+    assert dict(zip(*line.get_data(), strict=True)) == points

@@ -89,10 +89,5 @@ def fuzz(cases, timeout, directory):
 
 
 def test_mutated_images(tmp_path):
-    fuzz(cases=350, timeout=600, directory=tmp_path)
-
-
-@pytest.mark.slow
-def test_many_mutated_images(tmp_path):
     """`make fuzz` runs 20,000."""
-    fuzz(cases=2_000, timeout=3600, directory=tmp_path)
+    fuzz(cases=350, timeout=600, directory=tmp_path)
