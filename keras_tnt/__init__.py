@@ -30,6 +30,7 @@ from keras_tnt.weights import load_weights, save_upstream_weights
 # Registered so that saved models load after `import keras_tnt`, and lazily, because
 # KerasHub takes seconds to import. The module registers the classes themselves.
 for _name in (
+    "ImageRescaling",
     "TNTBackbone",
     "TNTImageClassifier",
     "TNTImageClassifierPreprocessor",

@@ -5,12 +5,20 @@ registers its classes. So saved models load, and so do presets of these classes 
 KerasHub's `Backbone.from_preset` and `ImageClassifier.from_preset`.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
+from keras import ops
 
+from keras_tnt.compat.sublayer_state import (
+    policy_of,
+    sublayer_arguments,
+    sublayer_states,
+)
+from keras_tnt.layers.base import TNTLayer
 from keras_tnt.models import TNT
-from keras_tnt.utils.typing import DType
+from keras_tnt.utils.typing import DType, Tensor
 
 try:
     import keras_hub
@@ -22,22 +30,62 @@ except ImportError as error:
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
+class ImageRescaling(TNTLayer):
+    """Scales images from 0-255 to ±1, in float32 under every policy.
+
+    The outputs have the compute dtype of the policy, as KerasHub asks of every layer.
+
+    Args:
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+    """
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.autocast = False
+        self.built = True
+
+    def call(self, images: Tensor) -> Tensor:
+        scaled = ops.cast(images, "float32") / 127.5 - 1.0
+        return ops.cast(scaled, self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable(package="keras_tnt")
 class TNTBackbone(keras_hub.models.Backbone):
     """A TNT from images 0-255 to its tokens after the final norm.
 
     Its layers are those of `keras_tnt.TNT`. `keras_tnt.load_weights`,
-    `keras_tnt.feature_extractor` and `keras_tnt.attention_maps` accept it.
+    `keras_tnt.feature_extractor` and `keras_tnt.attention_maps` accept it. Which layers
+    are frozen or quantized is part of its config, and so of its presets.
 
     Shapes: images ``(batch, *image_shape)`` to ``(batch, 1 + patches, outer_dim)``,
     the class token first.
 
     Args:
         image_shape: ``(height, width, channels)`` of the images.
+        outer_dim: as in `keras_tnt.TNT`, and so all up to ``include_preprocessing``.
+        inner_dim: width of a pixel token.
+        depth: number of blocks.
+        outer_num_heads: heads of the attention over the patches.
+        inner_num_heads: heads of the attention inside a patch.
+        patch_size: side of a square patch, in image pixels.
+        inner_stride: distance between the embedded pixels of a patch.
+        inner_blocks: the blocks with an inner transformer; all by default.
+        mlp_ratio: width of an MLP's hidden layer as a multiple of its tokens' width.
+        qkv_bias: whether query, key and value have biases.
+        se_ratio: hidden share of squeeze-and-excitation; 0 for none.
+        dropout_rate: dropout, 0 to 1.
+        drop_path_rate: stochastic depth of the last block, 0 to 1.
+        remat: whether training computes each block a second time for its gradient.
+        include_preprocessing: whether to scale the images from 0-255 to ±1.
+        data_format: ``"channels_last"``, also by default.
         dtype: a dtype policy or its name; the global one by default.
         name: name of the model.
         trainable: whether its weights are trained.
-        **options: arguments of `keras_tnt.TNT` for the blocks, such as ``outer_dim``
-            or ``drop_path_rate``.
+        sublayers: what differs in the layers, as in the config.
+
+    Raises:
+        ValueError: if ``data_format`` is another, or for the reasons of
+            `keras_tnt.TNT`.
 
     Example:
         >>> import keras_hub
@@ -52,30 +100,99 @@ class TNTBackbone(keras_hub.models.Backbone):
     def __init__(
         self,
         image_shape: tuple[int, int, int] = (224, 224, 3),
+        outer_dim: int = 384,
+        inner_dim: int = 24,
+        depth: int = 12,
+        outer_num_heads: int = 6,
+        inner_num_heads: int = 4,
+        patch_size: int = 16,
+        inner_stride: int = 4,
+        inner_blocks: Iterable[int] | None = None,
+        mlp_ratio: float = 4.0,
+        qkv_bias: bool = False,
+        se_ratio: float = 0.0,
+        dropout_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        remat: bool = False,
+        include_preprocessing: bool = True,
+        data_format: str | None = None,
         dtype: DType | None = None,
         name: str = "tnt_backbone",
         trainable: bool = True,
-        **options: Any,
+        sublayers: dict[str, dict[str, Any]] | None = None,
     ):
+        if data_format not in (None, "channels_last"):
+            raise ValueError(
+                "TNTBackbone expects channels-last images, got data_format="
+                f"{data_format!r}. Leave it out, and transpose the images."
+            )
+        options = {
+            "outer_dim": outer_dim,
+            "inner_dim": inner_dim,
+            "depth": depth,
+            "outer_num_heads": outer_num_heads,
+            "inner_num_heads": inner_num_heads,
+            "patch_size": patch_size,
+            "inner_stride": inner_stride,
+            "inner_blocks": None if inner_blocks is None else sorted(inner_blocks),
+            "mlp_ratio": mlp_ratio,
+            "qkv_bias": qkv_bias,
+            "se_ratio": se_ratio,
+            "dropout_rate": dropout_rate,
+            "drop_path_rate": drop_path_rate,
+            "remat": remat,
+        }
+        images = scaled = keras.Input(tuple(image_shape), name="images")
+        if include_preprocessing:
+            scaled = ImageRescaling(name="rescaling", dtype=dtype)(images)
         tnt = TNT(
-            input_shape=tuple(image_shape), include_top=False, dtype=dtype, **options
+            input_tensor=scaled,
+            include_top=False,
+            include_preprocessing=False,
+            dtype=dtype,
+            **options,
         )
+        tokens = keras.Model(images, tnt.get_layer("norm").output)
+        tokens.trainable = trainable
+        if sublayers:
+            tokens = _with_states(tokens, sublayers)
         super().__init__(
-            inputs=tnt.input,
-            outputs=tnt.get_layer("norm").output,
+            inputs=tokens.input,
+            outputs=tokens.output,
             dtype=dtype,
             name=name,
             trainable=trainable,
         )
         self.image_shape = tuple(image_shape)
-        self.options = options
+        for option, value in options.items():
+            setattr(self, option, value)
+        self.include_preprocessing = include_preprocessing
+        self.data_format = "channels_last"
+        self._options = tuple(options)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
+        # Not the parent's, whose map of quantized layers drops the other policies, and
+        # is itself dropped by `from_preset`.
+        config = {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(policy_of(self)),
             "image_shape": self.image_shape,
-            **self.options,
+            **{option: getattr(self, option) for option in self._options},
+            "include_preprocessing": self.include_preprocessing,
         }
+        states = sublayer_states(self)
+        return {**config, "sublayers": states} if states else config
+
+
+def _with_states(model, states):
+    """A copy of a functional model whose layers have these states."""
+
+    def copy(layer):
+        state = states.get(layer.name, {})
+        return type(layer).from_config({**layer.get_config(), **state})
+
+    return keras.models.clone_model(model, clone_function=copy)
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
@@ -93,6 +210,11 @@ class TNTImageConverter(keras_hub.layers.ImageConverter):
     """
 
     backbone_cls = TNTBackbone
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        # Or `quantize` fails for classifiers that have it in their preprocessor.
+        self.resizing.build((None, None, None, 3))
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
@@ -113,12 +235,17 @@ class TNTImageClassifierPreprocessor(keras_hub.models.ImageClassifierPreprocesso
     backbone_cls = TNTBackbone
     image_converter_cls = TNTImageConverter
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "TNTImageClassifierPreprocessor":
+        return super().from_config(dict(config))  # which changes its argument
+
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
 class TNTImageClassifier(keras_hub.models.ImageClassifier):
     """Classifies images by the class token of a `TNTBackbone`.
 
-    It computes what `keras_tnt.TNT` with its top computes. The head is in float32.
+    It computes what `keras_tnt.TNT` with its top computes. `keras.saving.load_model`
+    restores how it was compiled, and its optimizer.
 
     Args:
         backbone: a `TNTBackbone`.
@@ -126,7 +253,11 @@ class TNTImageClassifier(keras_hub.models.ImageClassifier):
         preprocessor: a `TNTImageClassifierPreprocessor` for the images, or ``None``.
         activation: activation of the head; ``None`` for logits.
         dropout: dropout of the class token before the head, 0 to 1.
-        **kwargs: arguments of `keras_hub.models.Task`, such as ``name``.
+        head_dtype: dtype policy of the head, float32 by default.
+        trainable: whether dropout and head are trained; the backbone has its own.
+        sublayers: what differs in dropout and head, as in the config.
+        **kwargs: arguments of `keras_hub.models.Task`, such as ``name``. A ``dtype`` is
+            that of the head; the backbone has its own.
 
     Example:
         >>> import keras_hub
@@ -148,30 +279,67 @@ class TNTImageClassifier(keras_hub.models.ImageClassifier):
         preprocessor: Any = None,
         activation: Any = "softmax",
         dropout: float = 0.0,
+        head_dtype: DType | None = None,
+        trainable: bool = True,
+        sublayers: dict[str, dict[str, Any]] | None = None,
         **kwargs: Any,
     ):
-        tokens = backbone(backbone.input)
-        head = keras.layers.Dense(
-            num_classes, activation=activation, dtype="float32", name="predictions"
-        )
-        class_token = keras.layers.Dropout(
-            dropout, name="dropout", dtype=backbone.dtype_policy
-        )(tokens[:, 0])
-        # The parent's constructor would average a map. Its own parent takes a graph.
-        keras_hub.models.Task.__init__(
-            self, inputs=backbone.input, outputs=head(class_token), **kwargs
-        )
+        head_dtype = head_dtype or kwargs.pop("dtype", None) or "float32"
+        # The parents' constructor compiles, which depends on the activation.
         self.backbone = backbone
         self.preprocessor = preprocessor
         self.num_classes = num_classes
         self.activation = activation
         self.dropout = dropout
+        self.head_dtype = keras.dtype_policies.get(head_dtype)
+        arguments = {
+            name: sublayer_arguments(name, sublayers or {}, trainable, dtype)
+            for name, dtype in (
+                ("dropout", policy_of(backbone)),
+                ("predictions", self.head_dtype),
+            )
+        }
+        class_token = keras.layers.Dropout(dropout, **arguments["dropout"])(
+            backbone(backbone.input)[:, 0]
+        )
+        head = keras.layers.Dense(
+            num_classes, activation=activation, **arguments["predictions"]
+        )
+        # The parent's constructor would average a map. Its own parent takes a graph.
+        keras_hub.models.Task.__init__(
+            self,
+            inputs=backbone.input,
+            outputs=head(class_token),
+            trainable=trainable,
+            **kwargs,
+        )
 
     def get_config(self) -> dict[str, Any]:
+        head = [self.get_layer("dropout"), self.get_layer("predictions")]
+        states = sublayer_states(self, head)
         # Not the parent's, which contains the pooling of a map.
-        return {
+        config = {
             **keras_hub.models.Task.get_config(self),
+            "trainable": self.trainable,
             "num_classes": self.num_classes,
             "activation": self.activation,
             "dropout": self.dropout,
+            "head_dtype": keras.dtype_policies.serialize(self.head_dtype),
         }
+        return {**config, "sublayers": states} if states else config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "TNTImageClassifier":
+        return super().from_config(dict(config))  # which changes its argument
+
+    def get_compile_config(self) -> dict[str, Any]:
+        config = super().get_compile_config()
+        return {**config, "trained": self.optimizer.built} if config else config
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        # Keras does not compile on loading, because KerasHub overrides `compile`.
+        trained = config.get("trained")
+        config = {key: value for key, value in config.items() if key != "trained"}
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if trained:  # otherwise the optimizer has no state in the file
+            self.optimizer.build(self.trainable_variables)

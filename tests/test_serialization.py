@@ -68,6 +68,7 @@ def objects():
         preprocessor = tnt_hub.TNTImageClassifierPreprocessor(converter)
         backbone = hub_backbone()
         found |= {
+            "ImageRescaling": tnt_hub.ImageRescaling(),
             "TNTBackbone": backbone,
             "TNTImageClassifier": tnt_hub.TNTImageClassifier(backbone, 3),
             "TNTImageClassifierPreprocessor": preprocessor,

@@ -1,66 +1,95 @@
-"""State of sublayers that a Keras layer's configuration omits."""
+"""State of sublayers that a Keras layer's configuration omits.
 
-from collections.abc import Iterable, Sequence
+Fault: `Layer.get_config` stores the layer's own dtype policy and whether the layer is
+trainable, but not those of its sublayers. After reloading, a quantized sublayer is in
+float, and its weights do not load; a frozen one is trainable, and the saved state of
+the optimizer does not fit.
+Issue: no issue known.
+Seen in: Keras 3.15.1 (first and last version checked).
+"""
+
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import keras
 
+from keras_tnt.utils.typing import DType
 
-def policy_with_quantized_sublayers(layer: keras.layers.Layer) -> Any:
-    """Return the dtype policy to store in the config of a layer with sublayers.
 
-    Fault: `Layer.get_config` stores the layer's own policy only. A sublayer that
-    ``model.quantize("int8")`` changed is rebuilt in float, and its weights do not load.
-    Issue: no issue known.
-    Seen in: Keras 3.15.1 (first and last version checked).
+def sublayer_states(
+    layer: keras.layers.Layer, sublayers: Iterable[keras.layers.Layer] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Return what differs in each sublayer from the layer that holds it.
 
     Args:
-        layer: a layer whose sublayers share its dtype policy.
+        layer: a layer or model.
+        sublayers: layers that it holds, with names of their own; all by default.
 
     Returns:
-        A `keras.dtype_policies.DTypePolicyMap` with the policy of each quantized
-        sublayer; ``None`` if no sublayer is quantized.
+        The name of each sublayer that differs → the arguments of its constructor that
+        differ, JSON-serializable. `sublayer_arguments` turns them into arguments.
     """
-    policies = {
-        part.path: part.dtype_policy
-        for part in layer._flatten_layers()
-        if part.quantization_mode is not None
+    if sublayers is None:
+        sublayers = layer._flatten_layers(include_self=False, recursive=False)
+    states = {
+        part.name: _state(part, layer)
+        for part in sublayers
+        if not isinstance(part, keras.layers.InputLayer)
     }
-    if not policies:
-        return None
-    default = getattr(layer.dtype_policy, "default_policy", layer.dtype_policy)
-    return keras.dtype_policies.DTypePolicyMap(default, policies)
+    return {name: state for name, state in states.items() if state}
 
 
-def frozen_sublayers(layer: keras.layers.Layer) -> list[str]:
-    """Return the paths of the frozen sublayers, to store in the build config.
-
-    Fault: a layer's config stores whether the layer is trainable, but not whether its
-    sublayers are. After reloading all of them are trainable, and the saved state of the
-    optimizer does not fit.
-    Issue: no issue known.
-    Seen in: Keras 3.15.1 (first and last version checked).
+def sublayer_arguments(
+    name: str, states: dict[str, dict[str, Any]], trainable: bool, dtype: DType
+) -> dict[str, Any]:
+    """Return arguments for the constructor of a sublayer.
 
     Args:
-        layer: a layer with sublayers.
-
-    Returns:
-        A list of paths, which `freeze_sublayers` takes.
+        name: name of the sublayer.
+        states: the result of `sublayer_states`.
+        trainable: whether the sublayer is trainable, unless its state says otherwise.
+        dtype: dtype policy of the sublayer, unless its state has another.
     """
-    return [part.path for part in _sublayers(layer) if not part.trainable]
+    state = dict(states.get(name, {}))
+    if "quantization_config" in state:
+        state["quantization_config"] = keras.saving.deserialize_keras_object(
+            state["quantization_config"]
+        )
+    return {"name": name, "trainable": trainable, "dtype": dtype, **state}
 
 
-def freeze_sublayers(layer: keras.layers.Layer, paths: Sequence[str]) -> None:
-    """Freeze the sublayers that `frozen_sublayers` listed.
-
-    Args:
-        layer: the rebuilt layer.
-        paths: the paths of the sublayers.
-    """
-    for part in _sublayers(layer):
-        if part.path in paths:
-            part.trainable = False
+def frozen_weights(layer: keras.layers.Layer) -> list[str]:
+    """Return the names of a trainable layer's own weights that are frozen."""
+    if not layer.trainable:
+        return []
+    return [weight.name for weight in layer._trainable_variables if _frozen(weight)]
 
 
-def _sublayers(layer) -> Iterable[keras.layers.Layer]:
-    return layer._flatten_layers(include_self=False)
+def freeze_weights(layer: keras.layers.Layer, names: Collection[str]) -> None:
+    """Freeze those of a layer's own weights that `frozen_weights` listed."""
+    for weight in layer._trainable_variables:
+        if weight.name in names:
+            weight.trainable = False
+
+
+def policy_of(layer: keras.layers.Layer) -> keras.dtype_policies.DTypePolicy:
+    """Return the dtype policy of a layer, the one for its path if it has a map."""
+    policy = layer.dtype_policy
+    if not isinstance(policy, keras.dtype_policies.DTypePolicyMap):
+        return policy
+    return policy[layer.path] if layer.path else policy.default_policy
+
+
+def _state(part, holder):
+    config = part.get_config()
+    kept = ("quantization_config", "sublayers", "frozen_weights")
+    state = {key: config[key] for key in kept if config.get(key)}
+    if part.trainable != holder.trainable:
+        state["trainable"] = part.trainable
+    if policy_of(part) != policy_of(holder):
+        state["dtype"] = keras.dtype_policies.serialize(policy_of(part))
+    return state
+
+
+def _frozen(weight):
+    return not weight.trainable

@@ -1,5 +1,6 @@
 """Base class of the composite layers: sublayers and their configuration."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -14,36 +15,90 @@ from keras_tnt.utils.typing import Shape, Tensor
 class TNTLayer(keras.layers.Layer):
     """A layer composed of Keras layers that share its dtype policy.
 
-    The config also stores the dtype policy of each quantized sublayer, and the build
-    config the list of frozen sublayers. Keras drops both, which breaks reloading of
+    The config also stores what differs in sublayers: the dtype policy of quantized ones
+    and whether they are trainable. Keras drops both, which breaks reloading of
     quantized and of partly frozen models.
+
+    Args:
+        sublayers: what differs in the sublayers, as in the config.
+        frozen_weights: names of the layer's own weights that are not trained.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
     """
 
+    def __init__(
+        self,
+        *,
+        sublayers: dict[str, dict[str, Any]] | None = None,
+        frozen_weights: Sequence[str] = (),
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        # Until `build`, some sublayers and the weights do not exist.
+        self._restored = {"sublayers": sublayers or {}, "frozen": list(frozen_weights)}
+
+    def add_weight(self, *args: Any, **kwargs: Any) -> keras.Variable:
+        weight = super().add_weight(*args, **kwargs)
+        sublayer_state.freeze_weights(self, self._restored["frozen"])
+        return weight
+
+    def compute_output_shape(self, *shapes: Shape, **named_shapes: Shape) -> Any:
+        """Return the shape or shapes of the outputs, for the shapes of the inputs."""
+        named = {
+            name.removesuffix("_shape"): keras.KerasTensor(shape, self.compute_dtype)
+            for name, shape in named_shapes.items()
+        }
+        specs = [keras.KerasTensor(shape, self.compute_dtype) for shape in shapes]
+        outputs = self.compute_output_spec(*specs, **named)
+        return keras.tree.map_structure(lambda output: tuple(output.shape), outputs)
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the Keras tensors of the outputs, for tensors or arrays.
+
+        They follow from the call, whose outputs depend on ``return_attention_scores``.
+        """
+        args, kwargs = keras.tree.map_structure(self._as_input, (args, kwargs))
+        if self.built:
+            return keras.Operation.compute_output_spec(self, *args, **kwargs)
+        return type(self).from_config(self.get_config())(*args, **kwargs)
+
+    def _as_input(self, value):
+        """The Keras tensor that `call` gets for an input."""
+        if not hasattr(value, "shape"):
+            return value
+        dtype = keras.backend.standardize_dtype(value.dtype)
+        if self.autocast and keras.backend.is_float_dtype(dtype):
+            dtype = self.compute_dtype
+        return keras.KerasTensor(tuple(value.shape), dtype)
+
     def get_config(self) -> dict[str, Any]:
+        states = sublayer_state.sublayer_states(self)
+        frozen = sublayer_state.frozen_weights(self)
+        if not self.built:
+            states = {**self._restored["sublayers"], **states}
+            frozen = self._restored["frozen"]
         config = super().get_config()
-        policy = sublayer_state.policy_with_quantized_sublayers(self)
-        return config if policy is None else {**config, "dtype": policy}
+        if states:
+            config["sublayers"] = states
+        if frozen:
+            config["frozen_weights"] = list(frozen)
+        return config
 
-    def get_build_config(self) -> dict[str, Any] | None:
-        config = super().get_build_config()
-        frozen = sublayer_state.frozen_sublayers(self)
-        return {**config, "frozen": frozen} if config and frozen else config
-
-    def build_from_config(self, config: dict[str, Any]) -> None:
-        super().build_from_config(config)
-        sublayer_state.freeze_sublayers(self, config.get("frozen", ()))
+    def _sublayer(self, name):
+        """Return the arguments that every sublayer has: name, policy and trainable."""
+        return sublayer_state.sublayer_arguments(
+            name, self._restored["sublayers"], self.trainable, self.dtype_policy
+        )
 
     def _dense(self, units, name, **arguments):
         return keras.layers.Dense(
             units,
             kernel_initializer=normal_initializer(),
-            name=name,
-            dtype=self.dtype_policy,
+            **self._sublayer(name),
             **arguments,
         )
 
     def _norm(self, name, axis=-1):
-        return LayerNorm(axis=axis, name=name, dtype=self.dtype_policy)
+        return LayerNorm(axis=axis, **self._sublayer(name))
 
     def _convolution(self, dim, name, strides=1):
         """Create a 3x3 convolution for inputs that `pad_image` padded."""
@@ -54,14 +109,11 @@ class TNTLayer(keras.layers.Layer):
             padding="valid",
             data_format="channels_last",
             kernel_initializer=convolution_initializer(),
-            name=name,
-            dtype=self.dtype_policy,
+            **self._sublayer(name),
         )
 
     def _dropout(self, rate, name, noise_shape=None):
-        return keras.layers.Dropout(
-            rate, noise_shape, name=name, dtype=self.dtype_policy
-        )
+        return keras.layers.Dropout(rate, noise_shape, **self._sublayer(name))
 
 
 def check_image_shape(layer: keras.layers.Layer, shape: Shape) -> None:

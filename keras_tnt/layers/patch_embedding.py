@@ -76,9 +76,6 @@ class PatchEmbedding(TNTLayer):
         tokens = tokens + ops.cast(self.position_embedding, tokens.dtype)
         return self.dropout(tokens, training=training)
 
-    def compute_output_shape(self, pixels_shape: Shape) -> Shape:
-        return (pixels_shape[0], 1 + pixels_shape[1], self.dim)
-
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),

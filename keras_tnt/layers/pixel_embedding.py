@@ -69,8 +69,7 @@ class PixelEmbedding(TNTLayer):
             data_format="channels_last",
             kernel_initializer=keras.initializers.RandomUniform(-limit, limit),
             bias_initializer=keras.initializers.RandomUniform(-limit, limit),
-            name="projection",
-            dtype=self.dtype_policy,
+            **self._sublayer("projection"),
         )
         padded = self.patch_size + 2 * (KERNEL_SIZE // 2)
         self.projection.build((None, padded, padded, channels))

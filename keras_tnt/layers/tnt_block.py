@@ -90,12 +90,13 @@ class TNTBlock(PixelProjectionLayer):
             "qkv_bias": qkv_bias,
             "dropout_rate": dropout_rate,
             "drop_path_rate": drop_path_rate,
-            "dtype": self.dtype_policy,
         }
-        self.inner = TransformerBlock(inner_num_heads, name="inner", **common)
+        self.inner = TransformerBlock(
+            inner_num_heads, **common, **self._sublayer("inner")
+        )
         self._create_pixel_projection()
         self.outer = TransformerBlock(
-            outer_num_heads, se_ratio=se_ratio, name="outer", **common
+            outer_num_heads, se_ratio=se_ratio, **common, **self._sublayer("outer")
         )
 
     def build(self, pixels_shape: Shape, patches_shape: Shape) -> None:

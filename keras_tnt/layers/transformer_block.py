@@ -69,18 +69,17 @@ class TransformerBlock(TNTLayer):
         self.drop_path_rate = drop_path_rate
         self.remat = remat
         self.norm_over_tokens = norm_over_tokens
-        common = {"dtype": self.dtype_policy}
         axis = (-2, -1) if norm_over_tokens else -1
         self.attention_norm = self._norm("attention_norm", axis)
         self.attention = SelfAttention(
-            num_heads, qkv_bias, dropout_rate, name="attention", **common
+            num_heads, qkv_bias, dropout_rate, **self._sublayer("attention")
         )
         self.feed_forward_norm = self._norm("feed_forward_norm", axis)
         self.feed_forward = FeedForward(
-            mlp_ratio, dropout_rate, name="feed_forward", **common
+            mlp_ratio, dropout_rate, **self._sublayer("feed_forward")
         )
         self.squeeze_excitation = (
-            SqueezeExcitation(se_ratio, name="squeeze_excitation", **common)
+            SqueezeExcitation(se_ratio, **self._sublayer("squeeze_excitation"))
             if se_ratio
             else None
         )

@@ -86,14 +86,13 @@ class PyramidTNTBlock(PixelProjectionLayer):
         common = {
             "mlp_ratio": mlp_ratio,
             "drop_path_rate": drop_path_rate,
-            "dtype": self.dtype_policy,
         }
         self.inner = TransformerBlock(
-            inner_num_heads, norm_over_tokens=True, name="inner", **common
+            inner_num_heads, norm_over_tokens=True, **common, **self._sublayer("inner")
         )
         self._create_pixel_projection()
         self.outer = SpatialReductionBlock(
-            outer_num_heads, sr_ratio, name="outer", **common
+            outer_num_heads, sr_ratio, **common, **self._sublayer("outer")
         )
 
     def build(

@@ -64,13 +64,12 @@ class SpatialReductionBlock(TNTLayer):
         self.mlp_ratio = mlp_ratio
         self.drop_path_rate = drop_path_rate
         self.remat = remat
-        common = {"dtype": self.dtype_policy}
         self.attention_norm = self._norm("attention_norm")
         self.attention = SpatialReductionAttention(
-            num_heads, sr_ratio, name="attention", **common
+            num_heads, sr_ratio, **self._sublayer("attention")
         )
         self.feed_forward_norm = self._norm("feed_forward_norm")
-        self.feed_forward = FeedForward(mlp_ratio, name="feed_forward", **common)
+        self.feed_forward = FeedForward(mlp_ratio, **self._sublayer("feed_forward"))
         self.attention_drop_path = self._dropout(
             drop_path_rate, "attention_drop_path", (None, 1, 1, 1)
         )

@@ -92,8 +92,7 @@ class PyramidStage(TNTLayer):
             "mlp_ratio": self.mlp_ratio,
             "drop_path_rate": self.drop_path_rates[index],
             "remat": self.remat,
-            "name": f"block_{index + 1}",
-            "dtype": self.dtype_policy,
+            **self._sublayer(f"block_{index + 1}"),
         }
         if index < (2 if self.depth > MAX_DEPTH_WITH_ONE_INNER_BLOCK else 1):
             return PyramidTNTBlock(
@@ -128,11 +127,6 @@ class PyramidStage(TNTLayer):
             else:
                 patches = block(patches, position_bias, training=training)
         return pixels, patches
-
-    def compute_output_shape(
-        self, pixels_shape: Shape, patches_shape: Shape
-    ) -> tuple[Shape, Shape]:
-        return pixels_shape, patches_shape
 
     def get_config(self) -> dict[str, Any]:
         return {

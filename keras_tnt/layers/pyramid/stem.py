@@ -73,7 +73,7 @@ class PyramidStem(TNTLayer):
     def _step(self, name, dim, strides=1):
         convolution = self._convolution(dim, f"{name}_convolution", strides)
         norm = keras.layers.BatchNormalization(
-            momentum=0.9, epsilon=1e-5, name=f"{name}_norm", dtype=self.dtype_policy
+            momentum=0.9, epsilon=1e-5, **self._sublayer(f"{name}_norm")
         )
         return [convolution, norm]
 

@@ -1,0 +1,121 @@
+"""KerasHub's own checks of models, on each class of `keras_tnt.keras_hub`.
+
+Left out, because they do not apply or need what CI does not have:
+
+- `run_vision_backbone_test` with ``data_format="channels_first"``: TensorFlow has no
+  such convolutions on a CPU, and KerasHub skips it there. `TNTBackbone` refuses it.
+- `run_vision_backbone_test` of pyramid outputs: a TNT's maps all have one size.
+- `run_precision_test` of a classifier with a preprocessor: KerasHub gives its converter
+  no policy, and fails the check for its own classifiers.
+- `run_litert_export_test`: KerasHub runs it with PyTorch only.
+- `run_grain_preprocessing_test`, where Grain is not installed.
+- `run_preprocessor_test`, `run_preprocessing_layer_test` of tokens: for texts.
+- `run_preset_test` of presets from a hub: there are none; local ones are tested.
+"""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+pytest.importorskip("keras_hub", reason="KerasHub is not installed (the extra hub)")
+from keras_tnt import keras_hub as tnt_hub
+from tests.helpers.hub_case import HubTestCase
+
+ARGUMENTS = {
+    "image_shape": (32, 32, 3),
+    "outer_dim": 48,
+    "inner_dim": 12,
+    "depth": 1,
+    "outer_num_heads": 3,
+}
+IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
+
+
+def task_arguments():
+    converter = tnt_hub.TNTImageConverter(image_size=(32, 32))
+    return {
+        "backbone": tnt_hub.TNTBackbone(**ARGUMENTS),
+        "num_classes": 3,
+        "preprocessor": tnt_hub.TNTImageClassifierPreprocessor(converter),
+    }
+
+
+class TestTNTBackbone(HubTestCase):
+    cls = tnt_hub.TNTBackbone
+
+    def test_backbone(self):
+        self.run_vision_backbone_test(
+            self.cls, dict(ARGUMENTS), IMAGES, expected_output_shape=(2, 5, 48)
+        )
+
+    def test_precision__of_tensors_and_integers(self):
+        for images in (tf.constant(IMAGES), IMAGES.astype("uint8")):
+            self.run_precision_test(self.cls, dict(ARGUMENTS), images)
+
+    def test_precision__without_preprocessing(self):
+        arguments = ARGUMENTS | {"include_preprocessing": False}
+        self.run_precision_test(self.cls, arguments, IMAGES / 255)
+
+    def test_saving(self):
+        self.run_model_saving_test(self.cls, dict(ARGUMENTS), IMAGES)
+
+    def test_preset(self):
+        backbone = self.cls(**ARGUMENTS)
+        directory = self.get_temp_dir()
+        backbone.save_to_preset(directory)
+        expected = np.asarray(backbone(IMAGES))
+        self.run_preset_test(self.cls, directory, IMAGES, expected_output=expected)
+
+
+class TestTNTImageClassifier(HubTestCase):
+    cls = tnt_hub.TNTImageClassifier
+
+    # KerasHub shuffles a data set that Keras does not, and uses an old argument.
+    @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning")
+    @pytest.mark.filterwarnings("ignore:The `check_types`:DeprecationWarning")
+    def test_task(self):
+        self.run_task_test(
+            self.cls, task_arguments(), (IMAGES, np.array([0, 2])), (2, 3)
+        )
+
+    def test_saving(self):
+        self.run_model_saving_test(self.cls, task_arguments(), IMAGES)
+
+    def test_precision(self):
+        arguments = task_arguments() | {"preprocessor": None}
+        self.run_precision_test(self.cls, arguments, IMAGES)
+
+    def test_quantization(self):
+        task = self.cls(**task_arguments())
+        self.run_quantization_test(task, self.cls, task_arguments(), IMAGES)
+
+    def test_preset(self):
+        task = self.cls(**task_arguments())
+        directory = self.get_temp_dir()
+        task.save_to_preset(directory)
+        expected = np.asarray(task(IMAGES))
+        self.run_preset_test(self.cls, directory, IMAGES, expected_output=expected)
+
+
+class TestTNTImageConverter(HubTestCase):
+    cls = tnt_hub.TNTImageConverter
+
+    def test_preprocessing_layer(self):
+        arguments = {"image_size": (16, 24)}
+        outputs = self.run_preprocessing_layer_test(
+            self.cls, arguments, IMAGES, return_output=True
+        )
+        assert tuple(outputs.shape) == (2, 16, 24, 3)
+
+
+class TestTNTImageClassifierPreprocessor(HubTestCase):
+    def test_preprocessing_layer(self):
+        converter = tnt_hub.TNTImageConverter(image_size=(16, 24))
+        images, labels = self.run_preprocessing_layer_test(
+            tnt_hub.TNTImageClassifierPreprocessor,
+            {"image_converter": converter},
+            (IMAGES, np.array([0, 2])),
+            return_output=True,
+        )
+        self.assertAllClose(images, converter(IMAGES))
+        self.assertAllEqual(labels, [0, 2])
