@@ -123,5 +123,110 @@ def test_classifier__learns_and_saves(tmp_path):
     ]
     assert losses[-1] < losses[0]
     task.save(tmp_path / "task.keras")
-    loaded = keras.saving.load_model(tmp_path / "task.keras", compile=False)
+    loaded = keras.saving.load_model(tmp_path / "task.keras")
     np.testing.assert_array_equal(loaded(images), task(images))
+    assert type(loaded.optimizer) is keras.optimizers.SGD
+    assert loaded.optimizer.iterations == 4
+    assert not task.loss.from_logits
+
+
+def test_backbone__has_its_options_as_attributes():
+    model = tnt_hub.TNTBackbone((32, 48, 3), inner_blocks=(2, 1), **OPTIONS)
+    config = model.get_config()
+    options = config.keys() - {"name", "trainable", "dtype"}
+    assert {"outer_dim", "inner_blocks", "patch_size", "remat"} <= options
+    for option in options:
+        assert getattr(model, option) == config[option]
+    assert (model.depth, model.inner_blocks) == (2, [1, 2])
+    assert model.data_format == "channels_last"
+
+
+def test_backbone__refuses_what_is_not_an_option():
+    with pytest.raises(ValueError, match="channels-last images, got data_format='cha"):
+        tnt_hub.TNTBackbone((3, 32, 48), data_format="channels_first", **OPTIONS)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'include_top'"):
+        tnt_hub.TNTBackbone((32, 48, 3), include_top=False, **OPTIONS)
+
+
+def freeze(task):
+    """Freeze a sublayer and a whole block."""
+    task.backbone.get_layer("block_1").outer.attention.trainable = False
+    task.backbone.get_layer("block_2").trainable = False
+
+
+def freeze_backbone_and_train_its_norm(task):
+    task.backbone.trainable = False
+    task.backbone.get_layer("norm").trainable = True
+
+
+def freeze_all_and_train_the_head(task):
+    task.trainable = False
+    task.get_layer("predictions").trainable = True
+
+
+def quantize(task):
+    task.quantize("int8")
+    task.backbone.get_layer("block_1").trainable = False
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`:UserWarning")
+@pytest.mark.parametrize(
+    "change",
+    [
+        freeze,
+        freeze_backbone_and_train_its_norm,
+        freeze_all_and_train_the_head,
+        quantize,
+    ],
+)
+def test_classifier__frozen_and_quantized_parts_are_as_before(change, tmp_path):
+    converter = tnt_hub.TNTImageConverter(image_size=(32, 48))
+    preprocessor = tnt_hub.TNTImageClassifierPreprocessor(converter)
+    task = classifier(preprocessor=preprocessor)
+    change(task)
+    task.optimizer.build(task.trainable_variables)
+    task.save(tmp_path / "task.keras")
+    task.save_to_preset(tmp_path / "preset")
+    loaded = keras.saving.load_model(tmp_path / "task.keras")
+    assert len(loaded.optimizer.variables) == len(task.optimizer.variables)
+    preset = keras_hub.models.ImageClassifier.from_preset(str(tmp_path / "preset"))
+    images = pixels(task.backbone)
+    for copy in (loaded, preset):
+        assert state(copy) == state(task)
+        np.testing.assert_array_equal(copy(images), task(images))
+    parent = keras_hub.models.Backbone
+    alone = parent.from_preset(str(tmp_path / "preset"))
+    assert state(alone) == state(task.backbone)
+    np.testing.assert_array_equal(alone(images), task.backbone(images))
+
+
+def state(model):
+    parts = [
+        (part.name, part.trainable, part.dtype_policy.name)
+        for part in model._flatten_layers(include_self=False)
+    ]
+    return model.trainable, parts, [weight.trainable for weight in model.weights]
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`:UserWarning")
+def test_backbone__quantized_under_a_mixed_policy(tmp_path):
+    model = backbone(dtype="mixed_bfloat16", depth=1)
+    model.quantize("int8")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert state(loaded) == state(model)
+    images = pixels(model)
+    assert loaded(images).dtype == "bfloat16"
+    np.testing.assert_array_equal(
+        np.asarray(loaded(images), "float32"), np.asarray(model(images), "float32")
+    )
+
+
+def test_backbone__equals_tnt_under_a_mixed_policy():
+    model = backbone(dtype="mixed_bfloat16", depth=1)
+    tnt = small(dtype="mixed_bfloat16", depth=1)
+    images = pixels(tnt)
+    tokens = keras.Model(tnt.input, tnt.get_layer("norm").output)
+    np.testing.assert_array_equal(
+        np.asarray(model(images), "float32"), np.asarray(tokens(images), "float32")
+    )

@@ -34,20 +34,21 @@ class TNTLayer(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         # Until `build`, some sublayers and the weights do not exist.
-        self._restored = {"sublayers": sublayers or {}, "frozen": list(frozen_weights)}
+        self._sublayer_states = sublayers or {}
+        self._frozen_weights = list(frozen_weights)
 
     def add_weight(self, *args: Any, **kwargs: Any) -> keras.Variable:
         weight = super().add_weight(*args, **kwargs)
-        sublayer_state.freeze_weights(self, self._restored["frozen"])
+        sublayer_state.freeze_weights(self, self._frozen_weights)
         return weight
 
-    def compute_output_shape(self, *shapes: Shape, **named_shapes: Shape) -> Any:
-        """Return the shape or shapes of the outputs, for the shapes of the inputs."""
+    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the shapes of the outputs for shapes of the inputs, as for `build`."""
         named = {
             name.removesuffix("_shape"): keras.KerasTensor(shape, self.compute_dtype)
-            for name, shape in named_shapes.items()
+            for name, shape in kwargs.items()
         }
-        specs = [keras.KerasTensor(shape, self.compute_dtype) for shape in shapes]
+        specs = [keras.KerasTensor(shape, self.compute_dtype) for shape in args]
         outputs = self.compute_output_spec(*specs, **named)
         return keras.tree.map_structure(lambda output: tuple(output.shape), outputs)
 
@@ -74,8 +75,8 @@ class TNTLayer(keras.layers.Layer):
         states = sublayer_state.sublayer_states(self)
         frozen = sublayer_state.frozen_weights(self)
         if not self.built:
-            states = {**self._restored["sublayers"], **states}
-            frozen = self._restored["frozen"]
+            states = {**self._sublayer_states, **states}
+            frozen = self._frozen_weights
         config = super().get_config()
         if states:
             config["sublayers"] = states
@@ -86,7 +87,7 @@ class TNTLayer(keras.layers.Layer):
     def _sublayer(self, name):
         """Return the arguments that every sublayer has: name, policy and trainable."""
         return sublayer_state.sublayer_arguments(
-            name, self._restored["sublayers"], self.trainable, self.dtype_policy
+            name, self._sublayer_states, self.trainable, self.dtype_policy
         )
 
     def _dense(self, units, name, **arguments):

@@ -85,7 +85,7 @@ class TNTBlock(PixelProjectionLayer):
         self.dropout_rate = dropout_rate
         self.drop_path_rate = drop_path_rate
         self.remat = remat
-        common = {
+        common: dict[str, Any] = {
             "mlp_ratio": mlp_ratio,
             "qkv_bias": qkv_bias,
             "dropout_rate": dropout_rate,

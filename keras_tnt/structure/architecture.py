@@ -70,7 +70,8 @@ def find_tnt(model: keras.Model) -> keras.Model:
         The `keras.Model` whose own layers are the TNT's: ``model`` itself, or a layer.
 
     Raises:
-        ValueError: if there is none, or more than one.
+        ValueError: if there is none, or more than one, or a layer that is no model
+            calls it, such as `keras.layers.TimeDistributed`.
 
     Example:
         >>> import keras, keras_tnt
@@ -91,18 +92,27 @@ def path_to_tnt(model: keras.Model) -> list[keras.Model]:
         ValueError: if there is no TNT, or more than one.
     """
     paths = _paths(model, [])
-    if len(paths) == 1:
+    wrappers = list(_wrappers(model))
+    if len(paths) == 1 and not wrappers:
         return paths[0]
     name = getattr(model, "name", type(model).__name__)
-    if not paths:
+    if not paths and not wrappers:
         raise ValueError(
             "Expected a TNT or PyramidTNT, or a model with one among its layers; model "
             f"{name!r} has no layer of either."
         )
-    found = ", ".join("/".join(layer.name for layer in path[1:]) for path in paths)
+    found = ["/".join(layer.name for layer in path[1:]) for path in paths]
+    found += [wrapper.name for wrapper in wrappers]
+    if len(found) > 1:
+        raise ValueError(
+            f"Model {name!r} has more than one TNT: {', '.join(found) or name}. Pass "
+            "one of them: model.get_layer(NAME)."
+        )
+    (wrapper,) = wrappers
     raise ValueError(
-        f"Model {name!r} has more than one TNT: {found or name}. Pass one of them: "
-        "model.get_layer(NAME)."
+        f"Model {name!r} calls its TNT inside the {type(wrapper).__name__} layer "
+        f"{wrapper.name!r}, whose graph is not known. Pass the TNT itself, an "
+        f"attribute of model.get_layer({wrapper.name!r}), and the images it expects."
     )
 
 
@@ -116,6 +126,15 @@ def _paths(model, seen):
         if isinstance(layer, keras.Model):
             paths += [[model, *path] for path in _paths(layer, seen)]
     return paths
+
+
+def _wrappers(model):
+    """Layers that are no models and call a TNT, such as TimeDistributed."""
+    for layer in getattr(model, "layers", []):
+        if isinstance(layer, keras.Model):
+            yield from _wrappers(layer)
+        elif any(map(architecture, layer._flatten_layers(include_self=False))):
+            yield layer
 
 
 def stem(model: keras.Model) -> keras.layers.Layer:

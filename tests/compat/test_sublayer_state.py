@@ -3,6 +3,8 @@
 import keras
 import pytest
 
+from keras_tnt.compat.sublayer_state import policy_of
+
 
 class Outer(keras.layers.Layer):
     """A layer with a sublayer, as Keras's guides write it."""
@@ -31,17 +33,27 @@ def layer():
 
 # Keras advises to quantize models, not layers.
 @pytest.mark.filterwarnings("ignore")
-def test_policy_with_quantized_sublayers__still_present(layer):
+def test_sublayer_states__of_quantized_still_needed(layer):
     layer.dense.quantize("int8")
     assert rebuilt(layer).dense.quantization_mode is None, (
         "Keras restores the policies of sublayers: "
-        "remove keras_tnt.compat.sublayer_state.policy_with_quantized_sublayers"
+        'remove "dtype" from keras_tnt.compat.sublayer_state'
     )
 
 
-def test_frozen_sublayers__still_present(layer):
+def test_sublayer_states__of_frozen_still_needed(layer):
     layer.dense.trainable = False
     assert rebuilt(layer).dense.trainable, (
         "Keras restores which sublayers are frozen: "
-        "remove keras_tnt.compat.sublayer_state.frozen_sublayers"
+        'remove "trainable" from keras_tnt.compat.sublayer_state'
     )
+
+
+def test_policy_of__layer_with_a_map():
+    policies = {"outer/dense": keras.dtype_policies.DTypePolicy("bfloat16")}
+    policy = keras.dtype_policies.DTypePolicyMap("float32", policies)
+    layer = Outer(name="outer", dtype=policy)
+    assert policy_of(layer.dense).name == "float32"  # no path before `build`
+    layer.build((None, 4))
+    assert policy_of(layer).name == "float32"
+    assert policy_of(layer.dense).name == "bfloat16"

@@ -81,3 +81,36 @@ def test_find_tnt__refuses_none_and_several():
     both = keras.Model(images, keras.layers.Add()([left(images), right(images)]))
     with pytest.raises(ValueError, match=r"more than one TNT: left, right\. Pass"):
         find_tnt(both)
+
+
+class Wrapper(keras.layers.Layer):
+    """A layer that calls a model, as users write it."""
+
+    def __init__(self, inside):
+        super().__init__(name="own")
+        self.inside = inside
+
+    def call(self, images):
+        return self.inside(images)
+
+
+def test_find_tnt__refuses_one_inside_a_layer():
+    tnt = build_tnt(include_top=False, pooling="token", name="inside")
+    clip = keras.Input((5, 32, 48, 3))
+    distributed = keras.layers.TimeDistributed(tnt, name="frames")
+    frames = keras.Model(clip, distributed(clip))
+    own = keras.Sequential([keras.Input((32, 48, 3)), Wrapper(tnt)])
+    nested = keras.Sequential([keras.Input((5, 32, 48, 3)), frames])
+    for model, layer in (
+        (frames, "TimeDistributed layer 'frames'"),
+        (nested, "TimeDistributed layer 'frames'"),
+        (own, "Wrapper layer 'own'"),
+    ):
+        with pytest.raises(ValueError, match=rf"inside the {layer}.*the TNT itself"):
+            find_tnt(model)
+    image = keras.Input((32, 48, 3))
+    direct = build_tnt(include_top=False, pooling="token", name="direct")
+    pooled = keras.layers.GlobalAveragePooling1D()(distributed(clip))
+    both = keras.Model([clip, image], keras.layers.Add()([pooled, direct(image)]))
+    with pytest.raises(ValueError, match="more than one TNT: direct, frames"):
+        find_tnt(both)

@@ -83,7 +83,7 @@ class PyramidTNTBlock(PixelProjectionLayer):
         self.mlp_ratio = mlp_ratio
         self.drop_path_rate = drop_path_rate
         self.remat = remat
-        common = {
+        common: dict[str, Any] = {
             "mlp_ratio": mlp_ratio,
             "drop_path_rate": drop_path_rate,
         }
