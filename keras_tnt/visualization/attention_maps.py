@@ -37,13 +37,15 @@ def attention_maps(model: keras.Model, images: ArrayLike) -> AttentionMaps:
     Args:
         model: a TNT or PyramidTNT, a model extended from one, or one with it as a
             layer, at any depth.
-        images: a batch of images for ``model``, ``(batch, height, width, channels)``.
+        images: a batch of images for ``model``, ``(batch, height, width, channels)``;
+            of a model of several inputs also a list or dict of all of them.
 
     Returns:
         `AttentionMaps`. The blocks of a PyramidTNT are counted across its stages.
 
     Raises:
-        ValueError: if ``model`` has no TNT, or no graph from its input to the TNT.
+        ValueError: if ``model`` has no TNT or more than one, or no graph from its input
+            to the TNT.
 
     Example:
         >>> import keras_tnt, numpy

@@ -30,13 +30,15 @@ def block_features(model: keras.Model, images: ArrayLike) -> BlockFeatures:
     Args:
         model: a TNT or PyramidTNT, a model extended from one, or one with it as a
             layer, at any depth.
-        images: a batch of images for ``model``, ``(batch, height, width, channels)``.
+        images: a batch of images for ``model``, ``(batch, height, width, channels)``;
+            of a model of several inputs also a list or dict of all of them.
 
     Returns:
         `BlockFeatures`.
 
     Raises:
-        ValueError: if ``model`` has no TNT, or no graph from its input to the TNT.
+        ValueError: if ``model`` has no TNT or more than one, or no graph from its input
+            to the TNT.
 
     Example:
         >>> import keras_tnt, numpy

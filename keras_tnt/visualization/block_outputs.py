@@ -39,7 +39,8 @@ def iterate_blocks(model: keras.Model, images: Tensor) -> Iterator[BlockOutput]:
 
     Args:
         model: a TNT or PyramidTNT, a model extended from one, or one that contains it.
-        images: a batch of images for ``model``.
+        images: a batch of images for ``model``; of a model of several inputs also a
+            list or dict of all of them.
 
     Returns:
         An iterator over the `BlockOutput` of each block, first to last.
@@ -54,6 +55,10 @@ def iterate_blocks(model: keras.Model, images: Tensor) -> Iterator[BlockOutput]:
         names = ("pixel_embedding", "patch_embedding")
         first, steps = [tnt.get_layer(name).output for name in names], _walk_tnt
     embed = extend_from_input(model, keras.Model(tnt.input, first))
+    if isinstance(images, (list, tuple)) and len(model.inputs) > 1:
+        # By name, because the part has only the inputs that lead to the TNT.
+        names = [tensor.name for tensor in model.inputs]
+        images = dict(zip(names, images, strict=True))
     return steps(tnt, *embed(images, training=False))
 
 

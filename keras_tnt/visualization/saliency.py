@@ -95,7 +95,8 @@ def integrated_gradients(
         in softmax or sigmoid.
 
     Raises:
-        ValueError: if ``model`` is not functional, or there is no such class.
+        ValueError: if ``model`` is not functional, has several inputs, or there is no
+            such class.
 
     Example:
         >>> import keras_tnt, numpy
@@ -107,6 +108,12 @@ def integrated_gradients(
         (2, 32, 64, 3)
     """
     scores = _scores_model(model, {})
+    if len(scores.inputs) > 1:
+        names = ", ".join(tensor.name for tensor in scores.inputs)
+        raise ValueError(
+            f"Expected a model of one input, but {model.name!r} has {names}. Give a "
+            "model in which the inputs other than the images are constant."
+        )
     pixels = tf.cast(images, tf.float32)
     if classes is None:
         classes = np.argmax(scores(pixels, training=False), axis=-1)

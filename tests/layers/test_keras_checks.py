@@ -144,3 +144,21 @@ def test_compute_output_spec__with_attention_scores(cls):
     assert not layer.built
     assert shapes(layer(*values, **options)) == SCORES[cls]
     assert shapes(layer.compute_output_spec(*values, **options)) == SCORES[cls]
+
+
+# TimeDistributed takes one input and gives one output.
+@pytest.mark.parametrize(
+    ("cls", "arguments", "shape", "output"),
+    [case for case in ONE_INPUT if case[0] is not layers.PyramidStem],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+def test_time_distributed(cls, arguments, shape, output, rng):
+    batch, *frame = shape
+    inputs = rng.normal(size=(batch, 3, *frame)).astype("float32")
+    layer = keras.layers.TimeDistributed(cls(**arguments))
+    expected = (batch, 3, *output[1:])
+    assert tuple(layer.compute_output_shape(inputs.shape)) == expected
+    assert layer(keras.KerasTensor((None, *inputs.shape[1:]))).shape[1:] == expected[1:]
+    outputs = layer(inputs)
+    assert tuple(outputs.shape) == expected
+    np.testing.assert_allclose(outputs[:, 1], layer.layer(inputs[:, 1]), atol=1e-5)
