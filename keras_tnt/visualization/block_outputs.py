@@ -57,8 +57,8 @@ def iterate_blocks(model: keras.Model, images: Tensor) -> Iterator[BlockOutput]:
     embed = extend_from_input(model, keras.Model(tnt.input, first))
     if isinstance(images, (list, tuple)) and len(model.inputs) > 1:
         # By name, because the part has only the inputs that lead to the TNT.
-        names = [tensor.name for tensor in model.inputs]
-        images = dict(zip(names, images, strict=True))
+        inputs = [tensor.name for tensor in model.inputs]
+        images = dict(zip(inputs, images, strict=True))
     return steps(tnt, *embed(images, training=False))
 
 
