@@ -84,10 +84,12 @@ def _state(part, holder):
     config = part.get_config()
     kept = ("quantization_config", "sublayers", "frozen_weights")
     state = {key: config[key] for key in kept if config.get(key)}
-    if part.trainable != holder.trainable:
-        state["trainable"] = part.trainable
-    if policy_of(part) != policy_of(holder):
+    other_policy = policy_of(part) != policy_of(holder)
+    if other_policy:
         state["dtype"] = keras.dtype_policies.serialize(policy_of(part))
+    # With a policy always, as in the configs of layers: exports look for the pair.
+    if other_policy or part.trainable != holder.trainable:
+        state["trainable"] = part.trainable
     return state
 
 
