@@ -7,25 +7,33 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import ArrayLike
 
+from keras_tnt.export.comparison import (
+    TOLERANCES,
+    compare,
+    noise,
+    output_activation,
+    probabilities,
+)
 from keras_tnt.export.litert import write_litert
-from keras_tnt.export.load_exported import find_format, load_exported
 from keras_tnt.export.metadata import ExportMetadata
 from keras_tnt.export.onnx import write_onnx
 from keras_tnt.export.openvino import write_openvino
-from keras_tnt.export.precision import in_int8, precision_of, with_policy
+from keras_tnt.export.precision import HALF, in_int8, precision_of, with_policy
 from keras_tnt.export.publish import choose_version, move_into_place
-from keras_tnt.export.saved_model import export_saved_model
-from keras_tnt.export.validation import check_labels
+from keras_tnt.export.saved_model import write_saved_model
+from keras_tnt.export.validation import (
+    as_functional,
+    check_labels,
+    choose_image_size,
+    with_image_size,
+)
 from keras_tnt.images import CROP_FRACTION
 from keras_tnt.utils.typing import PathLike
 
 FORMATS = ("savedmodel", "onnx", "litert", "openvino")
-# Tolerated difference of probabilities from the float32 Keras model: the maximum over
-# the sample images in float32, the mean over them in lower precision.
-TOLERANCES = {"float32": 1e-4, "float16": 0.02, "int8": 0.1}
+PRECISIONS = ("float32", "float16", "int8")
 
 
 class Export(NamedTuple):
@@ -51,6 +59,7 @@ def export_model(
     calibration: ArrayLike | None = None,
     version: int | None = None,
     overwrite: bool = False,
+    image_size: tuple[int, int] | None = None,
 ) -> Export:
     """Export a classifier, and check that it runs and predicts the same.
 
@@ -63,8 +72,9 @@ def export_model(
     and precision.
 
     Args:
-        model: a TNT with softmax head, preprocessing inside and 1 or 3 channels. Mixed
-            precision is exported as float32.
+        model: a classifier that is or contains a TNT, functional, Sequential or
+            subclassed, with softmax, preprocessing inside and 1 or 3 channels. Mixed
+            and half precision, also of nested models, are exported as float32.
         path: the file (``"onnx"``, ``"litert"``) or directory. The directory of a
             ``"savedmodel"`` has a directory for each version; see `export_saved_model`.
         file_format: ``"savedmodel"``, ``"onnx"``, ``"litert"`` or ``"openvino"``. The
@@ -79,15 +89,19 @@ def export_model(
         version: version of a SavedModel, a positive number; the next free one by
             default.
         overwrite: whether an existing ``path`` (or version) may be replaced.
+        image_size: ``(height, width)`` of the export, for a model on images of any
+            size; by default that of its first layer of static size, such as a Resizing.
 
     Returns:
         An `Export`.
 
     Raises:
-        ValueError: if an argument or the model does not fit.
+        ValueError: if an argument or the model does not fit, or the model has not been
+            built.
         FileExistsError: if the target exists, without ``overwrite``.
         ImportError: if a package of the extra ``export`` is missing.
-        RuntimeError: if the predictions differ. Nothing is written.
+        RuntimeError: if the predictions differ, or a batch of one or of several images
+            does not run. Nothing is written.
 
     Example:
         >>> import keras_tnt
@@ -97,8 +111,10 @@ def export_model(
         >>> export_model(model, "pets", labels=["cat", "dog"]).difference < 1e-4
         True
     """
+    model = as_functional(model)
     labels = check_labels(model, labels)
-    _check(model, file_format, precision, calibration, version)
+    shape = (*choose_image_size(model, image_size), model.input_shape[-1])
+    _check(model, shape, file_format, precision, calibration, version)
     path = Path(path)
     if file_format == "savedmodel":
         version = choose_version(path, version)
@@ -110,12 +126,12 @@ def export_model(
             f"{target} exists. Choose another path, or pass overwrite=True "
             "(--overwrite)."
         )
-    if precision_of(model) != "float32":
-        model = with_policy(model, "float32")
-    shape = model.input_shape[1:]
     if calibration is not None:
         calibration = np.asarray(calibration, "float32")
-    samples = _noise(shape) if calibration is None else calibration[:32]
+    samples = noise(shape) if calibration is None else calibration[:32]
+    if precision_of(model) != "float32":
+        model = _in_float32(model, samples)
+    fixed = with_image_size(model, shape[:2])
     metadata = ExportMetadata(labels, shape, crop_fraction, precision)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = target.parent if target.parent.is_dir() else path.parent
@@ -124,37 +140,35 @@ def export_model(
         written = Path(directory) / "written" / path.name
         written.parent.mkdir()
         if file_format == "savedmodel":
-            written = _write_saved_model(model, written, metadata, version)
+            _write_saved_model(model, written, metadata, version)
         else:
             write = {
                 "onnx": write_onnx,
                 "litert": write_litert,
                 "openvino": write_openvino,
             }[file_format]
-            write(model, written, metadata, calibration)
-        difference = _compare(model, written, samples, precision)
+            write(fixed, written, metadata, calibration)
+        difference = compare(written, fixed, samples, precision)
         target.parent.mkdir(exist_ok=True)
         move_into_place(written, target, replaced=Path(directory) / "replaced")
     return Export(target, difference)
 
 
-def _check(model, file_format, precision, calibration, version):
+def _check(model, shape, file_format, precision, calibration, version):
     if file_format not in FORMATS:
         raise ValueError(f"file_format must be one of {FORMATS}, got {file_format!r}.")
-    if precision not in TOLERANCES:
-        raise ValueError(
-            f"precision must be one of {tuple(TOLERANCES)}, got {precision!r}."
-        )
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {PRECISIONS}, got {precision!r}.")
     if version is not None and file_format != "savedmodel":
         raise ValueError(f"Only a savedmodel has versions, got {file_format}.")
-    if precision_of(model) == "int8":
+    if precision_of(model) not in ("float32", *HALF):
         raise ValueError(
             "Expected a model that is not quantized. Export the original model with "
             'precision="int8".'
         )
-    if calibration is not None and np.shape(calibration)[1:] != model.input_shape[1:]:
+    if calibration is not None and np.shape(calibration)[1:] != shape:
         raise ValueError(
-            f"calibration must be images of shape {model.input_shape[1:]}, got an "
+            f"calibration must be images of shape {shape}, got an "
             f"array of shape {np.shape(calibration)}."
         )
     needed = precision == "int8" and file_format != "savedmodel"
@@ -163,6 +177,24 @@ def _check(model, file_format, precision, calibration, version):
             f"precision int8 of {file_format} needs calibration images, some hundred "
             "of the training set: pass calibration=images (--calibration DIRECTORY)."
         )
+    if output_activation(model, shape[:2]) != "softmax":
+        raise ValueError(
+            "Expected a model whose outputs are probabilities. Build it with "
+            'classifier_activation="softmax".'
+        )
+
+
+def _in_float32(model, samples):
+    """A copy in float32, compared with the model within its own precision."""
+    copied = with_policy(model, "float32")
+    difference = np.abs(probabilities(model, samples) - probabilities(copied, samples))
+    if difference.max(axis=1).mean() > TOLERANCES["int8"]:
+        raise RuntimeError(
+            f"The copy of model {model.name!r} in float32 predicts otherwise than the "
+            "model. Check that the config of each of its layers is complete. Nothing "
+            "was written."
+        )
+    return copied
 
 
 def _write_saved_model(model, path, metadata, version):
@@ -170,42 +202,11 @@ def _write_saved_model(model, path, metadata, version):
         model = with_policy(model, "float16")
     elif metadata.precision == "int8":
         model = in_int8(model)
-    return export_saved_model(
+    write_saved_model(
         model,
         path,
         metadata.labels,
-        version,
-        crop_fraction=metadata.crop_fraction,
+        {"name": path.name, "version": version, "license": None},
+        metadata.crop_fraction,
+        metadata.image_shape[:2],
     )
-
-
-def _compare(model, path, images, precision):
-    expected = model.predict(images, verbose=0)
-    if not np.allclose(expected.sum(axis=1), 1, atol=1e-3):
-        raise ValueError(
-            "Expected a model whose outputs are probabilities. Build it with "
-            'classifier_activation="softmax".'
-        )
-    exported = load_exported(path, find_format(path)[0])
-    differences = np.abs(exported.predict_on_batch(images) - expected).max(axis=1)
-    difference = float(
-        differences.max() if precision == "float32" else differences.mean()
-    )
-    tolerance = TOLERANCES[precision]
-    if not difference <= tolerance:  # catches NaN too
-        raise RuntimeError(
-            "The exported model does not predict what the Keras model predicts: the "
-            f"difference of the probabilities is {difference:.2g}, expected at most "
-            f"{tolerance:.2g}. Nothing was written."
-        )
-    return difference
-
-
-def _noise(shape, number=8):
-    """Images of coarse and fine noise, always the same."""
-    height, width, channels = shape
-    rng = np.random.default_rng(0)
-    coarse = rng.uniform(0, 255, (number, 5, 5, channels))
-    images = tf.image.resize(coarse, (height, width), "bicubic").numpy()
-    images += rng.normal(0, 10, images.shape)
-    return np.clip(images, 0, 255).astype("float32")

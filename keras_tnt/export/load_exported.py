@@ -96,13 +96,17 @@ def load_saved_model(path: Path) -> ExportedModel:
         )
     predict = signatures["predict_images"]
     spec = predict.structured_input_signature[1][INPUT]
+    metadata = _saved_model_metadata(path)
+    shape = tuple(spec.shape)
+    if metadata is not None:  # the signature may take any size
+        shape = (None, *metadata.image_shape)
     return ExportedModel(
-        input_shape=tuple(spec.shape),
+        input_shape=shape,
         output_shape=tuple(predict.structured_outputs[OUTPUT].shape),
         predict_on_batch=lambda images: predict(**{INPUT: tf.cast(images, tf.float32)})[
             OUTPUT
         ].numpy(),
-        metadata=_saved_model_metadata(path),
+        metadata=metadata,
     )
 
 

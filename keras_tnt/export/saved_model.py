@@ -6,12 +6,14 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
+from keras_tnt.export.comparison import compare, noise
 from keras_tnt.export.precision import precision_of
 from keras_tnt.export.publish import choose_version, move_into_place
 from keras_tnt.export.serving import (
@@ -20,10 +22,11 @@ from keras_tnt.export.serving import (
     write_warm_up,
 )
 from keras_tnt.export.signatures import Signatures
-from keras_tnt.export.validation import check_labels
+from keras_tnt.export.validation import as_functional, check_labels, with_image_size
 from keras_tnt.images import CROP_FRACTION, MAX_PIXELS
 from keras_tnt.utils.typing import PathLike
 
+BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 RELOAD = Path(__file__).with_name("reload_saved_model.py")
 
 
@@ -34,24 +37,26 @@ def export_saved_model(
     version: int | None = None,
     top_k: int = 5,
     crop_fraction: float = CROP_FRACTION,
-    batch_sizes: Sequence[int] = (1, 2, 4, 8, 16, 32),
+    batch_sizes: Sequence[int] = BATCH_SIZES,
     license: str | None = None,
     overwrite: bool = False,
+    image_size: tuple[int, int] | None = None,
 ) -> Path:
     """Export a classifier as a SavedModel for TensorFlow Serving.
 
-    The SavedModel needs neither Keras nor this package. Its signatures have a dynamic
-    batch and float32 outputs, for any precision of the model:
+    The SavedModel needs neither Keras nor this package. It is written to a temporary
+    name, loaded, compared with the model and then moved into place. Its signatures have
+    a dynamic batch and float32 outputs, for any precision of the model:
 
     - ``serving_default``: ``image_bytes``, encoded images (string, ``(batch,)``), to
       ``classes`` (string), ``class_ids`` (int64) and ``scores``, each
       ``(batch, top_k)``, best first, and ``ok`` (bool, ``(batch,)``). Decoding,
       resizing and center crop are inside. A corrupt image, or one with more than
       `keras_tnt.images.MAX_PIXELS`, has ``ok`` false, empty classes, ids -1 and scores
-      NaN. It does not affect the other images of its batch.
-    - ``predict_images``: ``images``, pixels 0-255 at the model's size (float32,
-      ``(batch, height, width, channels)``), to ``probabilities`` and ``logits``,
-      each ``(batch, classes)``.
+      0. It does not affect the other images of its batch.
+    - ``predict_images``: ``images``, pixels 0-255 at the model's size, or of any size
+      if the model takes that (float32, ``(batch, height, width, channels)``), to
+      ``probabilities`` and ``logits``, each ``(batch, classes)``.
     - ``predict_images_uint8``: the same for uint8, because a signature has one dtype.
     - ``features``: ``images`` (float32) to ``embedding``, the input of the head
       ``(batch, dim)`` (the class token of a TNT, the mean patch of a PyramidTNT), and
@@ -64,8 +69,9 @@ def export_saved_model(
 
     Args:
         model: a classifier, such as a TNT, with preprocessing inside and 1 or 3
-            channels. It ends in a Dense layer, or with a nested TNT in a softmax, whose
-            logarithm are the logits, or in logits.
+            channels. Its output are probabilities or logits; the graph tells which, or
+            for a subclassed model a run on images of noise. After a sigmoid,
+            probabilities do not depend on each other.
         path: the directory of the model; the version is a directory in it.
         labels: names of the classes; their indices by default.
         version: a positive number; the next free one by default.
@@ -74,13 +80,18 @@ def export_saved_model(
         batch_sizes: sizes of the batches that the server forms, in ascending order.
         license: SPDX identifier of the weights' license, for the metadata.
         overwrite: whether an existing version may be replaced.
+        image_size: ``(height, width)`` that images are decoded to, for a model on
+            images of any size; by default that of its first layer of static size, such
+            as a Resizing.
 
     Returns:
         The `pathlib.Path` of the version's directory.
 
     Raises:
-        ValueError: if labels, version, ``top_k``, ``batch_sizes`` or model do not fit.
+        ValueError: if labels, version, ``top_k``, ``batch_sizes``, ``image_size`` or
+            model do not fit, or the model has not been built.
         FileExistsError: if the version exists, without ``overwrite``.
+        RuntimeError: if the SavedModel predicts otherwise. Nothing is written.
 
     Example:
         >>> import keras_tnt
@@ -89,11 +100,11 @@ def export_saved_model(
         >>> keras_tnt.export_saved_model(model, "pets", labels=["cat", "dog"]).name
         '1'
     """
-    labels = check_labels(model, labels)
+    functional = as_functional(model)
+    labels = check_labels(functional, labels)
     batch_sizes = _checked_batch_sizes(batch_sizes)
     if top_k < 1:
         raise ValueError(f"top_k must be at least 1, got {top_k}.")
-    top_k = min(top_k, len(labels))
     path = Path(path)
     version = choose_version(path, version)
     target = path / str(version)
@@ -102,29 +113,69 @@ def export_saved_model(
             f"{target} exists. Choose another version, omit it for the next free one, "
             "or pass overwrite=True."
         )
-    module = Signatures(model, labels, top_k, crop_fraction)
-    record = {
-        "name": path.name,
-        "version": version,
-        "license": license,
+    path.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path, prefix=".export-") as directory:
+        written = Path(directory) / "saved_model"
+        shape = write_saved_model(
+            functional,
+            written,
+            labels,
+            {"name": path.name, "version": version, "license": license},
+            crop_fraction,
+            image_size,
+            top_k,
+            batch_sizes,
+        )
+        fixed = with_image_size(functional, shape[:2])
+        compare(written, fixed, noise(shape), precision_of(model))
+        move_into_place(written, target, replaced=Path(directory) / "replaced")
+    return target
+
+
+def write_saved_model(
+    model: keras.Model,
+    path: Path,
+    labels: Sequence[str],
+    record: dict[str, Any],
+    crop_fraction: float = CROP_FRACTION,
+    image_size: tuple[int, int] | None = None,
+    top_k: int = 5,
+    batch_sizes: Sequence[int] = BATCH_SIZES,
+) -> tuple[int, int, int]:
+    """Write a SavedModel and the files beside it; see `export_saved_model`.
+
+    Args:
+        model: a functional classifier.
+        path: the directory, which is created.
+        labels: names of the classes.
+        record: entries of the metadata; ``name`` is the name of the model.
+        crop_fraction: central share of an image that the model sees.
+        image_size: ``(height, width)``, for a model on images of any size.
+        top_k: number of classes in a prediction; all of them if there are fewer.
+        batch_sizes: sizes of the batches that the server forms.
+
+    Returns:
+        The shape ``(height, width, channels)`` of decoded images.
+    """
+    top_k = min(top_k, len(labels))
+    module = Signatures(model, labels, top_k, crop_fraction, image_size)
+    with tempfile.TemporaryDirectory() as directory:
+        names = Path(directory) / "labels.txt"
+        names.write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+        module.labels = tf.saved_model.Asset(str(names))
+        tf.saved_model.save(module, str(path), signatures=module.functions)
+    shape = module.input_shape
+    write_warm_up(path, record["name"], module.functions, batch_sizes, shape)
+    write_batching_parameters(path, batch_sizes)
+    description = {
         "precision": precision_of(model),
         "classes": len(labels),
         "top_k": top_k,
         "signatures": sorted(module.functions),
-        **_description_of_inputs(model, crop_fraction),
+        **_description_of_inputs(shape, crop_fraction),
     }
-    path.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path, prefix=".export-") as directory:
-        written = Path(directory) / "saved_model"
-        names = Path(directory) / "labels.txt"
-        names.write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
-        module.labels = tf.saved_model.Asset(str(names))
-        tf.saved_model.save(module, str(written), signatures=module.functions)
-        write_warm_up(written, path.name, module.functions, batch_sizes)
-        write_batching_parameters(written, batch_sizes)
-        write_metadata(written, model, record)
-        move_into_place(written, target, replaced=Path(directory) / "replaced")
-    return target
+    write_metadata(path, model, record | description)
+    return shape
 
 
 def check_saved_model(
@@ -191,9 +242,9 @@ def _checked_batch_sizes(sizes):
     return sizes
 
 
-def _description_of_inputs(model, crop_fraction):
+def _description_of_inputs(shape, crop_fraction):
     """The preprocessing of an image, for the metadata."""
-    _, height, width, channels = model.input_shape
+    height, width, channels = shape
     return {
         "input": {"height": height, "width": width, "channels": channels},
         "preprocessing": {

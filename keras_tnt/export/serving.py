@@ -14,7 +14,11 @@ from keras_tnt._version import __version__
 
 
 def write_warm_up(
-    directory: Path, name: str, signatures: dict[str, Any], batch_sizes: Sequence[int]
+    directory: Path,
+    name: str,
+    signatures: dict[str, Any],
+    batch_sizes: Sequence[int],
+    image_shape: tuple[int, int, int],
 ) -> None:
     """Write requests that TensorFlow Serving runs before it accepts others.
 
@@ -26,6 +30,7 @@ def write_warm_up(
         name: name of the model.
         signatures: the `tf.function` of each signature, with one input.
         batch_sizes: sizes of the batches that the server forms.
+        image_shape: ``(height, width, channels)`` of images as pixels.
     """
     target = directory / "assets.extra" / "tf_serving_warmup_requests"
     target.parent.mkdir()
@@ -38,7 +43,7 @@ def write_warm_up(
                 if spec.dtype == tf.string:
                     value = tf.make_tensor_proto([image] * batch)
                 else:  # a single number fills the tensor
-                    shape = (batch, *spec.shape[1:])
+                    shape = (batch, *image_shape)
                     value = tf.make_tensor_proto(0, spec.dtype, shape)
                 writer.write(_prediction_log(name, signature, spec.name, value))
 

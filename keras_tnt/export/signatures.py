@@ -1,14 +1,15 @@
 """The functions behind the signatures of a SavedModel, as TensorFlow ops alone."""
 
-import math
 from collections.abc import Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_tnt.export.comparison import PROBABILITIES, output_activation
+from keras_tnt.export.validation import as_functional, choose_image_size
 from keras_tnt.images import decode_image, preprocess_input
-from keras_tnt.structure import architecture, patch_grid
+from keras_tnt.structure import architecture, find_head, patch_grid
 
 SMALLEST_PROBABILITY = np.finfo("float32").tiny  # positive, so that it has a logarithm
 
@@ -21,9 +22,12 @@ class Signatures(tf.Module):
         labels: names of the classes.
         top_k: number of classes in a prediction.
         crop_fraction: central share of an image that the model sees.
+        image_size: ``(height, width)`` that images are decoded to, for a model on
+            images of any size.
 
     Attributes:
         functions: the signatures, by name.
+        input_shape: ``(height, width, channels)`` of decoded images.
     """
 
     def __init__(
@@ -32,14 +36,19 @@ class Signatures(tf.Module):
         labels: Sequence[str],
         top_k: int,
         crop_fraction: float,
+        image_size: tuple[int, int] | None = None,
     ):
         super().__init__()
-        _, height, width, channels = model.input_shape
-        predict, self.model_variables = _predictions(model)
-        images = tf.TensorSpec((None, height, width, channels), tf.float32, "images")
+        model = as_functional(model)
+        image_size = choose_image_size(model, image_size)
+        self.input_shape = (*image_size, model.input_shape[-1])
+        predict, self.model_variables = _predictions(
+            model, output_activation(model, image_size)
+        )
+        images = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, "images")
         # All signatures call this function: the network is traced and saved once.
         predict = tf.function(predict, input_signature=[images], autograph=False)
-        classify = _classify(predict, model.input_shape, labels, top_k, crop_fraction)
+        classify = _classify(predict, self.input_shape, labels, top_k, crop_fraction)
         self.functions = {
             "serving_default": _function(
                 classify, tf.TensorSpec((None,), tf.string, "image_bytes")
@@ -70,54 +79,55 @@ def _pick(predict, *names):
     return picked
 
 
-def _predictions(model):
+def _predictions(model, activation):
     """Return a function for all predictions and features, and its variables.
 
-    A copy of the head without activation computes the logits, so that one run of the
-    network gives both.
+    One run of the network gives all of them. Logits are the tensor before the
+    activation. If a Dense layer contains the activation, a copy of the layer without it
+    computes them; in a nested model, they are computed back from the probabilities.
     """
-    head = model.layers[-1]
-    if not (isinstance(head, keras.layers.Dense) and head.output is model.output):
-        return _predictions_of_any(model)
-    outputs = {"embedding": head.input}
+    head = find_head(model)
+    tensors, layers = {}, []
+    if activation == "linear":
+        tensors["logits"] = model.output
+    elif head.logits is not None:
+        tensors["logits"] = head.logits
+    elif head.features is not None and _has_activation(head.dense):
+        layers = [_without_activation(head.dense)]
+    else:
+        tensors["probabilities"] = model.output
     feature_map = _feature_map(model)
-    if feature_map is not None:
-        outputs["feature_map"] = feature_map
-    body, linear = keras.Model(model.inputs, outputs), _without_activation(head)
-    activation = head.activation
-    if activation is keras.activations.linear:
-        activation = keras.activations.softmax
+    if layers or (feature_map is not None and head.features is not None):
+        tensors["embedding"] = head.features
+    if feature_map is not None and head.features is not None:
+        tensors["feature_map"] = feature_map
+    body = keras.Model(model.inputs, tensors)
 
     def predict(images):
-        found = body(images, training=False)
-        logits = tf.cast(linear(found["embedding"]), tf.float32)
-        found |= {"logits": logits, "probabilities": activation(logits)}
-        return {name: tf.cast(value, tf.float32) for name, value in found.items()}
+        found = {
+            name: tf.cast(value, tf.float32)
+            for name, value in body(images, training=False).items()
+        }
+        for linear in layers:
+            found["logits"] = tf.cast(linear(found["embedding"]), tf.float32)
+        if "logits" in found:
+            found["probabilities"] = PROBABILITIES[activation](found["logits"])
+        else:
+            found["logits"] = LOGITS[activation](found["probabilities"])
+        return found
 
-    return predict, _tensorflow_variables(body, linear)
+    return predict, _tensorflow_variables(body, *layers)
 
 
-def _predictions_of_any(model):
-    """The same for a model whose head cannot be taken off, such as a nested one."""
-    last = model
-    while isinstance(last, keras.Model):
-        last = last.layers[-1]
-    activation = getattr(last, "activation", None)
-    if activation not in (keras.activations.linear, keras.activations.softmax):
-        raise ValueError(
-            f"The last layer of model {model.name!r} is {last.name!r}, a "
-            f"{type(last).__name__}. Expected one with the activation softmax or none, "
-            "to tell probabilities from logits: end the model in a Dense layer."
-        )
+def _log(probabilities):
+    return tf.math.log(tf.maximum(probabilities, SMALLEST_PROBABILITY))
 
-    def predict(images):
-        outputs = tf.cast(model(images, training=False), tf.float32)
-        if activation is keras.activations.linear:
-            return {"logits": outputs, "probabilities": tf.nn.softmax(outputs)}
-        logits = tf.math.log(tf.maximum(outputs, SMALLEST_PROBABILITY))
-        return {"logits": logits, "probabilities": outputs}
 
-    return predict, _tensorflow_variables(model)
+LOGITS = {"softmax": _log, "sigmoid": lambda p: _log(p) - _log(1 - p)}
+
+
+def _has_activation(dense):
+    return dense.activation is not keras.activations.linear
 
 
 def _tensorflow_variables(*layers):
@@ -127,7 +137,7 @@ def _tensorflow_variables(*layers):
 def _without_activation(head):
     config = head.get_config() | {"activation": "linear"}
     linear = type(head).from_config(config)
-    linear.build(head.input.shape)
+    linear.build((None, head.kernel.shape[0]))
     linear.set_weights(head.get_weights())
     return linear
 
@@ -146,7 +156,7 @@ def _feature_map(model):
 
 def _classify(predict, input_shape, labels, top_k, crop_fraction):
     """The function behind ``serving_default``."""
-    _, height, width, channels = input_shape
+    height, width, channels = input_shape
     names = tf.constant(labels)
 
     def read(contents):
@@ -162,7 +172,7 @@ def _classify(predict, input_shape, labels, top_k, crop_fraction):
         return {
             "classes": tf.where(known, tf.gather(names, ids), ""),
             "class_ids": tf.where(known, tf.cast(ids, tf.int64), -1),
-            "scores": tf.where(known, scores, math.nan),
+            "scores": tf.where(known, scores, 0.0),
             "ok": ok,
         }
 

@@ -10,12 +10,16 @@ from keras_tnt.structure.architecture import (
     stem,
 )
 from keras_tnt.structure.graph import extend_from_input, model_to, rebuild_graph
+from keras_tnt.structure.head import Head, find_head, has_graph
 
 __all__ = [
+    "Head",
     "architecture",
     "blocks",
     "extend_from_input",
+    "find_head",
     "find_tnt",
+    "has_graph",
     "has_preprocessing",
     "model_to",
     "patch_grid",

@@ -58,12 +58,15 @@ class PixelMerging(TNTLayer):
     def call(self, pixels: Tensor) -> Tensor:
         _, rows, columns, per_patch, channels = pixels.shape
         side = round(per_patch**0.5)
-        x = self.norm(pixels)
-        x = ops.pad(x, ((0, 0), (0, rows % 2), (0, columns % 2), (0, 0), (0, 0)))
+        x = ops.reshape(self.norm(pixels), (-1, rows, columns, per_patch * channels))
+        x = ops.pad(x, ((0, 0), (0, rows % 2), (0, columns % 2), (0, 0)))
         rows, columns = (rows + 1) // 2, (columns + 1) // 2
-        # Six axes, the most that LiteRT transposes.
-        x = ops.reshape(x, (-1, 2, columns, 2, side, side * channels))
-        x = ops.transpose(x, (0, 2, 1, 4, 3, 5))
+        # Two transposes of four axes, because LiteRT's converter takes no more: first
+        # the rows of pixels of two patches side by side, then two rows of patches.
+        x = ops.reshape(x, (-1, 2, side, side * channels))
+        x = ops.transpose(x, (0, 2, 1, 3))
+        x = ops.reshape(x, (-1, 2, columns, side * 2 * side * channels))
+        x = ops.transpose(x, (0, 2, 1, 3))
         x = ops.reshape(x, (-1, 2 * side, 2 * side, channels))
         x = self.convolution(pad_image(x))
         return ops.reshape(x, (-1, rows, columns, per_patch, self.dim))

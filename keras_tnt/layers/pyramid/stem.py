@@ -133,10 +133,11 @@ class PyramidStem(TNTLayer):
         """Split a map into the pixels of each patch, in row-major order."""
         _, height, width, dim = x.shape
         rows, columns = height // PIXELS_PER_PATCH_SIDE, width // PIXELS_PER_PATCH_SIDE
+        # Four axes, the most that LiteRT's converter transposes.
         x = ops.reshape(
-            x, (-1, rows, PIXELS_PER_PATCH_SIDE, columns, PIXELS_PER_PATCH_SIDE, dim)
+            x, (-1, PIXELS_PER_PATCH_SIDE, columns, PIXELS_PER_PATCH_SIDE * dim)
         )
-        x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
+        x = ops.transpose(x, (0, 2, 1, 3))
         return ops.reshape(x, (-1, rows, columns, PIXELS_PER_PATCH_SIDE**2, dim))
 
     def get_config(self) -> dict[str, Any]:
