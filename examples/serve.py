@@ -54,11 +54,6 @@ class SavedModel(litserve.LitAPI):
         columns["classes"] = [
             [name.decode() for name in row] for row in columns["classes"]
         ]
-        # JSON has no NaN; the scores of a corrupt image are null.
-        columns["scores"] = [
-            [score if ok else None for score in row]
-            for row, ok in zip(columns["scores"], columns["ok"], strict=True)
-        ]
         rows = zip(*columns.values(), strict=True)
         return [dict(zip(columns, row, strict=True)) for row in rows]
 

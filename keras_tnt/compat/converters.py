@@ -1,6 +1,7 @@
 """Converters of models to other formats."""
 
 import contextlib
+import importlib
 import logging
 import sys
 import warnings
@@ -51,6 +52,27 @@ def ignore_litert_deprecation() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"(?s).*tf\.lite\.Interpreter is dep")
         yield
+
+
+@contextlib.contextmanager
+def keep_onnx_transposes() -> Iterator[None]:
+    """Convert to ONNX without the optimizer of transposes.
+
+    Fault: tf2onnx moves the transposes behind a convolution through the operations
+    that follow. For a map with a single row or column the results have wrong shapes:
+    the file does not load, or runs for one size of the batch only. ONNX Runtime removes
+    superfluous transposes itself.
+    Issue: no issue known.
+    Seen in: tf2onnx 1.17.0 (first and last version checked).
+    """
+    optimizers = importlib.import_module("tf2onnx.optimizer")._optimizers
+    before = optimizers.copy()
+    optimizers.pop("optimize_transpose", None)
+    try:
+        yield
+    finally:
+        optimizers.clear()
+        optimizers.update(before)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_tnt.compat.converters import ignore_preprocessing_advice
+from keras_tnt.compat.converters import (
+    ignore_preprocessing_advice,
+    keep_onnx_transposes,
+)
 from keras_tnt.export.exported_model import (
     INPUT,
     ExportedModel,
@@ -38,9 +41,10 @@ def write_onnx(
     """
     onnx, tf2onnx = require("onnx"), require("tf2onnx")
     function = prediction_function(model)
-    graph, _ = tf2onnx.convert.from_function(
-        function, function.input_signature, opset=OPSET
-    )
+    with keep_onnx_transposes():
+        graph, _ = tf2onnx.convert.from_function(
+            function, function.input_signature, opset=OPSET
+        )
     for tensor in (*graph.graph.input, *graph.graph.output):
         tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
     if metadata.precision == "float16":

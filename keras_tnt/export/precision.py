@@ -74,11 +74,12 @@ def with_policy(model: keras.Model, policy: str) -> keras.Model:
         for layer in _layers(copied)
         if layer.compute_dtype not in ("float32", policy)
     ]
-    if other:
+    if other or precision_of(copied) != policy:
+        name = other[0] if other else model.name
         raise ValueError(
-            f"Layer {other[0]!r} does not take the precision {policy}: it computes in "
-            "another one whatever the `dtype` in its config. Pass `dtype` on to its "
-            "sublayers, or build the model in that precision."
+            f"{name!r} does not take the precision {policy}, but computes in another "
+            "whatever the `dtype` in its config. Pass `dtype` on to its sublayers, or "
+            "build the model in that precision."
         )
     return copied
 
@@ -87,7 +88,10 @@ def _copy_layer(layer, policy):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)  # of sublayers whose config does not tell
     try:
-        return type(layer).from_config(_with_dtype(layer.get_config(), policy))
+        config = _with_dtype(layer.get_config(), policy)
+        if "dtype" in config:
+            config["dtype"] = policy
+        return type(layer).from_config(config)
     except (NotImplementedError, TypeError) as error:
         raise ValueError(
             f"Layer {layer.name!r}, a {type(layer).__name__}, cannot be copied in the "

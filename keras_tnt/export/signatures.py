@@ -92,15 +92,15 @@ def _predictions(model, activation):
         tensors["logits"] = model.output
     elif head.logits is not None:
         tensors["logits"] = head.logits
-    elif head.features is not None and _has_activation(head.dense):
+    elif head.features is not None and head.dense_activates:
         layers = [_without_activation(head.dense)]
     else:
         tensors["probabilities"] = model.output
-    feature_map = _feature_map(model)
-    if layers or (feature_map is not None and head.features is not None):
-        tensors["embedding"] = head.features
-    if feature_map is not None and head.features is not None:
+    feature_map = None if head.features is None else _feature_map(model)
+    if feature_map is not None:
         tensors["feature_map"] = feature_map
+    if layers or feature_map is not None:
+        tensors["embedding"] = head.features
     body = keras.Model(model.inputs, tensors)
 
     def predict(images):
@@ -124,10 +124,6 @@ def _log(probabilities):
 
 
 LOGITS = {"softmax": _log, "sigmoid": lambda p: _log(p) - _log(1 - p)}
-
-
-def _has_activation(dense):
-    return dense.activation is not keras.activations.linear
 
 
 def _tensorflow_variables(*layers):

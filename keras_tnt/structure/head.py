@@ -15,19 +15,21 @@ MEANINGS = {
 }
 UNCHANGED = {"cast", "identity", "dropout", "linear"}
 SCALING = {"divide", "truedivide", "multiply", "add", "subtract", "rescaling"}
-OTHERS = {name.replace("_", "").lower() for name in dir(keras.activations)}
+ACTIVATIONS = {name.replace("_", "").lower() for name in dir(keras.activations)}
+ACTIVATIONS = ACTIVATIONS - UNCHANGED | MEANINGS.keys()
 
 
 class Head(NamedTuple):
     """The end of a classifier.
 
     Attributes:
-        activation: ``"softmax"``, ``"sigmoid"``, or ``"linear"`` if the output are
+        activation: ``"softmax"``, ``"sigmoid"``, or ``"linear"`` if the outputs are
             logits; the name of any other activation; ``None`` if the graph does not
             tell.
         logits: Keras tensor in the graph of the model itself that the activation is
             applied to; ``None`` if there is none, as within a Dense layer.
         dense: the last Dense layer; ``None`` if the graph does not lead to one.
+        dense_activates: whether the activation is that of ``dense``.
         features: Keras tensor ``(batch, dim)`` in the graph of the model itself, the
             input of ``dense``; ``None`` if that is in the graph of a nested model.
         layers: the layers from the output back to ``dense``.
@@ -36,6 +38,7 @@ class Head(NamedTuple):
     activation: str | None = None
     logits: Tensor | None = None
     dense: keras.layers.Dense | None = None
+    dense_activates: bool = False
     features: Tensor | None = None
     layers: tuple[keras.layers.Layer, ...] = ()
 
@@ -59,21 +62,21 @@ def find_head(model: keras.Model) -> Head:
     head, is_scaled = Head(), False
     for operation, tensor, is_own in _operations_from_output(model):
         name, is_dense = _activation(operation), _is_dense(operation)
-        if isinstance(operation, keras.layers.Layer):
-            head = head._replace(layers=(*head.layers, operation))
-        if head.activation is None and name in MEANINGS | dict.fromkeys(
-            OTHERS - UNCHANGED
-        ):
+        is_activation = head.activation is None and name in ACTIVATIONS
+        if is_activation:
             if is_scaled and MEANINGS.get(name) != "linear":
                 return Head()  # scaled probabilities, for example
             logits = tensor if is_own and not is_dense else None
             head = head._replace(activation=MEANINGS.get(name, name), logits=logits)
         elif not is_dense and name not in UNCHANGED | SCALING:
             return head
+        if isinstance(operation, keras.layers.Layer):
+            head = head._replace(layers=(*head.layers, operation))
         if is_dense:
             return head._replace(
                 activation=head.activation or ("linear" if name == "linear" else None),
                 dense=operation,
+                dense_activates=is_activation,
                 features=tensor if is_own else None,
             )
         is_scaled = is_scaled or name in SCALING

@@ -133,15 +133,88 @@ def test_a_nested_model_has_no_features(activation):
 def test_a_nested_model_so_sure_that_a_logarithm_would_be_infinite():
     images = keras.Input((32, 48, 3))
     sums = keras.layers.GlobalAveragePooling2D()(images)
-    model = keras.Model(images, keras.layers.Softmax()(1e6 * sums))
-    with pytest.raises(
-        ValueError, match=r"a Softmax\. Expected one with the activation"
-    ):
-        signatures(model)
-    model = keras.Model(images, keras.layers.Activation("softmax")(1e6 * sums))
+    inner = keras.Model(images, keras.layers.Activation("softmax")(1e6 * sums))
+    model = keras.Sequential([keras.Input((32, 48, 3)), inner])
     found = signatures(model)["predict_images"](images_of(model))
     assert found["probabilities"].numpy().min() == 0
     assert np.isfinite(found["logits"]).all()
+
+
+L, ops = keras.layers, keras.ops
+# What follows the features, whether the model returns logits, and their activation.
+HEADS = {
+    "operation": (lambda x: ops.softmax(L.Dense(3)(x)), False),
+    "layer": (lambda x: L.Softmax()(L.Dense(3)(x)), False),
+    "activation": (lambda x: L.Activation("softmax")(L.Dense(3)(x)), False),
+    "temperature": (lambda x: ops.softmax(L.Dense(3)(x) / 0.5), False),
+    "cast": (lambda x: ops.cast(L.Dense(3, "softmax")(x), "float32"), False),
+    "softmax twice": (lambda x: ops.softmax(L.Dense(3, "softmax")(x)), False),
+    "ensemble": (lambda x: L.Average()([L.Dense(3, "softmax")(x)] * 2), False),
+    "own function": (lambda x: L.Dense(3, lambda s: ops.softmax(2 * s))(x), False),
+    "logits": (L.Dense(3), True),
+    "scaled logits": (lambda x: 7 * L.Dense(3)(x), True),
+    "log softmax": (lambda x: ops.log_softmax(L.Dense(3)(x)), True),
+}
+
+
+def classifier(head, nesting=0):
+    """A classifier that is traced quickly, ``nesting`` models deep."""
+    images = keras.Input((8, 8, 3))
+    features = L.Flatten()(L.Rescaling(1 / 255)(images))
+    model = keras.Model(images, head(features))
+    for _ in range(nesting):
+        images = keras.Input((8, 8, 3))
+        model = keras.Model(images, model(images))
+    return model
+
+
+@pytest.mark.parametrize("nesting", [0, 2])
+@pytest.mark.parametrize("kind", HEADS)
+def test_the_graph_tells_probabilities_from_logits(kind, nesting):
+    head, gives_logits = HEADS[kind]
+    model = classifier(head, nesting)
+    images = images_of(model)
+    found = signatures(model)["predict_images"](images)
+    if gives_logits:
+        np.testing.assert_allclose(found["logits"], model(images), atol=1e-5)
+    else:
+        np.testing.assert_allclose(found["probabilities"], model(images), atol=1e-6)
+    np.testing.assert_allclose(
+        softmax(found["logits"]), found["probabilities"], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("nesting", [0, 1])
+def test_a_sigmoid_gives_independent_probabilities(nesting):
+    model = classifier(lambda x: ops.sigmoid(L.Dense(3)(x)), nesting)
+    images = images_of(model)
+    found = signatures(model)["predict_images"](images)
+    np.testing.assert_allclose(found["probabilities"], model(images), atol=1e-6)
+    np.testing.assert_allclose(
+        ops.sigmoid(found["logits"]), found["probabilities"], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        (L.Dense(3, "relu"), "ends in the activation relu"),
+        (lambda x: ops.tanh(L.Dense(3)(x)), "ends in the activation tanh"),
+        (lambda x: L.Dense(3, "softmax")(x) / 2, "no negative value and does not sum"),
+    ],
+)
+def test_other_outputs_are_refused(head, message):
+    with pytest.raises(ValueError, match=message):
+        signatures(classifier(head))
+
+
+def test_features_before_operations():
+    base = small(depth=1, include_top=False, pooling="token")
+    scores = L.Dense(2)(base.output)
+    model = keras.Model(base.input, ops.softmax(scores / 2))
+    images = images_of(model)
+    embedding = signatures(model)["features"](images)["embedding"]
+    np.testing.assert_allclose(embedding, base(images), atol=1e-5)
 
 
 def test_features_of_a_pyramid():
