@@ -41,7 +41,9 @@ def load_weights(model: keras.Model, source: PathLike) -> None:
       a PyramidTNT's position biases over queries and over keys;
     - another number of classes, or a source without head: the model's head keeps its
       values, and a log message says so;
-    - one channel where the source has three: the kernels of the three are summed.
+    - another number of channels where the source has three, as in timm: one channel
+      gets the sum of their kernels; n channels get them repeated, R, G, B, R, …, and
+      multiplied by 3/n.
 
     Args:
         model: a model made by `keras_tnt.TNT`, `keras_tnt.PyramidTNT` or one of their
@@ -361,10 +363,17 @@ def _list(names, limit=8):
 
 
 def _fit_channels(table, tensors, name):
+    """Adapt the first kernel, of three channels, to the model's number of channels."""
     kernel = tensors[name]
     (own,) = (entry.variable for entry in table if name in entry.names)
-    if own.shape[2] == 1 and kernel.ndim == 4 and kernel.shape[1] == 3:
+    channels = own.shape[2]
+    if kernel.ndim != 4 or kernel.shape[1] != 3 or channels == 3:
+        return
+    if channels == 1:
         tensors[name] = kernel.sum(axis=1, keepdims=True)
+    else:
+        repeated = kernel[:, np.arange(channels) % 3]
+        tensors[name] = repeated * np.float32(3 / channels)
 
 
 def _check_shapes(table, tensors):

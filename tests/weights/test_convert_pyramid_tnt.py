@@ -108,6 +108,17 @@ def test_another_size_head_and_channels(suffix, tmp_path, caplog):
     assert np.isfinite(other(np.ones((1, 88, 64, 1)))).all()
 
 
+def test_four_channels_repeat_the_kernels_of_three(tmp_path):
+    path = tmp_path / "model.safetensors"
+    model = reference.build(CASE)
+    keras_tnt.save_upstream_weights(model, path)
+    other = build(input_shape=(64, 64, 4), weights=path)
+    name = "patch_embed.common_conv.0.weight"
+    rgb = to_upstream(model)[name]
+    expected = 0.75 * np.concatenate([rgb, rgb[:, :1]], axis=1)
+    np.testing.assert_allclose(to_upstream(other)[name], expected, rtol=1e-6)
+
+
 def test_position_biases_follow_their_queries_and_keys():
     """A bias that depends on the queries' rows alone still does at another size."""
     tensors = reference.tensors(CASE, "weight.")

@@ -156,6 +156,34 @@ def test_one_channel_sums_the_kernels_of_three(timm_file):
     )
 
 
+@pytest.mark.parametrize("channels", [2, 4, 6, 7])
+@pytest.mark.parametrize("suffix", [".safetensors", ".keras"])
+def test_other_channels_repeat_the_kernels_of_three(
+    channels, suffix, timm_file, tmp_path
+):
+    color = reference.build(CASE)
+    path = timm_file
+    if suffix == ".keras":
+        path = tmp_path / "model.keras"
+        color.save(path)
+    model = small(input_shape=(64, 64, channels), weights=str(path))
+    kernel = model.get_layer("pixel_embedding").projection.kernel.numpy()
+    rgb = color.get_layer("pixel_embedding").projection.kernel.numpy()
+    for channel in range(channels):
+        expected = rgb[:, :, channel % 3] * (3 / channels)
+        np.testing.assert_allclose(kernel[:, :, channel], expected, rtol=1e-6)
+    if channels == 6:  # the same image twice
+        images = reference.images(CASE)
+        twice = np.concatenate([images, images], axis=-1)
+        np.testing.assert_allclose(model(twice), color(images), atol=1e-4)
+
+
+def test_other_channels_need_a_source_of_three(tmp_path):
+    small(input_shape=(64, 64, 2)).save(tmp_path / "two.keras")
+    with pytest.raises(ValueError, match=r"pixel_embed\.proj\.weight' has shape"):
+        small(input_shape=(64, 64, 4), weights=str(tmp_path / "two.keras"))
+
+
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
 class TestKerasFiles:
     def save(self, model, directory, suffix):
