@@ -1,6 +1,7 @@
 """Feature maps of a TNT's blocks, for detection, segmentation and other dense tasks."""
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 
 import keras
 
@@ -19,7 +20,7 @@ BLOCKS = (3, 6, 9, 12)
 
 def feature_extractor(
     model: keras.Model,
-    blocks: Sequence[int] | None = None,
+    blocks: int | Sequence[int] | None = None,
     class_token: bool = False,
     final_norm: bool = False,
 ) -> keras.Model:
@@ -37,8 +38,10 @@ def feature_extractor(
             one among its layers, at any depth. The layers before the TNT are kept, and
             so is the model's input.
         blocks: the blocks whose maps to return, counted from 1, in this order; the
-            stages, 1 to 4, of a PyramidTNT. The default is blocks 3, 6, 9 and 12,
-            which the paper gives to Faster R-CNN (Table 13), or all four stages.
+            stages, 1 to 4, of a PyramidTNT. Negative numbers count from the last, -1.
+            A single number n stands for the last n, as in timm. The default is blocks
+            3, 6, 9 and 12, which the paper gives to Faster R-CNN (Table 13), or all
+            four stages.
         class_token: whether to return the class token of each block too. A PyramidTNT
             has none.
         final_norm: whether to apply the model's last norm to maps and class tokens. Of
@@ -80,15 +83,28 @@ def feature_extractor(
 def _select(tnt, numbers):
     """The blocks or stages of these numbers."""
     kind = "stage" if stages(tnt) else "block"
-    found = dict(enumerate(stages(tnt) or structure.blocks(tnt), start=1))
-    default = BLOCKS if kind == "block" else tuple(found)
-    numbers = default if numbers is None else tuple(numbers)
-    if not numbers or not set(numbers) <= set(found):
+    found = stages(tnt) or structure.blocks(tnt)
+    default = BLOCKS if kind == "block" else range(1, len(found) + 1)
+    numbers = default if numbers is None else numbers
+    indices = _indices(numbers, len(found))
+    if not indices:
         raise ValueError(
-            f"Expected blocks to be numbers of {tnt.name!r}'s {kind}s, "
-            f"{', '.join(map(str, found))}; got blocks={numbers}."
+            f"Expected blocks to be numbers of {tnt.name!r}'s {kind}s, 1 to "
+            f"{len(found)} or -{len(found)} to -1, or how many of the last {kind}s, 1 "
+            f"to {len(found)}; got blocks={numbers!r}."
         )
-    return [found[number] for number in numbers]
+    return [found[index] for index in indices]
+
+
+def _indices(numbers, count):
+    """Return the indices from 0, none at all if a number is out of range."""
+    if not isinstance(numbers, Iterable):
+        last = operator.index(numbers)
+        return range(count - last, count) if 0 < last <= count else []
+    numbers = list(map(operator.index, numbers))
+    if any(not 1 <= abs(number) <= count for number in numbers):
+        return []
+    return [number - 1 if number > 0 else count + number for number in numbers]
 
 
 def _tnt_features(tnt, blocks, class_token, final_norm):

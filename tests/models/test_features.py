@@ -1,5 +1,7 @@
 """Feature maps equal upstream's, for any depth, size, precision and nesting."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -177,15 +179,46 @@ def test_feature_extractor__saves_and_exports(make, tmp_path):
             np.testing.assert_allclose(found[name], value[:batch], atol=1e-4)
 
 
+@pytest.fixture(scope="module")
+def models_of_four():
+    """A model of four blocks and one of four stages."""
+    tnt = small(depth=4, inner_blocks=(1,), input_shape=(16, 32, 3))
+    return {"block": tnt, "stage": small_pyramid(input_shape=(32, 32, 3))}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "numbers"),
+    [
+        (1, (4,)),
+        (3, (2, 3, 4)),
+        (4, (1, 2, 3, 4)),
+        (np.int64(2), (3, 4)),
+        ((-1,), (4,)),
+        ([-4, 2, -2], (1, 2, 3)),
+    ],
+)
+def test_feature_extractor__counts_from_the_end_as_timm(
+    models_of_four, blocks, numbers
+):
+    for kind, model in models_of_four.items():
+        features = keras_tnt.feature_extractor(model, blocks)
+        assert list(features.output) == [f"{kind}_{number}" for number in numbers]
+        images = pixels(model, 1)
+        expected = keras_tnt.feature_extractor(model, (1, 2, 3, 4))(images)
+        for name, value in features(images).items():
+            np.testing.assert_array_equal(value, expected[name])
+
+
 def test_feature_extractor__refuses_missing_blocks():
     model = small(depth=5)
-    for blocks in ((3, 6), (0,), (-1,), ()):
-        with pytest.raises(ValueError, match=r"blocks, 1, 2, 3, 4, 5; got blocks=\("):
+    for blocks in ((3, 6), (0,), (-6,), (1, -1, 0), (), 0, 6, -1):
+        message = rf"blocks, 1 to 5 or -5 to -1, .* got blocks={re.escape(str(blocks))}"
+        with pytest.raises(ValueError, match=message):
             keras_tnt.feature_extractor(model, blocks)
     with pytest.raises(ValueError, match=r"got blocks=\(3, 6, 9, 12\)"):
         keras_tnt.feature_extractor(model)
     pyramid = small_pyramid()
-    with pytest.raises(ValueError, match=r"stages, 1, 2, 3, 4; got blocks=\(5,\)"):
+    with pytest.raises(ValueError, match=r"stages, 1 to 4 .* blocks=\(5,\)"):
         keras_tnt.feature_extractor(pyramid, (5,))
     with pytest.raises(ValueError, match="no class token"):
         keras_tnt.feature_extractor(pyramid, class_token=True)
