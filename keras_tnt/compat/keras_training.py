@@ -1,5 +1,7 @@
 """Training and evaluation with Keras's own loop."""
 
+import re
+
 import keras
 
 
@@ -26,9 +28,9 @@ def decays(variable: keras.Variable) -> bool:
     Seen in: Keras 3.15.1 (first and last version checked).
 
     Args:
-        variable: a variable of a model.
+        variable: a variable of a model, or a `tf.Variable`.
     """
-    return variable.name == "kernel"
+    return bool(re.fullmatch(r"(.*/)?kernel(:0)?", variable.name))
 
 
 def loss_per_image(

@@ -1,7 +1,7 @@
 """AdamW as the paper uses it, and its learning rate."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -14,14 +14,14 @@ BLOCK = re.compile(r"(?:^|.*/)[^/]*block_\d+(?=/)")
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class AdamW(keras.optimizers.Adam):
-    """AdamW that decays matrices and convolution kernels only.
+class AdamW(keras.optimizers.AdamW):
+    """`keras.optimizers.AdamW` that decays matrices and convolution kernels only.
 
     A step first multiplies the variables named "kernel" by ``1 - r·weight_decay`` and
     then applies Adam, with the learning rate ``r`` of the variable. Biases, norms,
-    positions and the class token do not decay. Keras loses
-    `exclude_from_weight_decay` when it saves a model; this optimizer decides by the
-    names of the variables.
+    positions and the class token do not decay, nor do the variables that
+    `exclude_from_weight_decay` excludes. Unlike Keras's optimizers, this one keeps the
+    excluded variables, by their paths, when a model is saved.
 
     On TensorFlow a float32 variable is updated by one fused operation: a training step
     of TNT-S has half as many operations as with `keras.optimizers.AdamW`.
@@ -33,40 +33,63 @@ class AdamW(keras.optimizers.Adam):
 
     Args:
         learning_rate: a float or a `keras.optimizers.schedules.LearningRateSchedule`.
-        weight_decay: decay of the kernels.
+        weight_decay: decay of the kernels, also an attribute that can be set.
+        *arguments: the other arguments of `keras.optimizers.AdamW`, in its order.
         layer_decay: factor of the learning rate from a block to the previous one, above
             0 and at most 1.
-        **arguments: arguments of `keras.optimizers.Adam`.
+        **options: the other arguments of `keras.optimizers.AdamW`, by name.
 
     Raises:
-        ValueError: if `layer_decay` is out of range.
+        ValueError: if `layer_decay` is out of range, or Keras refuses an argument.
 
     Example:
         >>> from keras_tnt.training import AdamW
-        >>> AdamW(learning_rate=1e-3, weight_decay=0.05).kernel_decay
+        >>> optimizer = AdamW(learning_rate=1e-3, weight_decay=0.05)
+        >>> optimizer.exclude_from_weight_decay(var_names=["kernel"])
+        >>> optimizer.weight_decay
         0.05
     """
+
+    # Paths of variables and patterns of names, as in `exclude_from_weight_decay`.
+    _excluded_paths: tuple[str, ...] = ()
+    _excluded_names: tuple[str, ...] = ()
 
     def __init__(
         self,
         learning_rate: Any = 1e-3,
         weight_decay: float = 0.05,
+        *arguments: Any,
         layer_decay: float = 1.0,
-        **arguments: Any,
+        **options: Any,
     ):
         if not 0 < layer_decay <= 1:
             raise ValueError(
                 f"layer_decay must be above 0 and at most 1, got {layer_decay}."
             )
-        super().__init__(learning_rate, weight_decay=None, **arguments)
-        self.kernel_decay = weight_decay
+        super().__init__(learning_rate, weight_decay, *arguments, **options)
         self.layer_decay = layer_decay
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         if not self.built:
             self._scales = learning_rate_scales(variables, self.layer_decay)
-            self._decays = [decays(variable) for variable in variables]
         super().build(variables)
+
+    def exclude_from_weight_decay(
+        self,
+        var_list: Iterable[keras.Variable] | None = None,
+        var_names: Iterable[str] | None = None,
+    ) -> None:
+        """Exclude kernels from weight decay, before the optimizer is built.
+
+        Args:
+            var_list: the variables to exclude.
+            var_names: regular expressions; a variable is excluded if one matches a part
+                of its name or path.
+        """
+        variables, names = list(var_list or ()), tuple(var_names or ())
+        super().exclude_from_weight_decay(variables, names)
+        self._excluded_paths = tuple(map(_path, variables))
+        self._excluded_names = names
 
     def apply(
         self,
@@ -85,6 +108,9 @@ class AdamW(keras.optimizers.Adam):
         }
         super().apply(grads, trainable_variables)
 
+    def _apply_weight_decay(self, variables):
+        """Do nothing: `update_step` decays, by the learning rate of the variable."""
+
     def update_step(
         self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor
     ) -> None:
@@ -92,9 +118,10 @@ class AdamW(keras.optimizers.Adam):
         rate = keras.ops.cast(learning_rate, variable.dtype)
         if self._scales[index] != 1:
             rate = rate * self._scales[index]
-        if self._decays[index]:
-            self.assign_sub(variable, variable * (rate * self.kernel_decay))
-        if not self._fused or variable.dtype != "float32":
+        if self._decays(self._trainable_variables[index]):
+            share = rate * keras.ops.cast(self.weight_decay, variable.dtype)
+            self.assign_sub(variable, variable * share)
+        if not self._is_fused(gradient, variable):
             super().update_step(gradient, variable, rate)
             return
         tf.raw_ops.ResourceApplyAdam(
@@ -106,15 +133,48 @@ class AdamW(keras.optimizers.Adam):
             **self._constants,
         )
 
-    @property
-    def _fused(self):
-        return keras.backend.backend() == "tensorflow" and not self.amsgrad
+    def _decays(self, variable):
+        path = _path(variable)
+        return (
+            self.weight_decay is not None
+            and decays(variable)
+            and self._use_weight_decay(variable)
+            and path not in self._excluded_paths
+            and not any(re.search(name, path) for name in self._excluded_names)
+        )
+
+    def _is_fused(self, gradient, variable):
+        # Of embeddings, whose gradients are sparse, Keras updates the rows in use only.
+        return (
+            keras.backend.backend() == "tensorflow"
+            and not self.amsgrad
+            and variable.dtype == "float32"
+            and not isinstance(gradient, tf.IndexedSlices)
+        )
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {
-            "weight_decay": self.kernel_decay,
-            "layer_decay": self.layer_decay,
-        }
+        config = super().get_config() | {"layer_decay": self.layer_decay}
+        if self._excluded_paths or self._excluded_names:
+            config["excluded_paths"] = list(self._excluded_paths)
+            config["excluded_names"] = list(self._excluded_names)
+        return config
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> "AdamW":
+        config = dict(config)
+        paths = config.pop("excluded_paths", ())
+        names = config.pop("excluded_names", ())
+        optimizer = super().from_config(config, custom_objects)
+        optimizer.exclude_from_weight_decay(var_names=names)
+        optimizer._excluded_paths = tuple(paths)
+        return optimizer
+
+
+def _path(variable):
+    """The path of a variable of a model, or the name of a `tf.Variable`."""
+    return getattr(variable, "path", variable.name)
 
 
 def learning_rate_scales(
@@ -129,7 +189,7 @@ def learning_rate_scales(
     Returns:
         A list of floats, one for each variable.
     """
-    blocks = [BLOCK.match(variable.path) for variable in variables]
+    blocks = [BLOCK.match(_path(variable)) for variable in variables]
     names = list(dict.fromkeys(match[0] for match in blocks if match))
     last = max((i for i, match in enumerate(blocks) if match), default=-1)
     # Layers between two blocks belong to the first of them.

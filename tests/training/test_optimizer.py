@@ -83,6 +83,188 @@ def test_amsgrad_is_left_to_keras(rng):
     np.testing.assert_allclose(*found, atol=1e-6)
 
 
+SCHEDULE = keras.optimizers.schedules.PolynomialDecay(0.1, 4, 0.01)
+OPTIONS = {
+    "defaults": {},
+    "clipnorm": {"clipnorm": 0.5},
+    "global_clipnorm": {"global_clipnorm": 0.5},
+    "clipvalue": {"clipvalue": 0.1},
+    "ema": {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 2},
+    "accumulation": {"gradient_accumulation_steps": 2},
+    "loss_scale": {"loss_scale_factor": 8.0},
+    "amsgrad": {"amsgrad": True, "beta_1": 0.8, "beta_2": 0.9, "epsilon": 1e-3},
+    "schedule": {"learning_rate": SCHEDULE},
+    "callable": {"learning_rate": lambda: 0.05},
+}
+
+
+def branching(dtype=None):
+    """A model with an embedding and kernels of a convolution and of two layers."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    tokens = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(8, 5, name="embedding", dtype=dtype)(tokens)
+    x = layers.Conv1D(4, 2, activation="tanh", name="conv", dtype=dtype)(x)
+    x = layers.LayerNormalization(name="norm", dtype=dtype)(x)
+    x = layers.Dense(4, name="middle", dtype=dtype)(layers.Flatten()(x))
+    return keras.Model(tokens, layers.Dense(3, name="top", dtype=dtype)(x))
+
+
+def excluding(optimizer, model, var_list=(), var_names=()):
+    """Exclude variables, and of Keras's optimizer all that are no kernels too."""
+    excluded = [model.get_layer(name).kernel for name in var_list]
+    if type(optimizer) is not AdamW:
+        excluded += [v for v in model.trainable_variables if v.name != "kernel"]
+    optimizer.exclude_from_weight_decay(excluded, list(var_names))
+    return optimizer
+
+
+def trained(optimizer, model, steps=5):
+    """Apply random gradients, sparse ones to the embedding; return the weights."""
+    rng = np.random.default_rng(0)
+    variables = model.trainable_variables
+    for _ in range(steps):
+        gradients = [
+            tf.cast(rng.normal(size=variable.shape), variable.dtype)
+            for variable in variables
+        ]
+        if not optimizer.loss_scale_factor:  # which Keras has for dense gradients
+            rows = rng.permutation(8)[:3]
+            sparse = tf.IndexedSlices(gradients[0][:3], rows, variables[0].shape)
+            gradients[0] = sparse
+        optimizer.apply(gradients, variables)
+    optimizer.finalize_variable_values(variables)
+    return [tf.cast(weight.value, "float32").numpy() for weight in model.weights]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_adamw__equals_keras(name, dtype):
+    found = []
+    for kind in (AdamW, keras.optimizers.AdamW):
+        model = branching(dtype)
+        options = {"learning_rate": 0.05, "weight_decay": 0.5} | OPTIONS[name]
+        found.append(trained(excluding(kind(**options), model), model))
+    tolerance = 1e-5 if dtype == "float32" else 0.02
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=tolerance)
+
+
+def test_adamw__equals_keras_with_a_scaled_loss():
+    """Mixed precision wraps the optimizer; the gradients are those of the model."""
+    tokens, targets = np.arange(24).reshape(4, 6) % 8, np.eye(4, 3)
+    found = []
+    for kind in (AdamW, keras.optimizers.AdamW):
+        model = branching("mixed_float16")
+        model.compile(excluding(kind(0.05, 0.5), model), "mse")
+        model.optimizer = keras.optimizers.LossScaleOptimizer(model.optimizer)
+        for _ in range(3):
+            model.train_on_batch(tokens, targets)
+        found.append([weight.numpy() for weight in model.weights])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=0.01)
+
+
+EXCLUSIONS = [
+    {"var_list": ["middle"]},
+    {"var_names": ["kern"]},
+    {"var_names": ["nothing", "ke.*el"]},
+    {"var_list": ["conv", "top"], "var_names": ["bias"]},
+]
+
+
+@pytest.mark.parametrize("exclusion", EXCLUSIONS, ids=str)
+def test_adamw__excludes_what_keras_does_also_after_a_reload(exclusion, tmp_path):
+    model = branching()
+    model.compile(excluding(AdamW(0.05, 0.5), model, **exclusion), "mse")
+    ours = trained(model.optimizer, model)
+    fresh = reloaded(model, tmp_path / "model.keras")
+    other = branching()
+    optimizer = excluding(keras.optimizers.AdamW(0.05, 0.5), other, **exclusion)
+    for found, expected in zip(ours, trained(optimizer, other), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    plain = branching()
+    decaying = trained(AdamW(0.05, 0.5), plain)
+    assert max(np.abs(a - b).max() for a, b in zip(ours, decaying, strict=True)) > 0.01
+
+    assert fresh.optimizer.get_config() == model.optimizer.get_config()
+    results = [trained(m.optimizer, m) for m in (fresh, model)]
+    for found, expected in zip(*results, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "excluded"),
+    [
+        ("^kernel$", {"conv", "middle", "top"}),
+        ("middle", {"middle"}),
+        ("^(conv|top)/", {"conv", "top"}),
+        ("bias", set()),
+    ],
+)
+def test_adamw__excludes_by_names_and_by_paths(pattern, excluded):
+    model = branching()
+    optimizer = AdamW(0.1, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(var_names=[pattern])
+    found = decayed(optimizer, model.trainable_variables)
+    assert {path.split("/")[0] for path in found} == {
+        "conv",
+        "middle",
+        "top",
+    } - excluded
+
+
+def test_adamw__weight_decay_can_be_read_and_set(rng):
+    kernel, bias = rng.normal(size=(5, 3)), rng.normal(size=3)
+    found = []
+    for kind in (AdamW, keras.optimizers.AdamW):
+        optimizer = kind(0.1, weight_decay=0.5)
+        assert optimizer.weight_decay == 0.5
+        variables = [
+            keras.Variable(kernel, name="kernel"),
+            keras.Variable(bias, name="bias"),
+        ]
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
+        values = []
+        for decay in (0.5, 0.25, None, 0.0, keras.Variable(2.0)):
+            optimizer.weight_decay = decay
+            optimizer.learning_rate = 0.1 if decay == 0.5 else 0.2
+            optimizer.apply([0 * v.value + 1e-3 for v in variables], variables)
+            values += [v.numpy() for v in variables]
+        optimizer.weight_decay = 0.125
+        assert optimizer.get_config()["weight_decay"] == 0.125
+        found.append(values)
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_adamw__takes_the_arguments_of_keras_in_its_order():
+    arguments = (1e-2, 0.1, 0.8, 0.9, 1e-5, True, 0.5)
+    ours, theirs = AdamW(*arguments), keras.optimizers.AdamW(*arguments)
+    assert isinstance(ours, keras.optimizers.AdamW)
+    expected = theirs.get_config() | {"name": ours.name, "layer_decay": 1.0}
+    assert ours.get_config() == expected
+    assert AdamW.from_config(ours.get_config()).get_config() == expected
+    with pytest.raises(ValueError, match="`weight_decay` must be a float"):
+        AdamW(weight_decay=None)
+
+
+def test_adamw__updates_variables_of_tensorflow(rng):
+    values = rng.normal(size=(5, 3)), rng.normal(size=3)
+    found = []
+    for kind in (AdamW, keras.optimizers.AdamW):
+        optimizer = kind(0.1, weight_decay=0.5)
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
+        variables = [
+            tf.Variable(value, dtype="float32", name=f"dense/{name}")
+            for value, name in zip(values, ("kernel", "bias"), strict=True)
+        ]
+        optimizer.apply([tf.ones_like(v) for v in variables], variables)
+        found.append([v.numpy() for v in variables])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
 def decayed(optimizer, variables):
     """The variables that a step with zero gradients changes: all by the same share."""
     before = [variable.numpy() for variable in variables]
