@@ -17,7 +17,8 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
 
     The second term is a warm-up; without it, the random initial weights would stay in
     the average for long. With `steps_per_execution` of k, the average moves once in k
-    steps, by d^k. Statistics of batch normalization are averaged like weights.
+    steps, by d^k. Statistics of batch normalization are averaged like weights. Weights
+    of half precision have an average in float32, which keeps small differences.
 
     Args:
         decay: the decay d, above 0 and below 1; 0.99996 in the paper's recipe.
@@ -47,10 +48,13 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
         super().set_model(model)
         if self.variables:
             return
-        self._weights = [w for w in model.weights if w.dtype.startswith("float")]
+        self._weights = [
+            w for w in model.weights if keras.backend.is_float_dtype(w.dtype)
+        ]
         # Outside of the strategy's scope: one copy, not one for each device.
         self.variables = [
-            tf.Variable(w.numpy(), trainable=False, name=w.path) for w in self._weights
+            tf.Variable(_in_float32(w), trainable=False, name=w.path)
+            for w in self._weights
         ]
         self._move = tf.function(self._move_towards_the_weights)
         self._step = int(model.optimizer.iterations.numpy())
@@ -69,12 +73,14 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
 
     def _move_towards_the_weights(self, share):
         for average, weight in zip(self.variables, self._weights, strict=True):
-            average.assign(share * average + (1 - share) * weight.value)
+            share_of_dtype = tf.cast(share, average.dtype)
+            value = tf.cast(weight.value, average.dtype)
+            average.assign(share_of_dtype * average + (1 - share_of_dtype) * value)
 
     def copy_to_model(self) -> None:
         """Assign the average to the model's weights."""
         for weight, average in zip(self._weights, self.variables, strict=True):
-            weight.assign(average)
+            weight.assign(tf.cast(average, weight.dtype))
 
     @contextlib.contextmanager
     def swapped_in(self) -> Iterator[None]:
@@ -86,3 +92,9 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
         finally:
             for weight, value in zip(self._weights, own, strict=True):
                 weight.assign(value)
+
+
+def _in_float32(weight):
+    """The value of a weight, in float32 or more."""
+    dtype = keras.backend.result_type(weight.dtype, "float32")
+    return tf.cast(weight.numpy(), dtype)

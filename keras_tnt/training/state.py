@@ -75,6 +75,7 @@ class TrainingState:
 def first_not_finite(tensors: dict[str, np.ndarray]) -> str | None:
     """Return the name of the first array with a NaN or infinity, or ``None``."""
     for name, tensor in tensors.items():
-        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+        is_float = keras.backend.is_float_dtype(tensor.dtype.name)
+        if is_float and not np.isfinite(tensor).all():
             return name
     return None

@@ -117,6 +117,32 @@ def test_several_steps_at_once():
     assert [float(share) for share in moves] == pytest.approx(shares)
 
 
+@pytest.mark.parametrize("policy", ["bfloat16", "float16", "mixed_bfloat16"])
+def test_half_precision_has_an_average_in_float32(policy):
+    """Steps that half precision rounds away move the average."""
+    images = keras.Input((2,), dtype="float32")
+    model = keras.Model(images, keras.layers.Dense(3, name="top", dtype=policy)(images))
+    model.compile("sgd", "mse")
+    kernel, bias = model.weights
+    kernel.assign(np.ones((2, 3)))
+    average = ExponentialMovingAverage(0.9999)
+    average.set_model(model)
+    average.restart(10**6)
+    kernel.assign(2 * np.ones((2, 3)))
+    expected = 1.0
+    for step in range(10**6 + 1, 10**6 + 101):
+        model.optimizer.iterations.assign(step)
+        average.on_train_batch_end(0)
+        expected += (1 - 0.9999) * (2 - expected)
+    assert [value.dtype for value in average.variables] == ["float32"] * 2
+    np.testing.assert_allclose(average.variables[0], expected * np.ones((2, 3)), 1e-5)
+    with average.swapped_in():
+        rounded = tf.cast(average.variables[0], kernel.dtype)
+        np.testing.assert_array_equal(kernel.value, rounded)
+    np.testing.assert_array_equal(tf.cast(kernel.value, "float32"), 2 * np.ones((2, 3)))
+    np.testing.assert_array_equal(tf.cast(bias.value, "float32"), np.zeros(3))
+
+
 @pytest.mark.parametrize("decay", [0, 1, -0.5, 2])
 def test_the_decay_is_checked(decay):
     with pytest.raises(ValueError, match="decay must be above 0 and below 1"):

@@ -1,6 +1,7 @@
 """The state of a training: all of it, and back."""
 
 import keras
+import ml_dtypes  # noqa: F401 (registers bfloat16)
 import numpy as np
 import pytest
 
@@ -73,6 +74,12 @@ def test_another_training_is_refused_and_nothing_changed():
         other.restore(state.tensors())
     for name, tensor in other.tensors().items():
         np.testing.assert_array_equal(tensor, before[name])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_first_not_finite__in_every_precision(dtype):
+    tensors = {"a": np.ones(3, dtype), "b": np.array([1, np.nan]).astype(dtype)}
+    assert first_not_finite(tensors) == "b"
 
 
 def test_first_not_finite():
