@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from keras_tnt.compat import sublayer_state
@@ -129,6 +130,27 @@ def check_image_shape(layer: keras.layers.Layer, shape: Shape) -> None:
             f"size, got shape {tuple(shape)}. Give the input a fixed height, width and "
             "number of channels."
         )
+
+
+def fix_image_shape(layer: keras.layers.Layer, images: Tensor, shape: Shape) -> Tensor:
+    """Give images of unknown size or channels the shape that a layer was built with.
+
+    Data sets may leave the shape open, as ``tf.TensorSpec((None, None, 3))`` and
+    `tf.io.decode_jpeg` without channels do.
+
+    Args:
+        layer: the layer, to name in the error.
+        images: tensor ``(batch, height, width, channels)``, any of them not static.
+        shape: static shape of the images, batch included.
+
+    Returns:
+        The same images, of static height, width and channels. When the graph runs,
+        TensorFlow raises an `InvalidArgumentError` for images of another shape.
+    """
+    has_rank = getattr(images.shape, "rank", 4) is not None
+    if has_rank and None not in images.shape[1:]:
+        return images
+    return tf.ensure_shape(images, (None, *shape[1:]), f"{layer.name}_images")
 
 
 def pad_image(images: Tensor, margin: int = 1) -> Tensor:

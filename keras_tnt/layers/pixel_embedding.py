@@ -5,7 +5,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_tnt.layers.base import TNTLayer, check_image_shape, pad_image
+from keras_tnt.layers.base import (
+    TNTLayer,
+    check_image_shape,
+    fix_image_shape,
+    pad_image,
+)
 from keras_tnt.layers.initializers import normal_initializer
 from keras_tnt.utils.typing import Shape, Tensor
 
@@ -59,6 +64,7 @@ class PixelEmbedding(TNTLayer):
     def build(self, input_shape: Shape) -> None:
         channels = input_shape[-1]
         self.compute_output_shape(input_shape)
+        self._image_shape = tuple(input_shape)
         # PyTorch's default initialization, which the official code keeps.
         limit = (KERNEL_SIZE**2 * channels) ** -0.5
         self.projection = keras.layers.Conv2D(
@@ -96,6 +102,7 @@ class PixelEmbedding(TNTLayer):
         return (batch, (height // patch) * (width // patch), self._pixels, self.dim)
 
     def call(self, inputs: Tensor) -> Tensor:
+        inputs = fix_image_shape(self, inputs, self._image_shape)
         _, height, width, channels = inputs.shape
         patch = self.patch_size
         rows, columns = height // patch, width // patch

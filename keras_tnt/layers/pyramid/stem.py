@@ -5,7 +5,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_tnt.layers.base import TNTLayer, check_image_shape, pad_image
+from keras_tnt.layers.base import (
+    TNTLayer,
+    check_image_shape,
+    fix_image_shape,
+    pad_image,
+)
 from keras_tnt.layers.initializers import normal_initializer
 from keras_tnt.utils.typing import Shape, Tensor
 
@@ -79,6 +84,7 @@ class PyramidStem(TNTLayer):
 
     def build(self, input_shape: Shape) -> None:
         (_, rows, columns, *_), _ = self.compute_output_shape(input_shape)
+        self._image_shape = tuple(input_shape)
         channels = input_shape[-1]
         for steps, dim in (
             (self.common_steps, channels),
@@ -115,6 +121,7 @@ class PyramidStem(TNTLayer):
         )
 
     def call(self, inputs: Tensor, training: bool | None = None) -> tuple[Tensor, ...]:
+        inputs = fix_image_shape(self, inputs, self._image_shape)
         common = self._convolve(inputs, self.common_steps, training)
         pixels = self._cut(self._convolve(common, self.pixel_steps, training))
         patches = self._convolve(common, self.patch_steps, training)
