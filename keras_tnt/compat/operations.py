@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import keras
 import tensorflow as tf
 from keras import ops
 
@@ -77,9 +78,10 @@ def primitive_layer_norm(
         epsilon: what is added to the variance.
 
     Returns:
-        A float32 tensor of the same shape, before scale and offset.
+        A tensor of the same shape, before scale and offset; float64 for float64
+        inputs, otherwise float32.
     """
-    x = ops.cast(inputs, "float32")
+    x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
     centered = x - ops.mean(x, axis, keepdims=True)
     variance = ops.mean(ops.square(centered), axis, keepdims=True)
     return centered / ops.sqrt(variance + epsilon)

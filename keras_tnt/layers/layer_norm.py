@@ -33,9 +33,11 @@ class LayerNorm(keras.layers.LayerNormalization):
     Shapes: ``(batch, …, dim)`` to the same. All axes but the batch are static.
 
     Args:
-        axis: the axes to normalize over together; the last by default.
+        axis: the axes to normalize over together; the last by default. A negative axis
+            counts from the last axis of each input.
         epsilon: value added to the variance.
-        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+        **kwargs: the other arguments of `keras.layers.LayerNormalization`, such as
+            `center`, `scale`, `gamma_initializer`, `name` and `dtype`.
 
     Call arguments:
         inputs: floating-point tensor ``(batch, …, dim)``.
@@ -52,36 +54,71 @@ class LayerNorm(keras.layers.LayerNormalization):
         self, axis: int | Sequence[int] = -1, epsilon: float = 1e-5, **kwargs: Any
     ):
         super().__init__(axis=axis, epsilon=epsilon, **kwargs)
+        # `build` of Keras changes `axis`, from 3.16 on to that of the rank it is given.
+        self._axis = axis if isinstance(axis, int) else tuple(axis)
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        if _DECOMPOSED.get():
-            return self._decomposed(inputs)
-        if not self._fusible(inputs):
-            return super().call(inputs)
-        gamma, beta = tf.cast(self.gamma, "float32"), tf.cast(self.beta, "float32")
-        if fused_ops.use_fused_ops(training):
-            rows = tf.reshape(inputs, (-1, inputs.shape[-1]))
-            rows = fused_ops.layer_norm(rows, gamma, beta, self.epsilon)
-            outputs = tf.reshape(rows, tf.shape(inputs))
+        axes = self._axes(len(inputs.shape))
+        if _DECOMPOSED.get() and not self.rms_scaling:
+            normalized = primitive_layer_norm(inputs, axes, self.epsilon)
+            outputs = self._scale_and_center(normalized, axes)
+        elif not self._fusible(inputs, axes):
+            outputs = ops.layer_normalization(
+                inputs,
+                self.gamma,
+                self.beta,
+                axes,
+                self.epsilon,
+                rms_scaling=self.rms_scaling,
+            )
+        elif fused_ops.use_fused_ops(training):
+            outputs = self._fused(inputs)
         else:
-            outputs = onednn_layer_norm(inputs, self.epsilon) * gamma + beta
-        return tf.cast(outputs, self.compute_dtype)
+            normalized = onednn_layer_norm(inputs, self.epsilon)
+            outputs = self._scale_and_center(normalized, axes)
+        return ops.cast(outputs, self.compute_dtype)
 
-    def _decomposed(self, inputs):
-        normalized = primitive_layer_norm(inputs, self.axis, self.epsilon)
-        gamma, beta = ops.cast(self.gamma, "float32"), ops.cast(self.beta, "float32")
-        return ops.cast(normalized * gamma + beta, self.compute_dtype)
+    def _axes(self, rank):
+        """Return the axes of an input of this rank, not negative and sorted."""
+        axes = (self._axis,) if isinstance(self._axis, int) else self._axis
+        return sorted(axis % rank for axis in axes)
 
-    def get_config(self) -> dict[str, Any]:
-        config = keras.layers.Layer.get_config(self)
-        return {**config, "axis": self.axis, "epsilon": self.epsilon}
-
-    def _fusible(self, inputs):
+    def _fusible(self, inputs, axes):
         return (
             fused_ops.runs_on_cpu_only()
-            and self.axis in (-1, [-1], [len(inputs.shape) - 1])
+            and axes == [len(inputs.shape) - 1]
             and inputs.dtype != "float64"
+            and not self.rms_scaling
         )
+
+    def _fused(self, inputs):
+        dim = inputs.shape[-1]
+        gamma = tf.ones(dim) if self.gamma is None else tf.cast(self.gamma, "float32")
+        beta = tf.zeros(dim) if self.beta is None else tf.cast(self.beta, "float32")
+        rows = tf.reshape(inputs, (-1, dim))
+        rows_per_image = fused_ops.rows_per_image(inputs.shape)
+        rows = fused_ops.layer_norm(rows, gamma, beta, self.epsilon, rows_per_image)
+        return tf.reshape(rows, tf.shape(inputs))
+
+    def _scale_and_center(self, normalized, axes):
+        sides = enumerate(normalized.shape)
+        shape = tuple(side if axis in axes else 1 for axis, side in sides)
+        if self.gamma is not None:
+            normalized *= _broadcast(self.gamma, shape, normalized.dtype)
+        if self.beta is not None:
+            normalized += _broadcast(self.beta, shape, normalized.dtype)
+        return normalized
+
+    def get_config(self) -> dict[str, Any]:
+        axis = self._axis if isinstance(self._axis, int) else list(self._axis)
+        return {**super().get_config(), "axis": axis}
+
+
+def _broadcast(weight, shape, dtype):
+    """Cast a weight, and give it this shape unless it broadcasts to it."""
+    weight = ops.cast(weight, dtype)
+    trailing = shape[len(shape) - len(weight.shape) :]
+    return weight if tuple(weight.shape) == trailing else ops.reshape(weight, shape)
 
 
 @contextlib.contextmanager

@@ -36,6 +36,9 @@ def check_layer(layer, *shapes, weights, training=True):
 def check_config(layer):
     """The config is exactly the constructor's arguments, and rebuilds the layer."""
     arguments = set(inspect.signature(type(layer).__init__).parameters)
+    if isinstance(layer, keras.layers.LayerNormalization):
+        keras_norm = keras.layers.LayerNormalization.__init__
+        arguments |= {*inspect.signature(keras_norm).parameters, "rms_scaling"}
     config = layer.get_config()
     assert set(config) == arguments - {"self", "kwargs"} | BASE_CONFIG
     data = keras.saving.serialize_keras_object(layer)

@@ -17,9 +17,10 @@ def pair(shape, rng, **arguments):
         LayerNorm(**arguments),
         keras.layers.LayerNormalization(epsilon=1e-5, **arguments),
     )
-    values = [rng.normal(size=shape[-1]).astype("float32") for _ in range(2)]
     for layer in layers:
         layer.build(shape)
+    values = [rng.normal(size=weight.shape) for weight in layers[0].weights]
+    for layer in layers:
         layer.set_weights(values)
     return layers
 
@@ -111,7 +112,106 @@ def test_layer_norm__is_one_onednn_operation(batch, rng):
     assert not found & {"Mul", "AddV2", "_MklNativeFusedBatchNormV3", "Rsqrt"}
 
 
-@pytest.mark.parametrize("build", [build_tnt, build_pyramid_tnt])
+OPTIONS = [
+    {"center": False},
+    {"scale": False},
+    {"center": False, "scale": False},
+    {"axis": 1},
+    {"axis": [-1]},
+    {"axis": (-1, 1), "center": False},
+    {"axis": (2, 1), "scale": False},
+    {"dtype": "mixed_bfloat16", "scale": False},
+    {"dtype": "float64", "center": False},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_layer_norm__options_equal_keras_in_every_form(options, rng):
+    """Eager, traced, decomposed and in training, with the gradients."""
+    ours, keras_norm = pair((2, 5, 8), rng, **options)
+    inputs = tf.cast(rng.normal(3, 2, (2, 5, 8)), ours.compute_dtype)
+    weights = tf.cast(rng.normal(size=inputs.shape), inputs.dtype)
+
+    def gradients(layer, **arguments):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs, **arguments)
+            loss = tf.reduce_sum(outputs * weights)
+        variables = [weight.value for weight in layer.trainable_weights]
+        return [outputs, *tape.gradient(loss, [inputs, *variables])]
+
+    expected = gradients(keras_norm)
+    found = [gradients(ours), gradients(ours, training=True)]
+    with decomposed_layer_norm():
+        found.append(gradients(ours))
+    function = graph(ours, (None, 5, 8), inputs.dtype)
+    found.append([function(inputs), *expected[1:]])
+    atol = 0.1 if inputs.dtype == "bfloat16" else 1e-4
+    if inputs.dtype == "float64":
+        atol = 1e-9
+    for form in found:
+        for value, keras_value in zip(form, expected, strict=True):
+            assert value.dtype == keras_value.dtype
+            np.testing.assert_allclose(
+                tf.cast(value, "float64"), tf.cast(keras_value, "float64"), atol=atol
+            )
+
+
+@pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`")
+def test_layer_norm__rms_scaling_equals_keras_in_every_form(rng):
+    ours, keras_norm = pair((2, 5, 8), rng, rms_scaling=True)
+    inputs = tf.constant(rng.normal(3, 2, (2, 5, 8)), tf.float32)
+    expected = keras_norm(inputs)
+    np.testing.assert_array_equal(ours(inputs), expected)
+    np.testing.assert_array_equal(ours(inputs, training=True), expected)
+    with decomposed_layer_norm():
+        np.testing.assert_array_equal(ours(inputs), expected)
+    assert type(ours).from_config(ours.get_config()).rms_scaling
+
+
+def test_layer_norm__config_keeps_every_argument(tmp_path):
+    arguments = {
+        "axis": [1, 2],
+        "epsilon": 1e-3,
+        "beta_initializer": keras.initializers.Constant(0.25),
+        "gamma_initializer": keras.initializers.Constant(0.5),
+        "beta_regularizer": keras.regularizers.L2(0.5),
+        "gamma_regularizer": keras.regularizers.L1(0.25),
+        "beta_constraint": keras.constraints.MaxNorm(3.0),
+        "gamma_constraint": keras.constraints.NonNeg(),
+    }
+    model = keras.Sequential([keras.Input((5, 8)), LayerNorm(**arguments)])
+    (layer,) = model.layers
+    unbuilt = LayerNorm(**arguments, name=layer.name)
+    assert unbuilt.get_config() == layer.get_config()
+    model.save(tmp_path / "model.keras")
+    (fresh,) = keras.saving.load_model(tmp_path / "model.keras").layers
+    assert fresh.get_config() == layer.get_config()
+    assert float(sum(fresh.losses)) == pytest.approx(0.5 * 40 / 16 + 0.25 * 40 / 2)
+    again = LayerNorm.from_config(fresh.get_config())
+    again.build((None, 5, 8))
+    np.testing.assert_array_equal(again.gamma, np.full((5, 8), 0.5))
+    np.testing.assert_array_equal(again.beta, np.full((5, 8), 0.25))
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_layer_norm__does_not_read_the_axis_that_build_changed(training, rng):
+    """From Keras 3.16 on it is that of the rank that the layer is built with."""
+    layer = LayerNorm()
+    layer.build((None, 8))
+    layer.axis = [1]
+    inputs = tf.constant(rng.normal(3, 2, (2, 4, 7, 8)), tf.float32)
+    expected = keras.layers.LayerNormalization(epsilon=1e-5)(inputs)
+    found = layer(inputs, training=training)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    with decomposed_layer_norm():
+        np.testing.assert_allclose(layer(inputs), expected, atol=1e-5)
+    assert layer.get_config()["axis"] == -1
+
+
+@pytest.mark.parametrize(
+    "build", [build_tnt, lambda: build_tnt(se_ratio=0.25), build_pyramid_tnt]
+)
 def test_layer_norm__built_with_the_rank_of_its_calls(build, monkeypatch):
     """Keras 3.16 makes the axis -1 absolute when a layer norm is built."""
     called = []
