@@ -84,7 +84,10 @@ class FeedForward(TNTLayer):
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         _, *tokens, dim = inputs.shape
         rows = self.intermediate_dense(ops.reshape(inputs, (-1, dim)))
-        rows = fused_ops.gelu(rows) if fused_ops.use_fused_ops(training) else gelu(rows)
+        if fused_ops.use_fused_ops(training):
+            rows = fused_ops.gelu(rows, fused_ops.rows_per_image(inputs.shape))
+        else:
+            rows = gelu(rows)
         rows = self.intermediate_dropout(rows, training=training)
         rows = self.output_dense(rows)
         rows = self.output_dropout(rows, training=training)

@@ -6,17 +6,30 @@ takes one pass forward and one backward, and keeps only its input for the gradie
 Matrix products stay outside, because oneDNN computes them faster than XLA. Inference
 uses no fused ops: oneDNN already fuses norms and GELUs there, and TensorFlow Serving
 has no XLA on CPUs.
+
+XLA compiles a function anew for each number of rows, in about 0.1 s and 1 MB. Other
+batch sizes, such as that of the last batch of an epoch, are therefore padded to the
+next of `BATCH_SIZES`. The usual batch sizes are among them, and nothing is copied.
 """
 
+import bisect
+import contextlib
+import contextvars
 import functools
 import math
+from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
 
-from keras_tnt.utils.typing import Tensor
+from keras_tnt.utils.typing import Shape, Tensor
 
 compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
+
+# The sizes that functions are compiled for: 1 to 8, and four for each factor of 2.
+BATCH_SIZES = [*range(1, 5), *(n << shift for shift in range(24) for n in (5, 6, 7, 8))]
+
+_PARTS = contextvars.ContextVar("parts_per_image", default=1)
 
 
 def runs_on_cpu_only() -> bool:
@@ -41,20 +54,62 @@ def use_fused_ops(training: bool | None) -> bool:
     return bool(training) and runs_on_cpu_only()
 
 
-@tf.custom_gradient
-def gelu(x: Tensor) -> Tensor:
+@contextlib.contextmanager
+def parts_per_image(count: int) -> Iterator[None]:
+    """Tell layers inside this context that ``count`` of their inputs are one image.
+
+    Layers on the pixels of a patch get batches of patches. The number of images among
+    them decides on padding.
+
+    Example:
+        >>> from keras_tnt.layers import fused_ops
+        >>> with fused_ops.parts_per_image(16):
+        ...     fused_ops.rows_per_image((None, 9, 24))
+        144
+    """
+    token = _PARTS.set(count)
+    try:
+        yield
+    finally:
+        _PARTS.reset(token)
+
+
+def rows_per_image(shape: Shape) -> int:
+    """Return the number of rows of an image in a tensor ``(batch, …, dim)``.
+
+    Args:
+        shape: its shape, static but for the batch.
+    """
+    return math.prod(shape[1:-1]) * _PARTS.get()
+
+
+def gelu(x: Tensor, rows_per_image: int = 1) -> Tensor:
     """Compute the exact GELU; see `keras_tnt.layers.gelu`.
 
     Args:
-        x: floating-point tensor of static rank.
+        x: floating-point tensor ``(rows, dim)``.
+        rows_per_image: how many rows belong to one image.
 
     Returns:
         A tensor of the same shape and dtype.
     """
-    return _gelu(x), lambda upstream: _gelu_gradient(x, upstream)
+
+    @tf.custom_gradient
+    def activate(x):
+        rows = x.shape[0] or tf.shape(x)[0]
+        x = _pad(x, rows_per_image)
+
+        def gradient(upstream):
+            return _gelu_gradient(x, _pad(upstream, rows_per_image))[:rows]
+
+        return _gelu(x)[:rows], gradient
+
+    return activate(x)
 
 
-def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Tensor:
+def layer_norm(
+    x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, rows_per_image: int = 1
+) -> Tensor:
     """Normalize rows, computed in float32.
 
     Args:
@@ -62,6 +117,7 @@ def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Tensor
         gamma: float32 tensor ``(dim,)``.
         beta: float32 tensor ``(dim,)``.
         epsilon: what is added to the variance.
+        rows_per_image: how many rows belong to one image.
 
     Returns:
         A tensor of the shape and dtype of ``x``.
@@ -69,12 +125,37 @@ def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Tensor
 
     @tf.custom_gradient
     def normalize(x, gamma, beta):
-        return (
-            _layer_norm(x, gamma, beta, epsilon),
-            lambda upstream: _layer_norm_gradients(x, gamma, upstream, epsilon),
-        )
+        rows = x.shape[0] or tf.shape(x)[0]
+        x = _pad(x, rows_per_image)
+
+        def gradients(upstream):
+            upstream = _pad(upstream, rows_per_image)
+            of_x, *others = _layer_norm_gradients(x, gamma, upstream, epsilon)
+            return of_x[:rows], *others
+
+        return _layer_norm(x, gamma, beta, epsilon)[:rows], gradients
 
     return normalize(x, gamma, beta)
+
+
+def _pad(x, rows_per_image):
+    """Add rows of zeros to the next of `BATCH_SIZES`."""
+    rows = x.shape[0]
+    if rows is None:
+        return _pad_unknown(x, rows_per_image)
+    index = bisect.bisect_left(BATCH_SIZES, -(-rows // rows_per_image))
+    padding = BATCH_SIZES[index] * rows_per_image - rows
+    return tf.pad(x, ((0, padding), (0, 0))) if padding else x
+
+
+@functools.partial(tf.function, autograph=False)
+def _pad_unknown(x, rows_per_image):
+    """Do the same for a number of rows that is known when the graph runs."""
+    rows = tf.shape(x)[0]
+    images = -(-rows // rows_per_image)
+    index = tf.searchsorted(BATCH_SIZES, [images])[0]
+    padding = tf.gather(BATCH_SIZES, index) * rows_per_image - rows
+    return tf.cond(padding > 0, lambda: tf.pad(x, ((0, padding), (0, 0))), lambda: x)
 
 
 @compiled

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_tnt.layers import fused_ops
 from keras_tnt.layers.base import TNTLayer
 from keras_tnt.layers.initializers import normal_initializer
 from keras_tnt.utils.typing import Shape, Tensor
@@ -65,8 +66,9 @@ class PatchEmbedding(TNTLayer):
 
     def call(self, pixels: Tensor, training: bool | None = None) -> Tensor:
         _, patches, per_patch, inner_dim = pixels.shape
-        rows = self.input_norm(ops.reshape(pixels, (-1, per_patch * inner_dim)))
-        rows = self.output_norm(self.projection(rows))
+        rows = ops.reshape(pixels, (-1, per_patch * inner_dim))
+        with fused_ops.parts_per_image(patches):
+            rows = self.output_norm(self.projection(self.input_norm(rows)))
         tokens = ops.reshape(rows, (-1, patches, self.dim))
         class_token = ops.broadcast_to(
             ops.cast(self.class_token, tokens.dtype),

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_tnt.compat.rematerialization import rematerialize
+from keras_tnt.layers import fused_ops
 from keras_tnt.layers.pixel_projection import PixelProjectionLayer
 from keras_tnt.layers.transformer_block import TransformerBlock
 from keras_tnt.utils.typing import Shape, Tensor
@@ -133,10 +134,11 @@ class TNTBlock(PixelProjectionLayer):
         """Return pixels, patches, inner and outer attention scores."""
         _, num_patches, per_patch, inner_dim = pixels.shape
         pixels = ops.reshape(pixels, (-1, per_patch, inner_dim))
-        pixels, inner_scores = self.inner(
-            pixels, training=training, return_attention_scores=True
-        )
-        projected = self._project_pixels(pixels, training)
+        with fused_ops.parts_per_image(num_patches):
+            pixels, inner_scores = self.inner(
+                pixels, training=training, return_attention_scores=True
+            )
+            projected = self._project_pixels(pixels, training)
         projected = ops.reshape(projected, (-1, num_patches, patches.shape[-1]))
         # Zeros for the class token, which comes first.
         patches = patches + ops.pad(projected, ((0, 0), (1, 0), (0, 0)))

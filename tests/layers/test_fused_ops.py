@@ -1,11 +1,21 @@
 """The fused ops equal the plain arithmetic."""
 
+import collections
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_tnt.layers import FeedForward, LayerNorm, fused_ops, gelu
+from keras_tnt.layers import (
+    FeedForward,
+    LayerNorm,
+    PatchEmbedding,
+    PyramidTNTBlock,
+    TNTBlock,
+    fused_ops,
+    gelu,
+)
 from tests.helpers.checks import two_replicas
 
 PRECISIONS = [("float32", 1e-5), ("bfloat16", 0.05), ("float16", 5e-3)]
@@ -62,11 +72,16 @@ def test_layer_norm__large_mean_keeps_precision(rng):
 
 
 def calls(layer, training):
-    """How often the layer's graph calls a compiled function."""
+    """How often the layer's graph calls a function compiled by XLA."""
     spec = tf.TensorSpec((None, 5, 8))
     function = tf.function(lambda x: layer(x, training=training), [spec])
     graph = function.get_concrete_function().graph
-    return sum(node.type.endswith("PartitionedCall") for node in graph.get_operations())
+    nodes = [n for n in graph.get_operations() if n.type.endswith("PartitionedCall")]
+    return sum(has_attribute(node, "_XlaMustCompile") for node in nodes)
+
+
+def has_attribute(node, name):
+    return name in node.node_def.attr and node.node_def.attr[name].b
 
 
 @pytest.mark.parametrize("layer", [LayerNorm(), FeedForward()])
@@ -75,6 +90,106 @@ def test_use_fused_ops__only_in_training(layer):
     assert calls(layer, training=True) == 1
     assert calls(layer, training=False) == 0
     assert calls(layer, training=None) == 0
+
+
+COMPILED = ("_gelu", "_gelu_gradient", "_layer_norm", "_layer_norm_gradients")
+
+
+@pytest.fixture
+def compiled_sizes(monkeypatch):
+    """The numbers of rows that XLA would compile for, by function and width."""
+    sizes = collections.defaultdict(set)
+
+    def record(name, function):
+        def recorded(x, *others):
+            sizes[name, x.shape[-1]].add(x.shape[0])
+            return function.python_function(x, *others)
+
+        return recorded
+
+    for name in COMPILED:
+        monkeypatch.setattr(fused_ops, name, record(name, getattr(fused_ops, name)))
+    return sizes
+
+
+def layers_and_inputs(kind, batch):
+    shapes = [(batch, 4, 9, 8), (batch, 5, 12)]
+    if kind == "pyramid":
+        shapes = [(batch, 2, 2, 9, 8), (batch, 2, 2, 12), (1, 3, 4, 1)]
+    rng = np.random.default_rng(batch)
+    return [tf.constant(rng.normal(size=shape), tf.float32) for shape in shapes]
+
+
+@pytest.mark.parametrize("kind", ["tnt", "pyramid", "embedding"])
+def test_fused_ops__few_batch_sizes_compile(kind, compiled_sizes):
+    """Batches of 1 to 40 images have 17 sizes, in all layers."""
+    expected_sizes = [*range(1, 9), 10, 12, 14, 16, 20, 24, 28, 32, 40]
+    layer = {
+        "tnt": TNTBlock(3, 2, se_ratio=0.5),
+        "pyramid": PyramidTNTBlock(3, 2, sr_ratio=2),
+        "embedding": PatchEmbedding(12),
+    }[kind]
+    expected = {}
+    for batch in range(1, 41):
+        inputs = layers_and_inputs(kind, batch)
+        inputs = inputs[:1] if kind == "embedding" else inputs
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(*inputs, training=True)
+        tape.gradient(outputs, inputs)
+        if batch == 1:
+            for key, units in compiled_sizes.items():
+                expected[key] = {unit * n for unit in units for n in expected_sizes}
+    assert {name for name, _ in expected} >= {"_layer_norm", "_layer_norm_gradients"}
+    assert compiled_sizes == expected
+
+
+@pytest.mark.parametrize("rows_per_image", [1, 3])
+def test_fused_ops__padding_of_known_and_unknown_numbers_of_rows(rows_per_image):
+    unknown = tf.function(
+        lambda x: fused_ops._pad(x, rows_per_image), [tf.TensorSpec((None, 2))]
+    )
+    for images in (*range(1, 40), 1000):
+        rows = tf.ones((images * rows_per_image, 2))
+        padded = fused_ops._pad(rows, rows_per_image)
+        assert padded.shape[0] in {n * rows_per_image for n in fused_ops.BATCH_SIZES}
+        assert len(rows) <= len(padded) <= len(rows) * 1.25
+        np.testing.assert_array_equal(padded[: len(rows)], rows)
+        np.testing.assert_array_equal(padded[len(rows) :], 0 * padded[len(rows) :])
+        np.testing.assert_array_equal(unknown(rows), padded)
+
+
+@pytest.mark.parametrize("batch", [8, 9])
+@pytest.mark.usefixtures("compiled_sizes")  # XLA would take seconds
+def test_fused_ops__padding_changes_nothing(batch):
+    """Eager and in a graph of unknown batch size, with all gradients."""
+    block = TNTBlock(3, 2)
+    inputs = layers_and_inputs("tnt", batch)
+    block(*inputs)
+
+    def step(*inputs):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = block(*inputs, training=training)
+            loss = sum(tf.reduce_sum(value**2) for value in outputs)
+        weights = [weight.value for weight in block.trainable_weights]
+        return [*outputs, *tape.gradient(loss, [*inputs, *weights])]
+
+    training = False
+    expected = step(*inputs)
+    training = True
+    specs = [tf.TensorSpec((None, *value.shape[1:])) for value in inputs]
+    for found in (step(*inputs), tf.function(step, specs)(*inputs)):
+        for value, plain in zip(found, expected, strict=True):
+            np.testing.assert_allclose(value, plain, rtol=1e-3, atol=1e-3)
+
+
+def test_batch_sizes__are_within_a_quarter_and_hold_the_usual():
+    sizes = np.array(fused_ops.BATCH_SIZES)
+    assert np.all(np.diff(sizes) > 0)
+    assert np.all(sizes[1:] <= np.maximum(sizes[:-1] * 1.25, sizes[:-1] + 1))
+    usual = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 24, 48, 96, 192, 384}
+    assert usual <= set(sizes)
 
 
 def test_fused_ops__two_replicas_train_as_one(rng):

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_tnt.compat.rematerialization import rematerialize
+from keras_tnt.layers import fused_ops
 from keras_tnt.layers.pixel_projection import PixelProjectionLayer
 from keras_tnt.layers.pyramid.spatial_reduction_block import SpatialReductionBlock
 from keras_tnt.layers.transformer_block import TransformerBlock
@@ -133,12 +134,13 @@ class PyramidTNTBlock(PixelProjectionLayer):
         """Return pixels, patches, inner and outer attention scores."""
         _, rows, columns, per_patch, inner_dim = pixels.shape
         pixels = ops.reshape(pixels, (-1, per_patch, inner_dim))
-        pixels, inner_scores = self.inner(
-            pixels, training=training, return_attention_scores=True
-        )
+        with fused_ops.parts_per_image(rows * columns):
+            pixels, inner_scores = self.inner(
+                pixels, training=training, return_attention_scores=True
+            )
+            projected = self._project_pixels(pixels, training)
         patches = patches + ops.reshape(
-            self._project_pixels(pixels, training),
-            (-1, rows, columns, patches.shape[-1]),
+            projected, (-1, rows, columns, patches.shape[-1])
         )
         pixels = ops.reshape(pixels, (-1, rows, columns, per_patch, inner_dim))
         patches, outer_scores = self.outer(

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_tnt.compat.operations import softmax
+from keras_tnt.layers import fused_ops
 from keras_tnt.layers.base import TNTLayer
 from keras_tnt.utils.typing import Shape, Tensor
 
@@ -125,7 +126,8 @@ class SpatialReductionAttention(TNTLayer):
             return ops.reshape(patches, (-1, dim))
         pooled = ops.average_pool(patches, ratio, ratio, data_format="channels_last")
         rows = self.reduction_dense(ops.reshape(pooled, (-1, dim)))
-        return self.reduction_norm(rows, training=training)
+        with fused_ops.parts_per_image(self._keys(*patches.shape[1:3])):
+            return self.reduction_norm(rows, training=training)
 
     def get_config(self) -> dict[str, Any]:
         return {
