@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from keras_tnt.images import preprocess_input
+from keras_tnt.images import preprocess_input, rgb_to_gray
 from keras_tnt.inference.classifier import Classifier, classify, prepare
 from keras_tnt.structure import find_tnt
 from keras_tnt.visualization import attention_maps, block_map
@@ -105,7 +105,7 @@ def _view(classifier, image):
     _, height, width, channels = classifier.model.input_shape
     factor = max(1, DISPLAY_SIZE // max(height, width))
     size = (height * factor, width * factor)
-    view = preprocess_input(image, size, classifier.crop_fraction)
     if channels == 1:
-        view = tf.image.grayscale_to_rgb(tf.image.rgb_to_grayscale(view))
+        image = tf.image.grayscale_to_rgb(rgb_to_gray(image))
+    view = preprocess_input(image, size, classifier.crop_fraction)
     return view.numpy().astype("uint8")

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_tnt.export.comparison import PROBABILITIES, output_activation
 from keras_tnt.export.validation import as_functional, choose_image_size
-from keras_tnt.images import decode_image, preprocess_input
+from keras_tnt.images import decode_image, preprocess_input, rgb_to_gray
 from keras_tnt.structure import architecture, find_head, patch_grid
 
 SMALLEST_PROBABILITY = np.finfo("float32").tiny  # positive, so that it has a logarithm
@@ -158,7 +158,7 @@ def _classify(predict, input_shape, labels, top_k, crop_fraction):
     def read(contents):
         image = decode_image(contents)
         if channels == 1:
-            image = tf.image.rgb_to_grayscale(image)
+            image = rgb_to_gray(image)
         return preprocess_input(image, (height, width), crop_fraction)
 
     def classify(image_bytes):

@@ -5,6 +5,7 @@ signature. What an image costs is limited before it is decoded: files may come f
 anywhere.
 """
 
+from keras_tnt.images.color import rgb_to_gray
 from keras_tnt.images.decode import SUFFIXES, decode_image, load_image
 from keras_tnt.images.imagenet import decode_predictions, imagenet_classes
 from keras_tnt.images.limits import MAX_PIXELS
@@ -19,4 +20,5 @@ __all__ = [
     "imagenet_classes",
     "load_image",
     "preprocess_input",
+    "rgb_to_gray",
 ]

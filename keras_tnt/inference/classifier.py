@@ -19,6 +19,7 @@ from keras_tnt.images import (
     imagenet_classes,
     load_image,
     preprocess_input,
+    rgb_to_gray,
 )
 from keras_tnt.models import TNTBase, TNTSmall
 from keras_tnt.training.run_directory import RunDirectory
@@ -233,7 +234,7 @@ def prepare(classifier: Classifier, image: ArrayLike) -> tf.Tensor:
     """
     _, height, width, channels = classifier.model.input_shape
     if channels == 1:
-        image = tf.image.rgb_to_grayscale(image)
+        image = rgb_to_gray(image)
     return preprocess_input(image, (height, width), classifier.crop_fraction)
 
 

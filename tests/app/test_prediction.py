@@ -57,7 +57,9 @@ def test_explain_prediction__maps_of_pyramid_and_nested_model():
     assert [each.shape for each in maps] == [(2, 3)] * 2
 
 
-@pytest.mark.parametrize(("channels", "size"), [(1, (32, 48)), (3, (512, 256))])
+@pytest.mark.parametrize(
+    ("channels", "size"), [(1, (32, 48)), (1, (512, 256)), (3, (512, 256))]
+)
 def test_explain_prediction__image_is_what_the_model_sees(channels, size):
     model = keras.Sequential(
         [
@@ -75,6 +77,8 @@ def test_explain_prediction__image_is_what_the_model_sees(channels, size):
     assert view.shape == (size[0] * factor, size[1] * factor, 3)
     smaller = tf.image.resize(view, size, method="area")
     assert np.abs(smaller - seen).mean() < 4
+    if factor == 1:
+        np.testing.assert_array_equal(view[..., :channels], seen)
     if channels == 1:
         assert np.ptp(view, axis=-1).max() == 0
 

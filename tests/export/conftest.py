@@ -7,6 +7,7 @@ import tensorflow as tf
 import keras_tnt
 from keras_tnt.images import decode_image
 from tests.helpers import ASSETS
+from tests.helpers.datasets import pillow_gray
 from tests.helpers.small import small
 
 DATA = ASSETS
@@ -41,7 +42,7 @@ class Exported:
         """What ``serving_default`` should answer, step by step."""
         images = [decode_image(contents) for contents in encoded_images]
         if self.model.input_shape[-1] == 1:
-            images = [tf.image.rgb_to_grayscale(image) for image in images]
+            images = [pillow_gray(image) for image in images]
         images = keras_tnt.preprocess_input(images, (32, 48))
         scores = self.live("probabilities", images)
         ids = np.argsort(-scores, axis=1)[:, :5]

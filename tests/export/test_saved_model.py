@@ -18,6 +18,7 @@ from keras_tnt.export.publish import move_into_place
 from keras_tnt.images import decode_image, imagenet_classes, load_image
 from keras_tnt.inference.classifier import Classifier, predict_files
 from tests.export.conftest import DATA, NAMES
+from tests.helpers.datasets import pillow_gray
 from tests.helpers.small import dense_classifier, pixels, small, small_pyramid
 
 
@@ -83,7 +84,7 @@ def test_files_in_names_out(exported, image_files):
 
     images = [load_image(path) for path in image_files]
     if exported.model.input_shape[-1] == 1:
-        images = [tf.image.rgb_to_grayscale(image) for image in images]
+        images = [pillow_gray(image) for image in images]
     probabilities = exported.model(keras_tnt.preprocess_input(images, (32, 48))).numpy()
     best = np.argsort(-probabilities, axis=1)[:, :5]
     np.testing.assert_array_equal(outputs["class_ids"], best)

@@ -18,6 +18,11 @@ def photo(height, width, channels=3):
     return np.asarray(resized).reshape(height, width, channels)
 
 
+def pillow_gray(image):
+    """A color image, uint8 (height, width, 3), converted to gray by Pillow."""
+    return np.asarray(Image.fromarray(np.asarray(image)).convert("L"))[..., None]
+
+
 def encoded(image, kind, **options):
     """The bytes of an image file; `kind` as in "PNG", "gray JPEG", "16-bit PNG"."""
     mode, _, name = kind.rpartition(" ")

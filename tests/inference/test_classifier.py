@@ -22,6 +22,7 @@ from keras_tnt.inference.classifier import (
 from keras_tnt.training import fashion_mnist_demo
 from keras_tnt.training.run_directory import RunDirectory
 from tests.helpers import ASSETS
+from tests.helpers.datasets import pillow_gray
 from tests.helpers.runtimes import RUNTIMES, need_runtime
 from tests.helpers.small import small
 
@@ -87,7 +88,7 @@ def expected_scores(model, paths, crop_fraction):
     """What the model gives for the files, step by step."""
     images = [load_image(path) for path in paths]
     if model.input_shape[-1] == 1:
-        images = [tf.image.rgb_to_grayscale(image) for image in images]
+        images = [pillow_gray(image) for image in images]
     size = model.input_shape[1:3]
     inputs = keras_tnt.preprocess_input(images, size, crop_fraction)
     return model.predict(inputs, verbose=0)

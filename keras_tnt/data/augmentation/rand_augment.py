@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_tnt.data.augmentation.config import Augmentation
+from keras_tnt.images import rgb_to_gray
 from keras_tnt.utils.typing import Tensor
 
 FILL_VALUE = 128.0  # of pixels from outside the image: the mean of the models' scaling
@@ -219,11 +220,8 @@ def _enhance(image, plain, level, sign):
 
 
 def _luma(image):
-    """Brightness as in Pillow, (height, width, 1)."""
-    if image.shape[-1] == 1:
-        return image
-    red, green, blue = tf.split(image, 3, axis=-1)
-    return tf.floor((19595 * red + 38470 * green + 7471 * blue + 32768) / 65536)
+    """Brightness, (height, width, 1)."""
+    return image if image.shape[-1] == 1 else rgb_to_gray(image)
 
 
 def _warp(image, x, y):

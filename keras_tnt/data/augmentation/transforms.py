@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from keras_tnt.data.augmentation.config import Augmentation
 from keras_tnt.data.augmentation.rand_augment import rand_augment
-from keras_tnt.images import decode_image, preprocess_input
+from keras_tnt.images import decode_image, preprocess_input, rgb_to_gray
 
 ATTEMPTS = 10  # to draw a random rectangle that fits, as in the official code
 
@@ -210,12 +210,8 @@ def _random_sides(full, seed, area, ratio):
 
 
 def _to_channels(image, channels):
-    """RGB unchanged, or converted to gray as by Pillow's `convert("L")`."""
-    if channels == 3:
-        return image
-    weights = tf.constant([19595, 38470, 7471])
-    total = tf.reduce_sum(tf.cast(image, tf.int32) * weights, axis=-1, keepdims=True)
-    return tf.cast((total + 32768) // 65536, tf.uint8)
+    """RGB unchanged, or converted to gray."""
+    return image if channels == 3 else rgb_to_gray(image)
 
 
 def _uniform(seed, shape):
