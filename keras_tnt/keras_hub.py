@@ -45,7 +45,7 @@ class ImageRescaling(TNTLayer):
         self.built = True
 
     def call(self, images: Tensor) -> Tensor:
-        scaled = ops.cast(images, "float32") / 127.5 - 1.0
+        scaled = ops.cast(images, "float32") * (1 / 127.5) - 1.0
         return ops.cast(scaled, self.compute_dtype)
 
 

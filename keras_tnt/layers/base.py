@@ -87,8 +87,12 @@ class TNTLayer(keras.layers.Layer):
 
     def _sublayer(self, name):
         """Return the arguments that every sublayer has: name, policy and trainable."""
+        policy = self.dtype_policy
+        if self.path and isinstance(policy, keras.dtype_policies.DTypePolicyMap):
+            # Keras can neither save nor quantize a Dense that has a map.
+            policy = policy[f"{self.path}/{name}"]
         return sublayer_state.sublayer_arguments(
-            name, self._sublayer_states, self.trainable, self.dtype_policy
+            name, self._sublayer_states, self.trainable, policy
         )
 
     def _dense(self, units, name, **arguments):

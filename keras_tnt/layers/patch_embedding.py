@@ -53,6 +53,8 @@ class PatchEmbedding(TNTLayer):
     def build(self, pixels_shape: Shape) -> None:
         _, patches, pixels, inner_dim = pixels_shape
         self.input_norm.build((None, pixels * inner_dim))
+        # The path, which a map of policies needs, is not known before.
+        self.projection.dtype_policy = self._sublayer("projection")["dtype"]
         self.projection.build((None, pixels * inner_dim))
         self.output_norm.build((None, self.dim))
         self.class_token = self.add_weight(

@@ -55,11 +55,18 @@ def iterate_blocks(model: keras.Model, images: Tensor) -> Iterator[BlockOutput]:
         names = ("pixel_embedding", "patch_embedding")
         first, steps = [tnt.get_layer(name).output for name in names], _walk_tnt
     embed = extend_from_input(model, keras.Model(tnt.input, first))
-    if isinstance(images, (list, tuple)) and len(model.inputs) > 1:
-        # By name, because the part has only the inputs that lead to the TNT.
-        inputs = [tensor.name for tensor in model.inputs]
-        images = dict(zip(inputs, images, strict=True))
+    if isinstance(images, (list, tuple, dict)) and len(model.inputs) > 1:
+        images = _select_inputs(embed, model, images)
     return steps(tnt, *embed(images, training=False))
+
+
+def _select_inputs(part, model, values):
+    """Return those of the values of a model's inputs that lead to a part of it."""
+    if not isinstance(values, dict):
+        inputs = [tensor.name for tensor in model.inputs]
+        values = dict(zip(inputs, values, strict=True))
+    selected = [values[tensor.name] for tensor in part.inputs]
+    return selected if len(selected) > 1 else selected[0]
 
 
 def _walk_tnt(model, pixels, patches):
