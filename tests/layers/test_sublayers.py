@@ -132,7 +132,7 @@ def test_policy_map__of_single_sublayers(tmp_path):
     dtypes = [
         [
             (part.compute_dtype, part.quantization_mode)
-            for part in each._flatten_layers()
+            for part in each._flatten_layers(include_self=False)
         ]
         for each in (model, loaded)
     ]
