@@ -9,16 +9,15 @@ from collections.abc import Iterable
 from typing import Any
 
 import keras
-from keras import ops
 
 from keras_tnt.compat.sublayer_state import (
     policy_of,
     sublayer_arguments,
     sublayer_states,
 )
-from keras_tnt.layers.base import TNTLayer
+from keras_tnt.layers.image_rescaling import ImageRescaling
 from keras_tnt.models import TNT
-from keras_tnt.utils.typing import DType, Tensor
+from keras_tnt.utils.typing import DType
 
 try:
     import keras_hub
@@ -27,26 +26,6 @@ except ImportError as error:
         "keras_tnt.keras_hub needs KerasHub, which cannot be imported. Install it: "
         'pip install "keras-tnt[hub]"'
     ) from error
-
-
-@keras.saving.register_keras_serializable(package="keras_tnt")
-class ImageRescaling(TNTLayer):
-    """Scales images from 0-255 to ±1, in float32 under every policy.
-
-    The outputs have the compute dtype of the policy, as KerasHub asks of every layer.
-
-    Args:
-        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
-    """
-
-    def __init__(self, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.autocast = False
-        self.built = True
-
-    def call(self, images: Tensor) -> Tensor:
-        scaled = ops.cast(images, "float32") * (1 / 127.5) - 1.0
-        return ops.cast(scaled, self.compute_dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")

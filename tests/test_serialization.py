@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from keras_tnt import layers
+from keras_tnt.layers.image_rescaling import ImageRescaling
 from keras_tnt.training import AdamW
 from keras_tnt.utils.lazy import LazyClass
 from tests.helpers.small import pixels, small, small_pyramid
@@ -47,6 +48,7 @@ def objects():
     found = {
         "AdamW": AdamW(1e-3),
         "FeedForward": layers.FeedForward(),
+        "ImageRescaling": ImageRescaling(),
         "LayerNorm": layers.LayerNorm(),
         "PatchEmbedding": layers.PatchEmbedding(8),
         "PatchMerging": layers.PatchMerging(8),
@@ -68,7 +70,6 @@ def objects():
         preprocessor = tnt_hub.TNTImageClassifierPreprocessor(converter)
         backbone = hub_backbone()
         found |= {
-            "ImageRescaling": tnt_hub.ImageRescaling(),
             "TNTBackbone": backbone,
             "TNTImageClassifier": tnt_hub.TNTImageClassifier(backbone, 3),
             "TNTImageClassifierPreprocessor": preprocessor,
