@@ -100,9 +100,10 @@ def gelu(x: Tensor, rows_per_image: int = 1) -> Tensor:
         x = _pad(x, rows_per_image)
 
         def gradient(upstream):
-            return _gelu_gradient(x, _pad(upstream, rows_per_image))[:rows]
+            upstream = _pad(upstream, rows_per_image)
+            return _crop(_gelu_gradient(x, upstream), rows)
 
-        return _gelu(x)[:rows], gradient
+        return _crop(_gelu(x), rows), gradient
 
     return activate(x)
 
@@ -131,9 +132,9 @@ def layer_norm(
         def gradients(upstream):
             upstream = _pad(upstream, rows_per_image)
             of_x, *others = _layer_norm_gradients(x, gamma, upstream, epsilon)
-            return of_x[:rows], *others
+            return _crop(of_x, rows), *others
 
-        return _layer_norm(x, gamma, beta, epsilon)[:rows], gradients
+        return _crop(_layer_norm(x, gamma, beta, epsilon), rows), gradients
 
     return normalize(x, gamma, beta)
 
@@ -156,6 +157,11 @@ def _pad_unknown(x, rows_per_image):
     index = tf.searchsorted(BATCH_SIZES, [images])[0]
     padding = tf.gather(BATCH_SIZES, index) * rows_per_image - rows
     return tf.cond(padding > 0, lambda: tf.pad(x, ((0, padding), (0, 0))), lambda: x)
+
+
+def _crop(x, rows):
+    """Remove the rows that `_pad` added; TensorFlow copies nothing."""
+    return x if isinstance(rows, int) and x.shape[0] == rows else x[:rows]
 
 
 @compiled
