@@ -8,7 +8,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 # A file's tests run in one process, so that its fixtures are built once.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-all test-study coverage fuzz lint clean
+.PHONY: demo test test-all test-nightly test-study coverage fuzz lint clean
 
 demo: $(VENV)/demo.stamp
 	$(VENV)/bin/keras-tnt demo
@@ -20,6 +20,16 @@ test: $(VENV)/dev.stamp
 test-all: $(VENV)/dev.stamp
 	$(PYTEST) $(PARALLEL) -m "not exclusive" --durations=60
 	$(PYTEST) -m exclusive --durations=20
+
+# Layers and models with Keras's nightly build, in an environment of its own: keras and
+# keras-nightly share a directory. KerasHub does not import with every nightly build.
+NIGHTLY := .venv-nightly
+test-nightly:
+	$(PYTHON) -m venv $(NIGHTLY)
+	$(NIGHTLY)/bin/python -m pip install --quiet -c constraints.txt -e ".[dev,export]"
+	$(NIGHTLY)/bin/python -m pip uninstall --quiet --yes keras
+	$(NIGHTLY)/bin/python -m pip install --quiet --force-reinstall --no-deps keras-nightly
+	$(NIGHTLY)/bin/python -m pytest -m "not slow" tests/layers tests/models
 
 test-study: $(VENV)/dev.stamp
 	$(PYTEST) projects/inner_attention_study
@@ -39,7 +49,7 @@ lint: $(VENV)/dev.stamp
 	$(VENV)/bin/mypy
 
 clean:
-	rm -rf $(VENV) dist build .coverage .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(NIGHTLY) dist build .coverage .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,5 +1,6 @@
 """The precision of a Keras model, and copies in another precision."""
 
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
@@ -133,5 +134,12 @@ def in_int8(model: keras.Model) -> keras.Model:
         filters=lambda layer: (
             isinstance(layer, keras.layers.Dense) and layer is not head
         ),
+        **_without_report(copied.quantize),
     )
     return copied
+
+
+def _without_report(quantize):
+    """The argument that stops `quantize` from printing, from Keras 3.16 on."""
+    known = inspect.signature(quantize).parameters
+    return {"verbose": False} if "verbose" in known else {}

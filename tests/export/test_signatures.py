@@ -90,7 +90,9 @@ def test_other_activations_of_the_head():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`:UserWarning")
+@pytest.mark.filterwarnings(
+    "ignore:(Layer .* does not have a|.model.quantize):UserWarning"
+)
 def test_a_quantized_head():
     model = small(depth=1)
     model.quantize("int8")

@@ -189,7 +189,9 @@ def test_load_model__keeps_frozen_layers_and_optimizer(rng, tmp_path):
     loaded.fit(images, np.array([1, 2]), verbose=0)
 
 
-@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`:UserWarning")
+@pytest.mark.filterwarnings(
+    "ignore:(Layer .* does not have a|.model.quantize):UserWarning"
+)
 def test_quantize__int8(rng, tmp_path):
     model = build_tnt()
     images = rng.integers(0, 256, (8, 32, 48, 3), "uint8")

@@ -431,7 +431,9 @@ def test_low_rank_adapted_models_are_refused_but_saved_merged(timm_file, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`:UserWarning")
+@pytest.mark.filterwarnings(
+    "ignore:(Layer .* does not have a|.model.quantize):UserWarning"
+)
 def test_quantized_models_are_refused(timm_file, tmp_path):
     model = small()
     model.quantize("int8")
