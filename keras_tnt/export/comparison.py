@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_tnt.export.load_exported import find_format, load_exported
+from keras_tnt.export.load_exported import load_exported
 from keras_tnt.structure import find_head
 
 # Tolerated difference of probabilities from the Keras model: the maximum over the
@@ -58,14 +58,15 @@ def output_activation(model: keras.Model, image_size: tuple[int, int]) -> str:
 
 
 def compare(
-    path: Path, model: keras.Model, images: np.ndarray, precision: str
+    path: Path, file_format: str, model: keras.Model, images: np.ndarray, precision: str
 ) -> float:
     """Load an export in its own runtime, and compare it with a model.
 
     It runs twice: a batch of one image, and one of all others.
 
     Args:
-        path: the file or directory.
+        path: the file or directory; of a SavedModel, the version's.
+        file_format: the format of the export.
         model: a functional classifier.
         images: float32 images at the model's size.
         precision: of the export, for the tolerance.
@@ -76,7 +77,7 @@ def compare(
     Raises:
         RuntimeError: if the export differs by more, or does not run.
     """
-    exported = load_exported(path, find_format(path)[0])
+    exported = load_exported(path, file_format)
     try:
         parts = [part for part in (images[:1], images[1:]) if len(part)]
         found = [exported.predict_on_batch(part) for part in parts]
@@ -110,8 +111,8 @@ def probabilities(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 def run(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """Return the output of a functional model, float32."""
-    outputs = model.predict(images, verbose=0)
-    return np.asarray(outputs, "float32")
+    outputs = model(images, training=False)
+    return keras.ops.convert_to_numpy(keras.ops.cast(outputs, "float32"))
 
 
 def noise(shape: tuple[int, int, int], number: int = 8) -> np.ndarray:

@@ -148,7 +148,7 @@ def export_model(
                 "openvino": write_openvino,
             }[file_format]
             write(fixed, written, metadata, calibration)
-        difference = compare(written, fixed, samples, precision)
+        difference = compare(written, file_format, fixed, samples, precision)
         target.parent.mkdir(exist_ok=True)
         move_into_place(written, target, replaced=Path(directory) / "replaced")
     return Export(target, difference)

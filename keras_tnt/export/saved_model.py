@@ -127,7 +127,7 @@ def export_saved_model(
             batch_sizes,
         )
         fixed = with_image_size(functional, shape[:2])
-        compare(written, fixed, noise(shape), precision_of(model))
+        compare(written, "savedmodel", fixed, noise(shape), precision_of(model))
         move_into_place(written, target, replaced=Path(directory) / "replaced")
     return target
 

@@ -1,9 +1,186 @@
-"""Copies of a model in another precision."""
+"""Precisions: any nesting and any policy, and the metadata say what was written."""
+
+import collections
 
 import keras
+import numpy as np
+import pytest
+import tensorflow as tf
 
-from keras_tnt.export.precision import in_int8
+from keras_tnt.export import export_model
+from keras_tnt.export.load_exported import find_format, load_exported
+from keras_tnt.export.precision import in_int8, precision_of, with_policy
+from keras_tnt.export.validation import as_functional
+from tests.export.models import SHAPE, Subclassed, body, functional, images, subclassed
+from tests.helpers.runtimes import need_runtime
 from tests.helpers.small import dense_classifier
+
+L, ops = keras.layers, keras.ops
+
+
+def built_under(policy, build):
+    keras.config.set_dtype_policy(policy)
+    try:
+        return build()
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def nested():
+    return functional(L.Dense(3, "softmax"))
+
+
+def nested_twice():
+    inner = [keras.Input(SHAPE), nested()]
+    return keras.Sequential([keras.Input(SHAPE), keras.Sequential(inner)])
+
+
+def with_operations():
+    return functional(lambda x: ops.softmax(ops.cast(L.Dense(3)(x), "float32") / 2))
+
+
+def partly_mixed():
+    tnt = built_under("mixed_float16", body)
+    inputs = keras.Input(SHAPE)
+    return keras.Model(inputs, L.Dense(3, "softmax")(tnt(inputs)))
+
+
+def with_bfloat16_layer():
+    def head(x):
+        return L.Dense(3, "softmax")(L.Dense(8, dtype="bfloat16")(x))
+
+    return functional(head)
+
+
+MODELS = {
+    "nested": (nested, "float32"),
+    "nested twice": (nested_twice, "float32"),
+    "operations": (with_operations, "float32"),
+    "partly mixed": (partly_mixed, "float16"),
+    "one layer": (with_bfloat16_layer, "bfloat16"),
+    **{
+        policy: (lambda policy=policy: built_under(policy, nested_twice), precision)
+        for policy, precision in [
+            ("mixed_bfloat16", "bfloat16"),
+            ("mixed_float16", "float16"),
+            ("bfloat16", "bfloat16"),
+        ]
+    },
+    "subclassed": (
+        lambda: built_under("mixed_bfloat16", lambda: subclassed("softmax")),
+        "bfloat16",
+    ),
+}
+
+
+QUICK = ("operations", "partly mixed", "mixed_bfloat16", "subclassed")
+
+
+def dtypes(weights):
+    """The number of values of each dtype."""
+    found = collections.Counter()
+    for weight in weights:
+        found[weight.dtype] += int(np.prod(weight.shape))
+    return found
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=[] if kind in QUICK else pytest.mark.slow)
+        for kind in MODELS
+    ],
+)
+def test_with_policy__any_model(kind):
+    build, precision = MODELS[kind]
+    model = as_functional(build())
+    assert precision_of(model) == precision
+    expected = ops.convert_to_numpy(ops.cast(model(images()), "float32"))
+    for policy, others in (("float32", 0), ("float16", 0.01)):
+        copied = with_policy(model, policy)
+        found = dtypes(copied.weights)
+        total = sum(found.values())
+        assert precision_of(copied) == policy
+        assert found[policy] >= (1 - others) * total
+        np.testing.assert_allclose(copied(images()), expected, atol=0.05)
+
+
+def test_with_policy__the_same_weights():
+    model = as_functional(nested())
+    copied = with_policy(model, "float32").get_weights()
+    for weight, before in zip(copied, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, before)
+
+
+def test_with_policy__the_head_computes_in_float32():
+    copied = with_policy(as_functional(nested_twice()), "float16")
+    outer = copied.layers[-1].layers[-1]
+    assert outer.layers[-1].compute_dtype == "float32"
+    assert copied.output.dtype == "float32"
+
+
+def test_precision_of__graphs_do_not_compute():
+    model = built_under("mixed_bfloat16", lambda: keras.Sequential([keras.Input((4,))]))
+    model.add(L.Dense(3, dtype="float32"))
+    assert precision_of(model) == "float32"
+
+
+def test_precision_of__quantized_parts():
+    model = nested()
+    model.layers[-1].quantize("int8")
+    assert precision_of(keras.Sequential([keras.Input(SHAPE), model])) == "int8"
+
+
+class NoConfig(Subclassed):
+    def get_config(self):
+        raise NotImplementedError
+
+
+def test_with_policy__layers_that_cannot_be_copied():
+    model = NoConfig("softmax")
+    model(images(1))
+    with pytest.raises(ValueError, match="has no complete get_config"):
+        with_policy(as_functional(model), "float16")
+
+
+@pytest.mark.slow
+def test_in_int8__nested_models():
+    found = dtypes(in_int8(as_functional(nested_twice())).weights)
+    assert found["int8"] > 0.9 * sum(found.values())
+
+
+def saved_dtypes(path):
+    """The number of values of each dtype in a SavedModel's variables."""
+    reader = tf.train.load_checkpoint(str(path / "variables" / "variables"))
+    shapes, found = reader.get_variable_to_shape_map(), collections.Counter()
+    for name, dtype in reader.get_variable_to_dtype_map().items():
+        if dtype != tf.string:
+            found[dtype.name] += int(np.prod(shapes[name]))
+    return found
+
+
+@pytest.mark.parametrize(
+    "precision", [pytest.param("float32", marks=pytest.mark.slow), "float16"]
+)
+def test_a_saved_model_has_the_precision(precision, tmp_path):
+    model = built_under("mixed_bfloat16", nested_twice)
+    path = export_model(model, tmp_path / "m", precision=precision).path
+    found = saved_dtypes(path)
+    assert found[precision] > 0.99 * sum(found.values())
+    assert load_exported(path, "savedmodel").metadata.precision == precision
+
+
+def test_an_onnx_file_has_the_precision(tmp_path):
+    need_runtime("onnx")
+    import onnx
+
+    model = built_under("mixed_bfloat16", nested)
+    path = export_model(model, tmp_path / "m", "onnx", "float16").path
+    found = collections.Counter()
+    for tensor in onnx.load(path).graph.initializer:
+        found[tensor.data_type] += int(np.prod(tensor.dims))
+    assert found[onnx.TensorProto.FLOAT16] > 0.9 * sum(found.values())
+    assert load_exported(*find_format(path)[::-1]).metadata.precision == "float16"
 
 
 def test_in_int8__prints_no_report(monkeypatch, capsys):
