@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from keras_tnt.compat import converters
+from keras_tnt.compat.operations import primitive_layer_norm
 from tests.helpers import graphs
 
 
@@ -55,6 +56,37 @@ def test_ignore_litert_deprecation__still_present(model, tmp_path):
     assert any("tf.lite.Interpreter is dep" in str(one.message) for one in caught), (
         "LiteRT's converter does not warn of itself: "
         "remove keras_tnt.compat.converters.ignore_litert_deprecation"
+    )
+
+
+def test_keep_onnx_transposes__still_present(rng):
+    """A norm after a convolution that leaves one row."""
+    tf2onnx, onnxruntime = map(pytest.importorskip, ("tf2onnx", "onnxruntime"))
+    convolution = keras.layers.Conv2D(4, 2, strides=2)
+    convolution.build((None, 2, 4, 3))
+    function = graphs.traced(
+        lambda x: primitive_layer_norm(convolution(x), -1, 1e-5), (None, 2, 4, 3)
+    )
+    inputs = rng.normal(size=(3, 2, 4, 3)).astype("float32")
+
+    def run():
+        graph, _ = tf2onnx.convert.from_function(
+            function, function.input_signature, opset=18
+        )
+        session = onnxruntime.InferenceSession(
+            graph.SerializeToString(), providers=["CPUExecutionProvider"]
+        )
+        return session.run(None, {session.get_inputs()[0].name: inputs})[0]
+
+    with converters.keep_onnx_transposes():
+        np.testing.assert_allclose(run(), function(inputs), atol=1e-5)
+    try:
+        is_right = np.allclose(run(), function(inputs), atol=1e-5)
+    except Exception:  # onnxruntime's errors have no common base class
+        is_right = False
+    assert not is_right, (
+        "tf2onnx moves transposes correctly: "
+        "remove keras_tnt.compat.converters.keep_onnx_transposes"
     )
 
 
