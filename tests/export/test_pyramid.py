@@ -22,23 +22,22 @@ def check_export(model, file_format, directory):
         np.testing.assert_allclose(found, model(images, training=False), atol=1e-4)
 
 
+QUICK = [("onnx", (64, 96)), ("litert", (40, 72))]
+
+
+# Grids of 8x8 and 8x12 patches end in one row; those of 5x9 are odd from the first on.
 @pytest.mark.parametrize(
-    "file_format",
+    ("file_format", "size"),
     [
-        "onnx",
-        "litert",
-        pytest.param("openvino", marks=pytest.mark.slow),
-        pytest.param("savedmodel", marks=pytest.mark.slow),
+        pytest.param(
+            file_format,
+            size,
+            marks=[] if (file_format, size) in QUICK else pytest.mark.slow,
+        )
+        for file_format in RUNTIMES
+        for size in [(64, 64), (64, 96), (40, 72), (72, 104)]
     ],
 )
-def test_odd_grids(file_format, tmp_path):
-    """Grids of 5x9, 3x5, 2x3 and 1x2 patches."""
-    check_export(small_pyramid(input_shape=(40, 72, 3)), file_format, tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("size", [(64, 64), (64, 96), (72, 104)])
-@every_format
 def test_sizes(file_format, size, tmp_path):
     check_export(small_pyramid(input_shape=(*size, 3)), file_format, tmp_path)
 
