@@ -6,13 +6,15 @@ anywhere.
 """
 
 from keras_tnt.images.color import rgb_to_gray
-from keras_tnt.images.decode import SUFFIXES, decode_image, load_image
+from keras_tnt.images.decode import decode_image, load_image
 from keras_tnt.images.imagenet import decode_predictions, imagenet_classes
-from keras_tnt.images.limits import MAX_PIXELS
+from keras_tnt.images.limits import MAX_JPEG_SCANS, MAX_PIXELS
 from keras_tnt.images.preprocess import CROP_FRACTION, preprocess_input
+from keras_tnt.images.suffixes import SUFFIXES
 
 __all__ = [
     "CROP_FRACTION",
+    "MAX_JPEG_SCANS",
     "MAX_PIXELS",
     "SUFFIXES",
     "decode_image",

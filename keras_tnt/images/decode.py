@@ -1,6 +1,7 @@
 """Detecting the format of an encoded image, and decoding it."""
 
 import functools
+import re
 from pathlib import Path
 
 import tensorflow as tf
@@ -8,9 +9,12 @@ import tensorflow as tf
 from keras_tnt.images.formats.bmp import decode_bmp
 from keras_tnt.images.formats.contents import padded_head
 from keras_tnt.images.formats.gif import decode_gif
+from keras_tnt.images.formats.jpeg import decode_jpeg
 from keras_tnt.images.formats.png import decode_png
 from keras_tnt.images.formats.webp import decode_webp
-from keras_tnt.images.limits import MAX_PIXELS, check_jpeg
+from keras_tnt.images.limits import MAX_JPEG_SCANS, MAX_PIXELS
+from keras_tnt.images.orientation import orient
+from keras_tnt.utils.assertions import assertion_text
 from keras_tnt.utils.typing import PathLike, Tensor
 
 # By format: position and value of its magic bytes.
@@ -22,24 +26,29 @@ SIGNATURES = {
     "WebP": (8, b"WEBP"),
 }
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"}
 
-
-def decode_image(contents: Tensor | bytes) -> tf.Tensor:
+def decode_image(
+    contents: Tensor | bytes,
+    max_pixels: int = MAX_PIXELS,
+    max_scans: int = MAX_JPEG_SCANS,
+) -> tf.Tensor:
     """Decode a JPEG, PNG, GIF, BMP or WebP image to RGB.
 
     Gray, palette, CMYK and 16-bit images become 8-bit RGB, 16-bit ones by their high
     bytes. Alpha is dropped, not blended, as by Pillow's `convert("RGB")`; transparent
     pixels of a GIF are black. Animations give their first frame. The EXIF orientation
-    is not applied, as in the common ImageNet loaders. JPEGs are decoded with the
-    accurate transform and equal Pillow's. BMPs may have 1, 4, 8, 24 or 32 bits per
+    is not applied, as in the common ImageNet loaders; `load_image` applies it. JPEGs
+    are decoded with the accurate transform and equal Pillow's; what phones append to
+    them, such as a video, is ignored. BMPs may have 1, 4, 8, 24 or 32 bits per
     pixel, uncompressed.
 
-    Untrusted bytes are safe: `keras_tnt.images.MAX_PIXELS` and the number of JPEG scans
-    are checked in the headers, before memory is allocated.
+    Untrusted bytes are safe: the number of pixels and of JPEG scans are checked in the
+    headers, before memory is allocated.
 
     Args:
         contents: an encoded image, `bytes` or a scalar string tensor.
+        max_pixels: largest number of pixels; `keras_tnt.images.MAX_PIXELS` by default.
+        max_scans: largest number of scans of a JPEG, each a pass over all pixels.
 
     Returns:
         A uint8 tensor (height, width, 3).
@@ -64,28 +73,38 @@ def decode_image(contents: Tensor | bytes) -> tf.Tensor:
         )
     contents = tf.convert_to_tensor(contents, tf.string)
     head = padded_head(contents, 12)
+    decoders = DECODERS | {"JPEG": functools.partial(decode_jpeg, max_scans=max_scans)}
     branches = []
-    for name, decode in DECODERS.items():
-        position, magic = SIGNATURES[name]
+    for name, (position, magic) in SIGNATURES.items():
         found = tf.strings.substr(head, position, len(magic))
-        branches.append((tf.equal(found, magic), functools.partial(decode, contents)))
+        decode = functools.partial(decoders[name], contents, max_pixels)
+        branches.append((tf.equal(found, magic), decode))
     image = tf.case(branches, default=functools.partial(_refuse, head))
     image.set_shape((None, None, 3))
     return image
 
 
-def load_image(path: PathLike) -> tf.Tensor:
+def load_image(
+    path: PathLike,
+    apply_orientation: bool = True,
+    max_pixels: int = MAX_PIXELS,
+    max_scans: int = MAX_JPEG_SCANS,
+) -> tf.Tensor:
     """Read and decode an image file; see `decode_image` for the formats.
 
     Args:
         path: the file, a string or path object.
+        apply_orientation: whether to turn the image upright, as its EXIF orientation
+            says. Training, evaluation and served models do not.
+        max_pixels: largest number of pixels, as for `decode_image`.
+        max_scans: largest number of scans of a JPEG.
 
     Returns:
         A uint8 tensor (height, width, 3).
 
     Raises:
         OSError: if the file cannot be read (`FileNotFoundError` if there is none).
-        ValueError: if the file is empty, damaged or of another format.
+        ValueError: if the file is empty, damaged, too large or of another format.
 
     Example:
         >>> import pathlib, tempfile
@@ -99,25 +118,39 @@ def load_image(path: PathLike) -> tf.Tensor:
     """
     contents = Path(path).read_bytes()
     try:
-        return decode_image(contents)
+        image = decode_image(contents, max_pixels, max_scans)
     except tf.errors.OpError as error:
         raise ValueError(
-            f"{str(path)!r} cannot be decoded: it {_describe(contents)}. "
+            f"{str(path)!r} cannot be decoded: it {explain_failure(contents, error)}. "
             f"Expected an image in one of the formats {', '.join(SIGNATURES)}."
         ) from error
+    return orient(image, contents) if apply_orientation else image
 
 
-def _describe(contents):
-    """Describe a file that cannot be decoded."""
+def explain_failure(contents: bytes, error: tf.errors.OpError) -> str:
+    """Say why an image cannot be decoded: "is empty" and the like.
+
+    Args:
+        contents: what was to be decoded.
+        error: what `decode_image` raised.
+    """
     if not contents:
         return "is empty"
     for name, (position, magic) in SIGNATURES.items():
         if contents[position : position + len(magic)] == magic:
-            return (
-                f"starts like a {name} but is damaged, of an unsupported kind, or "
-                f"larger than {MAX_PIXELS:,} pixels"
-            )
+            return f"starts like a {name} but {_explain_limit(error)}"
     return f"starts with {contents[:8]!r}, which is no known format"
+
+
+def _explain_limit(error):
+    reason = assertion_text(error) or ""
+    if size := re.match(r"Expected 1 to (\d+) pixels.* (-?\d+) (-?\d+)$", reason):
+        limit, width, height = map(int, size.groups())
+        if min(width, height) > 0:
+            return f"is larger than {limit:,} pixels: {width} x {height} (`max_pixels`)"
+    if "scans at most" in reason:
+        return "has too many scans (`max_scans`)"
+    return "is damaged or of an unsupported kind"
 
 
 def _is_scalar_string(value):
@@ -126,12 +159,6 @@ def _is_scalar_string(value):
         and value.dtype == tf.string
         and value.shape.rank in (0, None)
     )
-
-
-def _decode_jpeg(contents):
-    with tf.control_dependencies([check_jpeg(contents)]):
-        contents = tf.identity(contents)
-    return tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 def _refuse(head):
@@ -144,7 +171,7 @@ def _refuse(head):
 
 
 DECODERS = {
-    "JPEG": _decode_jpeg,
+    "JPEG": decode_jpeg,
     "PNG": decode_png,
     "GIF": decode_gif,
     "BMP": decode_bmp,

@@ -19,6 +19,7 @@ def preprocess_input(
     images: ArrayLike | Sequence[ArrayLike],
     size: int | tuple[int, int] = 224,
     crop_fraction: float = CROP_FRACTION,
+    scale: float | None = None,
 ) -> tf.Tensor:
     """Resize and crop images as in the published evaluation.
 
@@ -34,6 +35,10 @@ def preprocess_input(
             arrays or tensors, values 0-255, uint8 or any other number type.
         size: height and width of the result, or a pair (height, width).
         crop_fraction: side of the result as a share of the box; 1 for no margin.
+        scale: factor that brings the values to 0-255: 255 for images scaled to 0-1, 1
+            for images that are 0-255 whatever they look like. By default they are
+            taken as 0-255, and float images that are obviously scaled to 0-1 are
+            refused.
 
     Returns:
         A float32 tensor (height, width, channels) for one image, else
@@ -41,8 +46,9 @@ def preprocess_input(
 
     Raises:
         ValueError: if the rank is wrong, there are no images, values are not numbers or
-            not within 0-255 (checked outside `tf.function` and `tf.data`), the size is
-            below 1, or the crop fraction is outside 0-1.
+            not within 0-255 or look scaled to 0-1 (both checked outside `tf.function`
+            and `tf.data`), the size is below 1, the crop fraction is outside 0-1, or
+            the scale is not positive.
 
     Example:
         >>> import numpy as np
@@ -55,9 +61,11 @@ def preprocess_input(
         raise ValueError(
             f"`crop_fraction` must be above 0 and at most 1; got {crop_fraction!r}."
         )
+    if scale is not None and not 0 < scale < math.inf:
+        raise ValueError(f"`scale` must be positive, such as 255; got {scale!r}.")
     box = [math.floor(side / crop_fraction) for side in height_and_width]
     if isinstance(images, list | tuple):
-        checked = [_checked(image, ranks=(3,)) for image in images]
+        checked = [_checked(image, (3,), scale) for image in images]
         channels = {image.shape[-1] for image in checked}
         if len(channels) != 1:
             raise ValueError(
@@ -67,7 +75,7 @@ def preprocess_input(
         return tf.stack(
             [_resize_and_crop(p[tf.newaxis], height_and_width, box)[0] for p in checked]
         )
-    batch = _checked(images, ranks=(3, 4))
+    batch = _checked(images, (3, 4), scale)
     if batch.shape.rank == 3:
         return _resize_and_crop(batch[tf.newaxis], height_and_width, box)[0]
     return _resize_and_crop(batch, height_and_width, box)
@@ -87,8 +95,8 @@ def _height_and_width(size):
     return height, width
 
 
-def _checked(images, ranks):
-    """The images as a tensor, or an error."""
+def _checked(images, ranks, scale):
+    """The images as a tensor of values 0-255, or an error."""
     images = tf.convert_to_tensor(images)
     dtype, shape = images.dtype, images.shape
     if not (dtype.is_integer or dtype.is_floating):
@@ -96,20 +104,58 @@ def _checked(images, ranks):
             f"Images must be numbers, uint8 or float, 0-255; got {dtype.name}. "
             "`load_image` reads files, `decode_image` decodes their contents."
         )
+    if shape.rank is None:
+        raise ValueError(
+            "The images have an unknown number of axes: they can be one image or a "
+            "batch. Set their shape first: "
+            "`images.set_shape((None, None, 3))` for an image, "
+            "`images.set_shape((None, None, None, 3))` for a batch."
+        )
     if shape.rank not in ranks or 0 in shape[-3:]:
         raise ValueError(
             "Expected an image (height, width, channels), a batch (batch, height, "
             "width, channels) or a list of images, none of them empty; got shape "
             f"{shape}. A gray image needs a channel axis: `image[..., None]`."
         )
-    if dtype != tf.uint8 and tf.executing_eagerly():
+    if scale is None:
+        check_scale(images)
+    elif scale != 1:
+        images = tf.cast(images, tf.float32) * scale
+    if images.dtype != tf.uint8 and tf.executing_eagerly():
         values = tf.cast(images, tf.float32)
         if not tf.reduce_all((values >= 0) & (values <= 255)):  # catches NaN too
+            scaled = "" if scale in (None, 1) else f" after scaling by {scale:g}"
             raise ValueError(
                 f"Images must have values from 0 to 255; this {dtype.name} image has "
-                f"{tf.reduce_min(values):g} to {tf.reduce_max(values):g}."
+                f"{tf.reduce_min(values):g} to {tf.reduce_max(values):g}{scaled}."
             )
     return images
+
+
+def check_scale(images: ArrayLike) -> None:
+    """Refuse images that were scaled to 0-1: they have fractions, and none above 1.
+
+    Images of zeros and ones and images of integers pass, and those inside
+    `tf.function` and `tf.data`, whose values are not known.
+
+    Args:
+        images: an array or tensor of numbers.
+
+    Raises:
+        ValueError: if the images were scaled.
+    """
+    pixels = tf.convert_to_tensor(images)
+    if not (tf.executing_eagerly() and pixels.dtype.is_floating):
+        return
+    values = tf.cast(pixels, tf.float32)
+    fractions = tf.reduce_any(values != tf.floor(values))
+    if fractions and tf.reduce_all((values >= 0) & (values <= 1)):
+        raise ValueError(
+            f"These images seem to be scaled to 0-1: they have values from "
+            f"{tf.reduce_min(values):g} to {tf.reduce_max(values):g}. Expected values "
+            "from 0 to 255, because the model scales them itself. Pass them unscaled, "
+            "or multiply them by 255, as `preprocess_input(images, scale=255)` does."
+        )
 
 
 def _resize_and_crop(images, size, box):

@@ -20,3 +20,8 @@ def test_rgb_to_gray__batches_in_a_graph(rng):
     colors = rng.integers(0, 256, (2, 9, 8, 3), "uint8")
     gray = tf.function(rgb_to_gray)(tf.constant(colors))
     np.testing.assert_array_equal(gray, [pillow_gray(image) for image in colors])
+
+
+def test_rgb_to_gray__refuses_images_scaled_to_0_1(rng):
+    with pytest.raises(ValueError, match="scaled to 0-1"):
+        rgb_to_gray(rng.uniform(0, 1, (9, 8, 3)))

@@ -128,6 +128,14 @@ def test_load_image_says_what_a_file_is(contents, found, tmp_path):
         load_image(path)
 
 
+def test_load_image_says_that_a_file_is_damaged(tmp_path):
+    path = tmp_path / "cat.png"
+    path.write_bytes(AS_PILLOW["png"][:-200])
+    message = "starts like a PNG but is damaged or of an unsupported kind"
+    with pytest.raises(ValueError, match=message):
+        load_image(path)
+
+
 def test_load_image_names_what_cannot_be_read(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.png"):
         load_image(tmp_path / "nowhere.png")

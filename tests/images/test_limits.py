@@ -193,3 +193,90 @@ def test_a_gif_with_colors_of_its_frame(colors):
     frame = frame[:10] + table + frame[10:]
     local = patched(contents[:13], 10, "B", 0) + rest[:start] + frame
     np.testing.assert_array_equal(decode_image(local), decode_image(contents))
+
+
+decode_in_graph = tf.function(
+    decode_image, input_signature=[tf.TensorSpec([], tf.string)]
+)
+VIDEO = np.random.default_rng(0).bytes(12_000_000)  # as in a motion photo
+
+
+@pytest.mark.parametrize("decode", [decode_image, decode_in_graph])
+@pytest.mark.parametrize("kind", ["jpeg", "jpeg progressive"])
+def test_data_behind_a_jpeg_is_ignored(kind, decode):
+    contents = AS_PILLOW[kind]
+    assert VIDEO.count(b"\xff\xda") > 100
+    expected = np.asarray(Image.open(io.BytesIO(contents)).convert("RGB"))
+    np.testing.assert_array_equal(decode(contents + VIDEO), expected)
+
+
+def segment(kind, body):
+    return bytes([0xFF, kind]) + struct.pack(">H", len(body) + 2) + body
+
+
+THUMBNAIL = b"\xff\xd8" + b"\xff\xda\0\x02\x11" * 200 + b"\xff\xd9"
+
+
+@pytest.mark.parametrize("decode", [decode_image, decode_in_graph])
+def test_scans_inside_a_segment_of_a_jpeg_are_not_counted(decode):
+    """Neither do they end the image: what is behind them counts."""
+    thumbnail = segment(0xE1, b"Exif\0\0" + THUMBNAIL)
+    inserted = b"\xff" + thumbnail  # with a fill byte
+    contents = AS_PILLOW["jpeg progressive"]
+    found = decode(contents[:2] + inserted + contents[2:])
+    np.testing.assert_array_equal(found, decode_image(contents))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="100 scans at most"):
+        decode(scans(101)[:2] + inserted + scans(101)[2:] + VIDEO)
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        b"\xff\x02\xff\xff",
+        b"\xff\xd8",
+        b"\xff\xd0",
+        b"\xff\x01",
+        b"\xff\0\0\x05",
+        b"\7",
+    ],
+    ids=["reserved", "second start", "restart", "temporary", "escaped", "garbage"],
+)
+def test_scans_of_a_jpeg_cannot_be_hidden(hidden):
+    """Bytes before the last scans that are no segment do not skip them."""
+    contents = scans(101)
+    place = contents.rindex(b"\xff\xda")
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        decode_image(contents[:place] + hidden + contents[place:])
+
+
+def test_very_many_segments_are_refused():
+    contents = AS_PILLOW["jpeg"]
+    comments = segment(0xFE, b"") * 20_000
+    found = decode_image(contents[:2] + comments + contents[2:])  # no scans to count
+    np.testing.assert_array_equal(found, decode_image(contents))
+    comments = segment(0xFE, b"\xff\xda") * 20_000
+    with pytest.raises(tf.errors.InvalidArgumentError, match="100 scans at most"):
+        decode_image(contents[:2] + comments + contents[2:])
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "gif", "bmp", "webp"])
+def test_limits_are_arguments(kind, tmp_path):
+    pixels = PHOTO.width * PHOTO.height
+    contents = AS_PILLOW[kind]
+    assert decode_image(contents, max_pixels=pixels).shape == (50, 61, 3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"1 to {pixels - 1} pix"):
+        decode_image(contents, max_pixels=pixels - 1)
+    path = tmp_path / "image"
+    path.write_bytes(contents)
+    with pytest.raises(ValueError, match="larger than 9 pixels: 61 x 50"):
+        load_image(path, max_pixels=9)
+
+
+def test_the_number_of_scans_is_an_argument(tmp_path):
+    path = tmp_path / "image.jpg"
+    path.write_bytes(scans(101))
+    assert load_image(path, max_scans=101).shape == (50, 61, 3)
+    with pytest.raises(ValueError, match="has too many scans"):
+        load_image(path)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="5 scans at most"):
+        decode_image(AS_PILLOW["jpeg progressive"], max_scans=5)

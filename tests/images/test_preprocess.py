@@ -260,3 +260,68 @@ def test_decode_predictions_refuses_other_shapes(shape):
 def test_decode_predictions_refuses_other_counts(top):
     with pytest.raises(ValueError, match="`top` must be from 1 to 1000"):
         decode_predictions(np.zeros((1, 1000)), top=top)
+
+
+FRACTIONS = np.linspace(0, 1, 192, dtype="float32").reshape(8, 8, 3)
+
+
+@pytest.mark.parametrize("convert", [np.asarray, tf.constant, lambda x: [x], np.half])
+def test_preprocess_input__refuses_images_scaled_to_0_1(convert):
+    with pytest.raises(ValueError, match=r"scaled to 0-1: .* 0 to 1\..*scale=255"):
+        preprocess_input(convert(FRACTIONS), 8)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((8, 8, 3), "float32"),
+        np.ones((8, 8, 3), "uint8"),
+        np.round(FRACTIONS),
+        FRACTIONS * 1.5,
+    ],
+    ids=["black", "integers", "zeros and ones", "above 1"],
+)
+def test_preprocess_input__takes_dark_images(images):
+    expected = np.floor(images + 0.5)
+    np.testing.assert_array_equal(preprocess_input(images, 8, 1.0), expected)
+
+
+def test_preprocess_input__scale_decides():
+    expected = preprocess_input(FRACTIONS * 255, 8, 1.0)
+    assert np.ptp(expected) == 255
+    for images in (FRACTIONS, tf.constant(FRACTIONS), FRACTIONS.astype("float64")):
+        found = preprocess_input(images, 8, 1.0, scale=255)
+        np.testing.assert_array_equal(found, expected)
+    in_list = preprocess_input([FRACTIONS, FRACTIONS], 8, 1.0, scale=255)
+    np.testing.assert_array_equal(in_list, [expected, expected])
+    as_it_is = preprocess_input(FRACTIONS, 8, 1.0, scale=1)
+    np.testing.assert_array_equal(as_it_is, np.floor(FRACTIONS + 0.5))
+    with pytest.raises(ValueError, match="0 to 510 after scaling by 255"):
+        preprocess_input(FRACTIONS * 2, 8, scale=255)
+    for scale in (0, -1, np.nan, np.inf):
+        with pytest.raises(ValueError, match="`scale` must be positive"):
+            preprocess_input(FRACTIONS, 8, scale=scale)
+
+
+def test_preprocess_input__scales_in_a_graph():
+    scaled = tf.data.Dataset.from_tensors(FRACTIONS)
+    (found,) = scaled.map(lambda image: preprocess_input(image, 8, 1.0, scale=255))
+    np.testing.assert_array_equal(found, preprocess_input(FRACTIONS * 255, 8, 1.0))
+    (found,) = scaled.map(lambda image: preprocess_input(image, 8, 1.0))  # not known
+    assert np.max(found) == 1
+
+
+def test_preprocess_input__unknown_rank_needs_a_shape():
+    @tf.function(input_signature=[tf.TensorSpec(None)])
+    def preprocess(images):
+        return preprocess_input(images, 8)
+
+    with pytest.raises(ValueError, match=r"unknown number of axes.*set_shape\(\(None,"):
+        preprocess(FRACTIONS)
+
+    @tf.function(input_signature=[tf.TensorSpec(None)])
+    def preprocess_with_shape(images):
+        images.set_shape((None, None, 3))
+        return preprocess_input(images, 8)
+
+    assert preprocess_with_shape(FRACTIONS * 255).shape == (8, 8, 3)

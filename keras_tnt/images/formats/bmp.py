@@ -6,7 +6,7 @@ from keras_tnt.images.formats.contents import number, padded_head
 from keras_tnt.images.limits import check_size
 
 
-def decode_bmp(contents: tf.Tensor) -> tf.Tensor:
+def decode_bmp(contents: tf.Tensor, max_pixels: int) -> tf.Tensor:
     """Decode an uncompressed BMP.
 
     TensorFlow's own op reads palette indices as gray levels, supports neither 1 nor 4
@@ -25,7 +25,7 @@ def decode_bmp(contents: tf.Tensor) -> tf.Tensor:
         ["Unsupported kind of BMP: bits, compression:", bits, compression],
     )
     top_down, height = height < 0, tf.abs(height)
-    with tf.control_dependencies([check_size(width, height)]):
+    with tf.control_dependencies([check_size(width, height, max_pixels)]):
         data = tf.io.decode_raw(contents, tf.uint8)
     stride = (width * bits + 31) // 32 * 4
     pixels = data[start : start + stride * height]

@@ -9,7 +9,7 @@ EXTENSION, FRAME, END = 0x21, 0x2C, b"\x3b"
 MAX_EXTENSIONS = 100  # before the first frame; comments and the like, often one
 
 
-def decode_gif(contents: tf.Tensor) -> tf.Tensor:
+def decode_gif(contents: tf.Tensor, max_pixels: int) -> tf.Tensor:
     """Decode the first frame of a GIF.
 
     TensorFlow's op decodes all frames before it drops them, at the sizes that their
@@ -43,7 +43,10 @@ def decode_gif(contents: tf.Tensor) -> tf.Tensor:
     first = tf.strings.join([tf.strings.substr(contents, 0, behind[pixels]), END])
     canvas_width = tf.maximum(screen_width, left + width)
     canvas_height = tf.maximum(screen_height, top + height)
-    checks = [check_size(width, height), check_size(canvas_width, canvas_height)]
+    checks = [
+        check_size(width, height, max_pixels),
+        check_size(canvas_width, canvas_height, max_pixels),
+    ]
     with tf.control_dependencies(checks):
         return tf.io.decode_gif(tf.identity(first))[0]
 

@@ -7,14 +7,15 @@ from keras_tnt.images.formats.contents import number, padded_head
 from keras_tnt.images.limits import check_size
 
 
-def decode_webp(contents: tf.Tensor) -> tf.Tensor:
+def decode_webp(contents: tf.Tensor, max_pixels: int) -> tf.Tensor:
     """Decode a WebP, the first frame of an animated one.
 
     TensorFlow 2.21 writes four channels for every animation, but past the end of a
     buffer for three if the file's alpha flag is not set. So it gets set here.
     """
     head = padded_head(contents, 30)
-    with tf.control_dependencies([check_size(*_size(head))]):
+    width, height = _size(head)
+    with tf.control_dependencies([check_size(width, height, max_pixels)]):
         contents = set_webp_alpha_flag(contents)
     # The op refuses `channels=3` where there is alpha.
     return tf.io.decode_image(contents, expand_animations=False)[:, :, :3]
