@@ -27,8 +27,8 @@ def load_dataset(
               `"imagenet2012"`, `"cifar10"` or `"oxford_flowers102:2.1.1"`. If it is
               not prepared yet, it is downloaded and prepared, as by `tfds.load`;
             - an image folder: a directory with a subdirectory of images for each
-              class, or with such directories as the splits `train`, `validation` or
-              `val`, and `test`;
+              class, or with such directories as the splits `train`, `validation` and
+              `test`, or by their other usual names, such as `training` and `valid`;
             - a directory that tfds has prepared, with its `dataset_info.json`.
         split: the split; for tfds also a slice such as `"train[:10%]"`. `None` for
             directories without splits.

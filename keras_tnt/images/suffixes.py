@@ -37,4 +37,5 @@ def count_other_files(names: Iterable[str]) -> str:
         for name in names
         if not name.startswith(".") and not has_image_suffix(name)
     )
-    return ", ".join(f"{count} {kind}" for kind, count in others.most_common(10))
+    most = sorted(others.items(), key=lambda pair: (-pair[1], pair[0]))[:10]
+    return ", ".join(f"{count} {kind}" for kind, count in most)
