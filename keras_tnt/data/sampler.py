@@ -1,11 +1,13 @@
 """Deterministic sampling: which image comes when, from the seed and the step."""
 
 import dataclasses
+import functools
 
 import tensorflow as tf
 
 from keras_tnt.data.augmentation.config import Augmentation
 from keras_tnt.data.augmentation.mixup_cutmix import mix
+from keras_tnt.data.augmentation.rand_augment import keras_cv_layer
 from keras_tnt.data.augmentation.transforms import (
     SEEDS,
     evaluation_image,
@@ -142,7 +144,12 @@ class TrainingSampler:
         """Return the index of an image, the image and its label."""
         contents, label = self.source.fetch(index)
         image = training_image(
-            contents, seeds, self.augmentation, self.shape, self.crop_fraction
+            contents,
+            seeds,
+            self.augmentation,
+            self.shape,
+            self.crop_fraction,
+            self._keras_cv_layer,
         )
         return index, image, label
 
@@ -157,6 +164,10 @@ class TrainingSampler:
         if not self.augmentation.mixes:
             return images, labels
         return mix(images, labels, self._seed(2 * step + 1), self.augmentation)
+
+    @functools.cached_property
+    def _keras_cv_layer(self):
+        return keras_cv_layer(self.augmentation)
 
     def _seed(self, number):
         return tf.stack([tf.constant(self.seed, tf.int64), number])

@@ -22,6 +22,7 @@ def rand_augment(
     operations_seed: Tensor,
     magnitudes_seed: Tensor,
     augmentation: Augmentation,
+    layer: Any = None,
 ) -> tf.Tensor:
     """Apply random operations of random magnitude, one after the other.
 
@@ -33,13 +34,12 @@ def rand_augment(
         operations_seed: seed of the choice of operations, a pair of integers.
         magnitudes_seed: seed of the magnitudes, a pair of integers.
         augmentation: an `Augmentation` with number and magnitude of the operations.
+        layer: the layer from `keras_cv_layer` that takes the place of the operations.
 
     Returns:
         An image of the same shape, whole numbers 0-255.
     """
-    if augmentation.rand_augment_policy == "keras_cv":
-        magnitude = augmentation.rand_augment_magnitude / 10
-        layer = keras_cv_layer(augmentation.rand_augment, magnitude)
+    if layer is not None:
         # The layer needs three channels, and autograph, which is off elsewhere.
         color = tf.repeat(image, 3 // image.shape[-1], axis=-1)
         color = tf.function(lambda image: layer(image))(color)
@@ -239,22 +239,23 @@ def _warp(image, x, y):
     return tf.ensure_shape(tf.round(warped[0]), image.shape)
 
 
-@functools.cache
-def keras_cv_layer(operations: int, magnitude: float) -> Any:
-    """Return keras_cv's RandAugment layer.
+def keras_cv_layer(augmentation: Augmentation) -> Any:
+    """Return a new RandAugment layer of keras_cv, if the augmentation asks for it.
 
-    It draws from a state of its own: what an image gets depends on those before it.
+    It draws from a state of its own: what an image gets depends on those before it. So
+    every data set needs its own layer.
 
     Args:
-        operations: how many are applied to an image.
-        magnitude: their mean magnitude, 0 to 1.
+        augmentation: an `Augmentation` with number and magnitude of the operations.
 
     Returns:
-        A Keras layer for images 0-255.
+        A Keras layer for images 0-255; `None` if the policy is another one.
 
     Raises:
         ImportError: if keras_cv is not installed.
     """
+    if not augmentation.rand_augment or augmentation.rand_augment_policy != "keras_cv":
+        return None
     try:
         import keras_cv
     except ImportError as error:
@@ -263,5 +264,8 @@ def keras_cv_layer(operations: int, magnitude: float) -> Any:
             'imported. Install it: pip install "keras-tnt[train]"'
         ) from error
     return keras_cv.layers.RandAugment(
-        (0, 255), operations, magnitude, magnitude_stddev=0.05
+        (0, 255),
+        augmentation.rand_augment,
+        augmentation.rand_augment_magnitude / 10,
+        magnitude_stddev=0.05,
     )

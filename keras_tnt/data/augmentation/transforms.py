@@ -6,13 +6,14 @@ same image.
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from keras_tnt.data.augmentation.config import Augmentation
 from keras_tnt.data.augmentation.rand_augment import rand_augment
 from keras_tnt.images import decode_image, preprocess_input, rgb_to_gray
+from keras_tnt.images.formats.jpeg import checked_jpeg
 
 ATTEMPTS = 10  # to draw a random rectangle that fits, as in the official code
 
@@ -71,6 +72,7 @@ def training_image(
     augmentation: Augmentation,
     shape: tuple[int, int, int],
     crop_fraction: float,
+    layer: Any = None,
 ) -> tf.Tensor:
     """Decode and augment an image; MixUp and CutMix follow later, on batches.
 
@@ -80,6 +82,7 @@ def training_image(
         augmentation: an `Augmentation`.
         shape: height, width and channels of the result; 1 channel is gray, 3 are color.
         crop_fraction: central share of images that are not cropped at random.
+        layer: the layer of keras_cv, if the augmentation asks for it.
 
     Returns:
         A float32 tensor of that shape, 0-255; whole numbers except for the noise of
@@ -94,7 +97,9 @@ def training_image(
         mirrored = _uniform(seeds.flip, ()) < augmentation.flip
         image = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
     if augmentation.rand_augment:
-        image = rand_augment(image, seeds.operations, seeds.magnitudes, augmentation)
+        image = rand_augment(
+            image, seeds.operations, seeds.magnitudes, augmentation, layer
+        )
     if augmentation.random_erasing:
         image = _random_erasing(image, seeds, augmentation.random_erasing)
     return tf.ensure_shape(image, shape)
@@ -133,10 +138,15 @@ def decode_and_crop(contents: tf.Tensor, choose_box: Callable) -> tf.Tensor:
 
     Returns:
         A uint8 tensor (height, width, 3), equal to a crop of the whole decoded image.
+
+    Raises:
+        tf.errors.InvalidArgumentError: at run time, if the bytes are no image, damaged,
+            or too large, as by `decode_image`.
     """
 
     def crop_jpeg():
-        shape = tf.io.extract_jpeg_shape(contents)
+        encoded = checked_jpeg(contents)
+        shape = tf.io.extract_jpeg_shape(encoded)
         top, left, height, width = choose_box(shape[0], shape[1])
         # Colors at the border depend on their neighbors: decode these too.
         above, before = tf.minimum(top, 2), tf.minimum(left, 2)
@@ -145,7 +155,7 @@ def decode_and_crop(contents: tf.Tensor, choose_box: Callable) -> tf.Tensor:
         window = [top - above, left - before]
         window += [bottom - window[0], right - window[1]]
         image = tf.image.decode_and_crop_jpeg(
-            contents, tf.stack(window), channels=3, dct_method="INTEGER_ACCURATE"
+            encoded, tf.stack(window), channels=3, dct_method="INTEGER_ACCURATE"
         )
         return image[above : above + height, before : before + width]
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 import sys
+import types
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -178,10 +180,35 @@ def test_the_policy_of_keras_cv(channels):
 
 
 def test_keras_cv_missing(monkeypatch):
-    keras_cv_layer.cache_clear()
     monkeypatch.setitem(sys.modules, "keras_cv", None)
     with pytest.raises(ImportError, match=r'pip install "keras-tnt\[train\]"'):
-        keras_cv_layer(2, 0.9)
+        keras_cv_layer(Augmentation(rand_augment=2, rand_augment_policy="keras_cv"))
+
+
+def test_keras_cv_layer__is_not_shared_among_data_sets(monkeypatch):
+    """It has a state, so one data set would change what the other draws."""
+
+    class Layer:
+        instances: ClassVar = []
+
+        def __init__(self, value_range, operations, magnitude, magnitude_stddev):
+            self.settings = (value_range, operations, magnitude, magnitude_stddev)
+            self.instances.append(self)
+
+        def __call__(self, image):
+            return image
+
+    module = types.SimpleNamespace(layers=types.SimpleNamespace(RandAugment=Layer))
+    monkeypatch.setitem(sys.modules, "keras_cv", module)
+    augmentation = Augmentation(rand_augment=2, rand_augment_policy="keras_cv")
+    for number in (1, 2):
+        image_dataset(
+            "fashion_mnist_mini", "test[:8]", batch_size=8, image_size=28, channels=1,
+            augmentation=augmentation,
+        )  # fmt: skip
+        assert len(Layer.instances) == number
+    assert Layer.instances[0].settings == ((0, 255), 2, 0.9, 0.05)
+    assert keras_cv_layer(Augmentation(rand_augment=2)) is None
 
 
 def test_the_same_seeds_give_the_same_image():

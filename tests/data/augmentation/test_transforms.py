@@ -22,6 +22,8 @@ from keras_tnt.data.augmentation.transforms import (
 )
 from keras_tnt.images import decode_image
 from tests.helpers.datasets import encoded, photo
+from tests.helpers.encoded import AS_PILLOW
+from tests.images.test_limits import BOMBS, scans
 
 CROP = Augmentation(crop_scale=(0.08, 1.0))
 
@@ -216,3 +218,18 @@ def test_no_augmentation_is_evaluation():
     found = train(contents, Augmentation(), number=2)
     expected = evaluation_image(contents, (24, 20, 3), 0.9)
     np.testing.assert_array_equal(found, [expected] * 2)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "scans"])
+def test_decode_and_crop__has_the_limits_of_decoding(kind):
+    """A crop of a JPEG is not decoded as a whole, but may cost as much."""
+    contents = {"jpeg": BOMBS["jpeg"], "scans": scans(101)}[kind]
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"Expected 1 to|at most"):
+        decode_and_crop(contents, lambda height, width: (0, 0, 8, 8))
+
+
+def test_decode_and_crop__ignores_data_behind_a_jpeg():
+    contents = AS_PILLOW["jpeg"]
+    box = (3, 4, 8, 9)
+    found = decode_and_crop(contents + b"\xff\xda" * 200, lambda *size: box)
+    np.testing.assert_array_equal(found, decode_image(contents)[3:11, 4:13])
