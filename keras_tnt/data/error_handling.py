@@ -8,8 +8,22 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 
 from keras_tnt.data.source import ImageSource
+from keras_tnt.images import decode_image
+from keras_tnt.images.decode import explain_failure
+from keras_tnt.utils.assertions import assertion_text
 
 logger = logging.getLogger(__name__)
+
+# Errors that come again. All others, such as those of a network, may pass.
+PERMANENT_ERRORS = (
+    tf.errors.DataLossError,
+    tf.errors.FailedPreconditionError,  # such as a directory
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.OutOfRangeError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.UnimplementedError,
+)
 
 
 def map_with_fallback(
@@ -77,7 +91,17 @@ def _zeros(spec):
 
 def stop_at(source: ImageSource, index: tf.Tensor) -> tf.Operation:
     """Return an op that ends the dataset with an error that names a corrupt image."""
-    message = "cannot be read or decoded. Fix or delete it, or pass skip_corrupt=True."
+
+    def explain(index):
+        reason, corrupt = _find_fault(source, index)
+        if not corrupt:
+            return f"cannot be read: {reason}."
+        return (
+            f"cannot be read or decoded: {reason}. Fix or delete it, or pass "
+            "skip_corrupt=True."
+        )
+
+    message = tf.numpy_function(lambda i: explain(i).encode(), [index], tf.string)
     return tf.debugging.Assert(False, [source.describe(index), message])
 
 
@@ -103,25 +127,65 @@ def next_readable(
     none = tf.data.Dataset.from_tensors((size, _zeros(others.element_spec[1])))
     found = others.ignore_errors().concatenate(none).take(1)
     distance, loaded = found.get_single_element()
-    message = f"No image of {source.name!r} can be read or decoded."
-    tf.debugging.Assert(distance < size, [message])
     noted = note_corrupt(source, (index + tf.range(distance)) % len(source))
     with tf.control_dependencies([noted]):
+        message = f"No image of {source.name!r} can be read or decoded."
+        any_readable = tf.debugging.Assert(distance < size, [message])
+    with tf.control_dependencies([any_readable]):
         return tuple(tf.identity(tensor) for tensor in loaded)
 
 
-def note_corrupt(source: ImageSource, indices: tf.Tensor) -> tf.Tensor:
-    """Add images to `ImageSource.corrupt`, and log the new ones."""
+def note_corrupt(source: ImageSource, indices: tf.Tensor) -> tf.Operation:
+    """Return an op that adds images to `ImageSource.corrupt`, and logs the new ones.
+
+    It fails if the fault is none of the image, such as one of the network.
+    """
 
     def note(indices, names):
         for index, name in zip(indices.tolist(), names.tolist(), strict=True):
-            if index not in source.corrupt:
-                source.corrupt[index] = name.decode()
-                message = "Skipped %s: it cannot be read or decoded."
-                logger.warning(message, source.corrupt[index])
-        return indices
+            if index in source.corrupt:
+                continue
+            name = name.decode()
+            reason, corrupt = _find_fault(source, index)
+            if not corrupt:
+                return f"{name} cannot be read: {reason}.".encode()
+            source.corrupt[index] = name
+            message = "Skipped %s: it cannot be read or decoded: %s."
+            logger.warning(message, name, reason)
+        return b""
 
-    return tf.numpy_function(note, [indices, source.describe(indices)], tf.int64)
+    fault = tf.numpy_function(note, [indices, source.describe(indices)], tf.string)
+    return tf.debugging.Assert(tf.equal(fault, ""), [fault])
+
+
+def _find_fault(source, index):
+    """Why an image cannot be used, and whether that is the image's own fault.
+
+    A dataset drops an element without the reason, so the image is read again.
+    """
+    try:
+        with tf.device("/cpu:0"):
+            contents, _ = source.fetch(tf.constant(index, tf.int64))
+    except tf.errors.OpError as error:
+        return _describe_error(error), isinstance(error, PERMANENT_ERRORS)
+    try:
+        with tf.device("/cpu:0"):
+            decode_image(contents)
+    except tf.errors.OpError as error:
+        if not isinstance(error, PERMANENT_ERRORS):
+            return _describe_error(error), False
+        return f"it {explain_failure(contents.numpy(), error)}", True
+    return (
+        "it failed at first, but not when it was read again. Check the file system or "
+        "network, and start again",
+        False,
+    )
+
+
+def _describe_error(error):
+    """The kind of an error, such as `UNAVAILABLE`, and its text without the op."""
+    text = re.sub(r"^\{\{.*?\}\} | \[Op:.*$", "", error.message.partition("\n")[0])
+    return f"{type(error).__name__.removesuffix('Error')}: {text}".rstrip(".")
 
 
 @contextlib.contextmanager
@@ -147,8 +211,7 @@ def readable_errors() -> Iterator[None]:
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
-        found = re.search(r"assertion failed: \[(.*)\]", error.message)
-        if not found:
+        text = assertion_text(error)
+        if text is None:
             raise
-        parts = found[1].split("] [")
-        raise ValueError(" ".join(part.strip("b'\"") for part in parts)) from error
+        raise ValueError(text) from error

@@ -72,11 +72,13 @@ def image_dataset(
         classes: number of classes of the model, for a check.
         skip_corrupt: skip images that cannot be read or decoded, and note them in
             `ImageSource.corrupt`, instead of raising an error. In training the next
-            image replaces them, in evaluation they get weight 0.
+            image replaces them, in evaluation they get weight 0. Faults that pass,
+            such as those of the network, are errors all the same.
         cache: keep all encoded images in memory.
-        parallel_calls: number of images processed at the same time; tuned by
-            TensorFlow by default.
-        prefetch: number of batches made in advance; tuned by TensorFlow by default.
+        parallel_calls: number of images processed at the same time, at least 1; tuned
+            by TensorFlow by default.
+        prefetch: number of batches made in advance, 0 for none; tuned by TensorFlow by
+            default.
         data_dir: directory of tfds' data sets; see `load_dataset`.
 
     Returns:
@@ -108,6 +110,8 @@ def image_dataset(
     )
     _check(source, batch_size, augmentation, classes)
     _check_numbers(label_smoothing, epochs, first_step)
+    parallel_calls = _tuned("parallel_calls", parallel_calls, 1)
+    prefetch = _tuned("prefetch", prefetch, 0)
     if cache:
         source = source.in_memory()
     shape = _shape(image_size, channels)
@@ -128,14 +132,14 @@ def image_dataset(
     options.deterministic = True
     policy = tf.data.experimental.AutoShardPolicy.OFF  # this is one worker's part
     options.experimental_distribute.auto_shard_policy = policy
-    return dataset.prefetch(prefetch or tf.data.AUTOTUNE).with_options(options)
+    return dataset.prefetch(prefetch).with_options(options)
 
 
 # Nothing here needs autograph; without it, tracing takes a third of the time.
 @tf.autograph.experimental.do_not_convert
 def _batches(sampler, steps, label_smoothing, skip_corrupt, parallel_calls):
     """The batches of some steps, those of the replicas one after the other."""
-    loaded = _load(sampler, steps, skip_corrupt, parallel_calls or tf.data.AUTOTUNE)
+    loaded = _load(sampler, steps, skip_corrupt, parallel_calls)
     batches = loaded.batch(sampler.shard.of_replica, drop_remainder=True)
     finish = _finish(sampler, label_smoothing)
     replicas = sampler.shard.replicas
@@ -212,6 +216,18 @@ def _check_numbers(label_smoothing, epochs, first_step):
         raise ValueError(f"epochs must be at least 1, got {epochs}.")
     if first_step < 0:
         raise ValueError(f"first_step must be at least 0, got {first_step}.")
+
+
+def _tuned(name, value, lowest):
+    """A number for `tf.data`, which tunes it where there is none."""
+    if value is None or value == tf.data.AUTOTUNE:
+        return tf.data.AUTOTUNE
+    if value < lowest:
+        raise ValueError(
+            f"{name} must be at least {lowest}, or None to have TensorFlow tune it; "
+            f"got {value}."
+        )
+    return value
 
 
 def _check(source, batch_size, augmentation, classes):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from keras_tnt.data import (
     image_dataset,
     load_dataset,
 )
+from keras_tnt.data.error_handling import readable_errors
 from keras_tnt.data.source import lookup
 from tests.helpers.checks import two_replicas
 from tests.helpers.datasets import encoded, write_directory
@@ -310,8 +312,15 @@ def test_broken_images_are_skipped_in_evaluation_and_noted(broken_directory, cap
     assert source.corrupt[9] == str(broken_directory / "bee" / "004.jpeg")
     lines = [record.getMessage() for record in caplog.records]
     assert sorted(lines) == [
-        f"Skipped {broken_directory / name}: it cannot be read or decoded."
-        for name in ("ant/001.jpeg", "ant/002.jpeg", "bee/004.jpeg")
+        f"Skipped {broken_directory / name}: it cannot be read or decoded: it {reason}."
+        for name, reason in (
+            ("ant/001.jpeg", "is empty"),
+            ("ant/002.jpeg", "starts with b'no image', which is no known format"),
+            (
+                "bee/004.jpeg",
+                "starts like a JPEG but is damaged or of an unsupported kind",
+            ),
+        )
     ]
 
 
@@ -375,6 +384,9 @@ def test_a_wrong_label_is_named():
         ({"batch_size": 4, "label_smoothing": 1.5}, "label_smoothing must be .* 1.5"),
         ({"batch_size": 4, "first_step": -1}, "first_step must be .* got -1"),
         ({"batch_size": 4, "epochs": 0}, "epochs must be .* got 0"),
+        ({"batch_size": 4, "parallel_calls": 0}, "parallel_calls must be .*1.* got 0"),
+        ({"batch_size": 4, "parallel_calls": -2}, "parallel_calls must be .* got -2"),
+        ({"batch_size": 4, "prefetch": -2}, "prefetch must be at least 0.* got -2"),
     ],
 )
 def test_mistakes(arguments, message):
@@ -386,3 +398,99 @@ def test_mistakes(arguments, message):
 def test_repeated_augmentation_needs_four_images():
     with pytest.raises(ValueError, match=r"needs 4 images or more.*repeats=1"):
         image_dataset(numbered(3), batch_size=2, augmentation=IMAGENET_AUGMENTATION)
+
+
+@pytest.mark.parametrize("prefetch", [0, None])
+def test_image_dataset__prefetch(prefetch):
+    """0 is no prefetching; only without a number does TensorFlow choose."""
+    dataset = image_dataset(numbered(8), batch_size=2, image_size=6, prefetch=prefetch)
+    assert len(list(dataset)) == 4
+    expected = tf.data.AUTOTUNE if prefetch is None else prefetch
+    assert dataset._input_dataset._buffer_size.numpy() == expected
+
+
+def failing(source, error, bad, times=10**9):
+    """The source with a fault of one image, for a number of times."""
+    left = [times]
+
+    def read(index):
+        if index == bad and left[0]:
+            left[0] -= 1
+            raise error(None, None, "no route to host")
+        return index
+
+    def fetch(index):
+        index = tf.numpy_function(read, [index], tf.int64)
+        return source.fetch(tf.ensure_shape(index, ()))
+
+    return dataclasses.replace(source, fetch=fetch, corrupt={})
+
+
+AUGMENTATIONS = [None, FLIP_AUGMENTATION]
+
+
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
+@pytest.mark.parametrize("skip_corrupt", [False, True])
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        (tf.errors.UnavailableError, "Unavailable"),
+        (tf.errors.DeadlineExceededError, "DeadlineExceeded"),
+    ],
+)
+def test_a_network_error_is_not_a_corrupt_image(
+    error, name, skip_corrupt, augmentation
+):
+    source = failing(numbered(8), error, bad=5)
+    dataset = image_dataset(
+        source,
+        batch_size=4,
+        image_size=6,
+        augmentation=augmentation,
+        skip_corrupt=skip_corrupt,
+    )
+    message = rf"number 5.*cannot be read: {name}: no route to host\."
+    with pytest.raises(ValueError, match=message), readable_errors():
+        arrays(dataset)
+    assert source.corrupt == {}
+
+
+@pytest.mark.parametrize("skip_corrupt", [False, True])
+def test_a_fault_that_passes_is_not_a_corrupt_image(skip_corrupt):
+    source = failing(numbered(8), tf.errors.UnavailableError, bad=5, times=1)
+    dataset = image_dataset(
+        source, batch_size=4, image_size=6, skip_corrupt=skip_corrupt
+    )
+    with pytest.raises(ValueError, match="failed at first"), readable_errors():
+        arrays(dataset)
+    assert source.corrupt == {}
+
+
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
+def test_a_file_that_is_gone_keeps_its_reason(augmentation, tmp_path, caplog):
+    directory = write_directory(tmp_path / "photos", {"ant": 4})
+    source = load_dataset(directory)
+    gone = directory / "ant" / "002.jpeg"
+    gone.unlink()
+    arguments = {"batch_size": 4, "augmentation": augmentation, **SIZE}
+    with (
+        pytest.raises(ValueError, match=rf"{gone} cannot be read or .*: NotFound: "),
+        readable_errors(),
+    ):
+        arrays(image_dataset(source, **arguments))
+    arrays(image_dataset(source, skip_corrupt=True, **arguments))
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert re.match(rf"Skipped {gone}: .*NotFound: .*No such file", line)
+
+
+def test_a_name_in_an_error_is_whole():
+    """Also one that starts or ends like Python's bytes."""
+    source = numbered(4)
+    source = dataclasses.replace(
+        source,
+        fetch=lookup([b"no image"] * 4, [0] * 4),
+        describe=lambda index: tf.gather(["birds/b", "'b'", "b", "x"], index),
+    )
+    dataset = image_dataset(source, batch_size=1, image_size=6)
+    with pytest.raises(ValueError, match=r"^birds/b cannot be read"), readable_errors():
+        arrays(dataset)
