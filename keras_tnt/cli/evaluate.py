@@ -31,6 +31,12 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         "--skip-corrupt", action="store_true", help="skip images that cannot be decoded"
     )
     evaluate.add_argument(
+        "--all-classes",
+        action="store_true",
+        help="take the answers among all classes of the model, if the data set has "
+        "only some of them",
+    )
+    evaluate.add_argument(
         "--out",
         type=Path,
         help="a new directory; by default evaluation, evaluation-2, …",
@@ -50,6 +56,7 @@ def run(options: argparse.Namespace) -> None:
         options.batch_size,
         options.skip_corrupt,
         verbose=int(sys.stdout.isatty() and not options.json),
+        all_classes=options.all_classes,
     )
     directory = RunDirectory.create_or_next(options.out, "evaluation").path
     write_report(report, directory)
@@ -61,6 +68,7 @@ def run(options: argparse.Namespace) -> None:
         f"Top-1 {report.top_1:.2%}, top-5 {report.top_5:.2%} of {report.images} "
         f"images; {len(source.corrupt)} could not be decoded."
     )
+    print(report.restriction)
     classes = zip(report.per_class, report.class_names, strict=True)
     worst = sorted((share, name) for share, name in classes if share == share)[:5]
     print("The hardest classes: " + ", ".join(f"{n} {s:.1%}" for s, n in worst) + ".")

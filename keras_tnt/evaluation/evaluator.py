@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from keras_tnt.images import imagenet_classes
 from keras_tnt.utils.files import atomic_write
 from keras_tnt.utils.typing import PathLike
 
+logger = logging.getLogger(__name__)
+
 
 class Report(NamedTuple):
     """The counts of an evaluation.
@@ -27,12 +30,19 @@ class Report(NamedTuple):
     Attributes:
         class_names: names of the classes of the data set.
         confusion: int64 array (classes, classes): images by true and predicted class.
+            With `all_classes`, a further column counts the images that were taken for
+            a class which the data set does not have.
         in_top_5: number of images whose class is among the best five.
+        model_classes: number of the model's classes; `None` if it is not known.
+        all_classes: whether the answers were taken among all classes of the model, not
+            among those of the data set only.
     """
 
     class_names: tuple
     confusion: np.ndarray
     in_top_5: int
+    model_classes: int | None = None
+    all_classes: bool = False
 
     @property
     def images(self) -> int:
@@ -50,9 +60,32 @@ class Report(NamedTuple):
         return self.in_top_5 / self.images
 
     @property
-    def figures(self) -> dict[str, float]:
-        """`images`, `top_1` and `top_5` by name."""
-        return {"images": self.images, "top_1": self.top_1, "top_5": self.top_5}
+    def figures(self) -> dict[str, Any]:
+        """By name: `images`, `top_1`, `top_5`, and among which classes."""
+        return {
+            "images": self.images,
+            "top_1": self.top_1,
+            "top_5": self.top_5,
+            "classes": len(self.class_names),
+            "model_classes": self.model_classes,
+            "all_classes": self.all_classes,
+        }
+
+    @property
+    def restriction(self) -> str:
+        """A sentence that says among which classes the answers were taken."""
+        classes, model_classes = len(self.class_names), self.model_classes
+        if model_classes is None or model_classes == classes:
+            return f"The data set has all {classes} classes of the model."
+        if self.all_classes:
+            return (
+                f"The answers were taken among all {model_classes} classes of the "
+                f"model; the data set has {classes} of them."
+            )
+        return (
+            f"The answers were taken among the {classes} classes of the data set only; "
+            f"the model has {model_classes}."
+        )
 
     @property
     def per_class(self) -> np.ndarray:
@@ -118,8 +151,17 @@ def evaluate(
     )
     # Each worker knows the corrupt images of its own shard only.
     images = len(source) - distribute.total(strategy, len(source.corrupt))
+    _check_any(images, source)
     metrics["loss"] = loss_per_image(metrics["loss"], steps, batch_size, images)
     return metrics
+
+
+def _check_any(images, source):
+    if not images:
+        raise ValueError(
+            f"No image of {source.name!r} can be read or decoded: there is nothing to "
+            "evaluate. Check the files."
+        )
 
 
 def _batches(model, source, batch_size, crop_fraction, skip_corrupt, **shard):
@@ -142,8 +184,13 @@ def evaluate_classifier(
     batch_size: int = 64,
     skip_corrupt: bool = False,
     verbose: int = 0,
+    all_classes: bool = False,
 ) -> Report:
     """Count the predictions of a classifier on every image of a data set.
+
+    If the data set has only some of the model's classes, the answers are taken among
+    these, as is usual for subsets of ImageNet. This is easier than what the model does
+    alone: `all_classes=True` takes them among all.
 
     Args:
         classifier: a `keras_tnt.inference.classifier.Classifier`.
@@ -151,12 +198,14 @@ def evaluate_classifier(
         batch_size: images a step.
         skip_corrupt: whether to leave out images that cannot be decoded.
         verbose: 1 for a progress bar, 0 for silence.
+        all_classes: whether a class that the data set does not have can be an answer.
 
     Returns:
         A `Report`.
 
     Raises:
-        ValueError: if a class of the data set is unknown to the model.
+        ValueError: if a class of the data set is unknown to the model, or no image can
+            be decoded.
 
     Example:
         >>> from keras_tnt import TNT
@@ -174,7 +223,11 @@ def evaluate_classifier(
     model, model_names, crop_fraction = classifier
     columns = match_classes(model_names, source.class_names)
     dataset = _batches(model, source, batch_size, crop_fraction, skip_corrupt)
-    confusion = np.zeros((len(columns), len(columns)), "int64")
+    classes = len(columns)
+    all_classes &= classes < len(model_names)
+    others = sorted(set(range(len(model_names))) - set(columns))
+    order = columns + others if all_classes else columns
+    confusion = np.zeros((classes, classes + all_classes), "int64")
     in_top_5 = 0
     steps = math.ceil(len(source) / batch_size)
     progress = keras.utils.Progbar(steps, verbose=verbose)
@@ -182,19 +235,24 @@ def evaluate_classifier(
         for images, labels, weights in dataset:
             counted = weights.numpy() > 0
             truth = labels.numpy().argmax(axis=1)[counted]
-            scores = np.asarray(model.predict_on_batch(images))[counted][:, columns]
+            scores = np.asarray(model.predict_on_batch(images))[counted]
+            scores = scores[:, order]
             best = np.argsort(-scores, axis=1, kind="stable")[:, :5]
-            np.add.at(confusion, (truth, best[:, 0]), 1)
+            predicted = np.minimum(best[:, 0], classes)  # the others are one column
+            np.add.at(confusion, (truth, predicted), 1)
             in_top_5 += int((best == truth[:, None]).any(axis=1).sum())
             progress.add(1)
-    return Report(tuple(source.class_names), confusion, in_top_5)
+    _check_any(confusion.sum(), source)
+    names = tuple(source.class_names)
+    return Report(names, confusion, in_top_5, len(model_names), all_classes)
 
 
 def match_classes(model_names: Sequence[str], data_names: Sequence[str]) -> list[int]:
     """Return the index of the model's output for each class of a data set.
 
-    Classes are matched by name, those of ImageNet also by WordNet id. If no name
-    matches and the numbers are equal, they are matched by order.
+    Classes are matched by name, those of ImageNet also by WordNet id. A model without
+    class names, whose classes are called `"0"`, `"1"` and so on, is matched by order,
+    if it has as many classes.
 
     Args:
         model_names: names of the model's classes.
@@ -218,7 +276,14 @@ def match_classes(model_names: Sequence[str], data_names: Sequence[str]) -> list
     unknown = [name for name in data_names if name not in known]
     if not unknown:
         return [known[name] for name in data_names]
-    if len(unknown) == len(data_names) == len(model_names):
+    unnamed = list(model_names) == [str(index) for index in range(len(model_names))]
+    if unnamed and len(unknown) == len(data_names) == len(model_names):
+        logger.warning(
+            "The model has no class names: its outputs are matched with the classes of "
+            "the data set by order, %s to %s.",
+            data_names[0],
+            data_names[-1],
+        )
         return list(range(len(data_names)))
     raise ValueError(
         f"Dataset classes not known to the model (first of {len(unknown)}): "

@@ -201,7 +201,8 @@ def plot_confusion(
     """Plot a confusion matrix: true classes as rows, shares of a row as shades.
 
     Args:
-        confusion: array ``(classes, classes)`` of counts, by true and predicted class.
+        confusion: array ``(classes, classes)`` of counts, by true and predicted class;
+            a further column is for other classes of the model.
         class_names: names of the classes; omitted if there are more than 40.
         path: the PNG file to write.
 
@@ -211,6 +212,7 @@ def plot_confusion(
         >>> plot_confusion(numpy.array([[3, 1], [0, 4]]), ["cat", "dog"], "matrix.png")
     """
     classes = len(class_names)
+    predicted = [*class_names, "other"][: confusion.shape[1]]
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     side = min(max(4, classes * 0.45), 12) + 1.5
     figure, axes = new_figure(1, 1, (side, side))
@@ -218,7 +220,7 @@ def plot_confusion(
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axis.set(xlabel="predicted", ylabel="true")
     if classes <= 40:
-        axis.set_xticks(range(classes), class_names, rotation=90)
+        axis.set_xticks(range(len(predicted)), predicted, rotation=90)
         axis.set_yticks(range(classes), class_names)
     if classes <= 20:
         for (row, column), count in np.ndenumerate(confusion):

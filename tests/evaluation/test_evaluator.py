@@ -12,13 +12,17 @@ from keras_tnt.cli import main
 from keras_tnt.data import fashion_mnist_mini_class_names, load_dataset
 from keras_tnt.evaluation import (
     Report,
+    evaluate,
     evaluate_classifier,
     match_classes,
     write_report,
 )
 from keras_tnt.images import imagenet_classes
 from keras_tnt.inference.classifier import Classifier
-from tests.helpers.small import small
+from keras_tnt.training import fashion_mnist_demo
+from keras_tnt.training.run_directory import RunDirectory
+from tests.helpers.datasets import write_directory
+from tests.helpers.small import dense_classifier, small
 
 NAMES = fashion_mnist_mini_class_names()
 
@@ -75,13 +79,72 @@ def test_classes_are_matched_by_name_by_wordnet_id_or_by_order():
     assert match_classes(["0", "1"], ["cat", "dog"]) == [0, 1]
 
 
+def test_match_classes__says_that_it_goes_by_order(caplog):
+    assert match_classes(["0", "1", "2"], ["ant", "bee", "cat"]) == [0, 1, 2]
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert "by order, ant to cat" in line
+
+
 @pytest.mark.parametrize(
     ("model", "data"),
-    [(["cat", "dog"], ["cat", "owl"]), (["cat", "dog"], ["cat", "dog", "owl"])],
+    [
+        (["cat", "dog"], ["cat", "owl"]),
+        (["cat", "dog"], ["cat", "dog", "owl"]),
+        (["cat", "dog"], ["ant", "bee"]),  # as many, but others
+        (["1", "2"], ["ant", "bee"]),  # these are names
+        (["0", "1"], ["0", "bee"]),
+        (["0", "1"], ["ant", "bee", "cat"]),
+    ],
 )
 def test_other_classes_are_refused(model, data):
-    with pytest.raises(ValueError, match=r"not known to the model .first of 1.: "):
+    with pytest.raises(ValueError, match=r"not known to the model .first of \d.: "):
         match_classes(model, data)
+
+
+def subset_report(tmp_path, **arguments):
+    """Images of 2 of 10 classes; each is taken for its own, the other, or a third."""
+    write_directory(tmp_path / "data", {"bee": 3, "ant": 3})
+    names = ["eel", "bee", "fox", "ant", *"abcdef"]
+    scores = np.zeros((6, 10))
+    scores[:, 1] = [3, 3, 3, 3, 1, 1]  # bee; the images are three ants, three bees
+    scores[:, 3] = [5, 5, 2, 2, 2, 2]  # ant
+    scores[:, 0] = [1, 9, 1, 1, 1, 9]  # a class that the data do not have
+    classifier = Classifier(Oracle(scores), names, 1.0)
+    source = load_dataset(tmp_path / "data")
+    return evaluate_classifier(classifier, source, **arguments)
+
+
+def test_evaluate_classifier__a_subset_of_the_classes(tmp_path):
+    report = subset_report(tmp_path)
+    np.testing.assert_array_equal(report.confusion, [[2, 1], [2, 1]])
+    assert report.figures == {
+        "images": 6, "top_1": 3 / 6, "top_5": 1.0,
+        "classes": 2, "model_classes": 10, "all_classes": False,
+    }  # fmt: skip
+    assert "among the 2 classes of the data set only; the model has 10" in (
+        report.restriction
+    )
+
+
+def test_evaluate_classifier__a_subset_among_all_classes(tmp_path):
+    report = subset_report(tmp_path, all_classes=True)
+    np.testing.assert_array_equal(report.confusion, [[1, 1, 1], [1, 1, 1]])
+    np.testing.assert_allclose(report.per_class, [1 / 3, 1 / 3])
+    assert (report.top_1, report.images) == (2 / 6, 6)
+    assert report.figures["all_classes"]
+    assert "among all 10 classes of the model" in report.restriction
+
+
+def test_evaluate_classifier__all_classes_are_those_of_the_data():
+    source = load_dataset("fashion_mnist_mini", "test[:1%]")
+    scores = np.random.default_rng(0).normal(size=(20, 10))
+    reports = [
+        evaluate_classifier(Classifier(Oracle(scores), NAMES, 1.0), source, **arguments)
+        for arguments in ({}, {"all_classes": True})
+    ]
+    np.testing.assert_array_equal(reports[0].confusion, reports[1].confusion)
+    assert reports[0].figures == reports[1].figures
+    assert "all 10 classes" in reports[0].restriction
 
 
 def test_a_class_without_images_has_no_accuracy(tmp_path):
@@ -149,3 +212,46 @@ def test_broken_images_are_named_or_counted(tmp_path, capsys):
     assert main([*command, *options]) == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (figures["images"], figures["corrupt"]) == (5, 1)
+
+
+@pytest.fixture
+def corrupt_directory(tmp_path):
+    directory = write_directory(tmp_path / "data", {"ant": 1, "bee": 1})
+    for path in directory.glob("*/*"):
+        path.write_bytes(b"no image")
+    return directory
+
+
+def test_the_command_on_corrupt_images_only(corrupt_directory, tmp_path, capsys):
+    path = tmp_path / "model.keras"
+    dense_classifier(classes=2).save(path)
+    command = ["evaluate", "--model", str(path), "--data", str(corrupt_directory)]
+    out = tmp_path / "out"
+    assert main([*command, "--skip-corrupt", "--out", str(out)]) == 1
+    assert "can be read or decoded: there is nothing to eval" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_evaluate__corrupt_images_only(corrupt_directory):
+    model = dense_classifier(classes=2)
+    model.compile(loss="categorical_crossentropy", weighted_metrics=["accuracy"])
+    source = load_dataset(corrupt_directory)
+    with pytest.raises(ValueError, match="there is nothing to evaluate"):
+        evaluate(model, source, batch_size=2, skip_corrupt=True)
+
+
+@pytest.mark.parametrize(("option", "columns"), [([], 2), (["--all-classes"], 3)])
+def test_the_command_on_a_subset(option, columns, tmp_path, capsys):
+    run = RunDirectory.create(tmp_path / "run")
+    run.write_recipe(fashion_mnist_demo(), ["ant", "bee", *"abcde"])
+    dense_classifier().save(run.model)
+    write_directory(tmp_path / "data", {"ant": 2, "bee": 2})
+    command = ["evaluate", "--model", str(run.path), "--data", str(tmp_path / "data")]
+    out = tmp_path / "out"
+    assert main([*command, "--out", str(out), *option]) == 0
+    among = {2: "among the 2 classes of the data set only; the model has 7"}
+    among[3] = "among all 7 classes of the model"
+    assert among[columns] in capsys.readouterr().out
+    figures = json.loads((out / "report.json").read_text())
+    assert (figures["classes"], figures["model_classes"]) == (2, 7)
+    assert figures["all_classes"] is bool(option)
