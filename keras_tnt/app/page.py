@@ -1,5 +1,6 @@
 """The page, made with Gradio, and its server: nothing is fetched or sent elsewhere."""
 
+import functools
 import html
 import os
 import tempfile
@@ -21,13 +22,17 @@ FORGET_ANSWER = 3600
 FORGET_FILES = (60, 600)  # every minute, those older than ten minutes
 
 
-def build_app(model: str, examples: PathLike | None = None) -> Any:
+def build_app(
+    model: str, examples: PathLike | None = None, apply_orientation: bool = True
+) -> Any:
     """Build the page.
 
     Args:
         model: a source for `keras_tnt.inference.classifier.load_classifier`.
         examples: a directory of images to choose from, of which the first 20 are
             offered; by default those of a run of ``keras-tnt demo``, else none.
+        apply_orientation: whether to turn images upright, as their EXIF orientation
+            says; see `keras_tnt.load_image`.
 
     Returns:
         A `gradio.Blocks`.
@@ -51,7 +56,8 @@ def build_app(model: str, examples: PathLike | None = None) -> Any:
     if examples is None and RunDirectory(model).images.is_dir():
         examples = RunDirectory(model).images
     paths = find_images([str(examples)])[:MAX_EXAMPLES] if examples else []
-    thumbnails = [(_thumbnail(path), path.stem) for path in paths]
+    load = functools.partial(load_image, apply_orientation=apply_orientation)
+    thumbnails = [(_thumbnail(load(path)), path.stem) for path in paths]
     # The first image takes long, because the model is compiled: use a black one.
     depth = len(explain_prediction(classifier, np.zeros((8, 8, 3), "uint8")).maps)
 
@@ -63,7 +69,7 @@ def build_app(model: str, examples: PathLike | None = None) -> Any:
 
     def show(path, block):
         try:
-            new = explain_prediction(classifier, load_image(path))
+            new = explain_prediction(classifier, load(path))
         except (OSError, ValueError) as error:
             # The visitor knows the file's name, not where the server keeps it.
             problem = str(error).replace(str(path), Path(path).name)
@@ -137,6 +143,7 @@ def serve(
     examples: PathLike | None = None,
     host: str = "127.0.0.1",
     port: int = 7860,
+    apply_orientation: bool = True,
 ) -> None:
     """Serve the page until the process is interrupted.
 
@@ -145,6 +152,7 @@ def serve(
         examples: a directory of images to choose from; see `build_app`.
         host: the address to listen at; by default only this machine reaches it.
         port: the port.
+        apply_orientation: whether to turn images upright; see `build_app`.
 
     Raises:
         OSError: if the port is taken.
@@ -160,7 +168,7 @@ def serve(
     with tempfile.TemporaryDirectory(prefix="keras-tnt-app-") as directory:
         # Not the directory for all users and all of Gradio's programs.
         os.environ["GRADIO_TEMP_DIR"] = directory
-        app = build_app(model, examples)
+        app = build_app(model, examples, apply_orientation)
         import gradio
 
         fonts = ["system-ui", "sans-serif"]
@@ -198,8 +206,8 @@ def _check_packages():
         ) from error
 
 
-def _thumbnail(path):
-    return preprocess_input(load_image(path), 144, 1.0).numpy().astype("uint8")
+def _thumbnail(image):
+    return preprocess_input(image, 144, 1.0).numpy().astype("uint8")
 
 
 def _introduction(name, classifier, depth):

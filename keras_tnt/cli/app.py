@@ -24,6 +24,11 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         help="address to listen at (127.0.0.1: for this machine only)",
     )
     app.add_argument("--port", type=int, default=7860, help="port (7860)")
+    app.add_argument(
+        "--ignore-orientation",
+        action="store_true",
+        help="do not turn images as their EXIF orientation says",
+    )
     app.set_defaults(run=run)
 
 
@@ -33,4 +38,10 @@ def run(options: argparse.Namespace) -> None:
 
     # However it ends, the images that it was given are deleted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    serve(options.model, options.examples, options.host, options.port)
+    serve(
+        options.model,
+        options.examples,
+        options.host,
+        options.port,
+        apply_orientation=not options.ignore_orientation,
+    )

@@ -47,13 +47,18 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         help="patch, counted from 0, whose inner attention is plotted; the most "
         "attended one by default",
     )
+    attention.add_argument(
+        "--ignore-orientation",
+        action="store_true",
+        help="do not turn a photograph upright as its EXIF orientation says",
+    )
     attention.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
     require_matplotlib()
-    original = load_image(options.image)
+    original = load_image(options.image, not options.ignore_orientation)
     _check_no_export(options.model)
     classifier = load_classifier(options.model)
     image = prepare(classifier, original).numpy()

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 
 from keras_tnt.inference import find_images, load_classifier, predict_files
 
@@ -24,16 +25,32 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     predict.add_argument(
         "--json", action="store_true", help="print a JSON line for each image"
     )
+    predict.add_argument(
+        "--ignore-orientation",
+        action="store_true",
+        help="do not turn photographs upright as their EXIF orientation says",
+    )
     predict.set_defaults(run=run)
 
 
-def run(options: argparse.Namespace) -> None:
-    """Run the command."""
+def run(options: argparse.Namespace) -> int:
+    """Run the command; the exit status is 1 if a file could not be read."""
     if options.top < 1:
         raise ValueError(f"--top must be at least 1, got {options.top}.")
     images = find_images(options.images)
     classifier = load_classifier(options.model)
-    for path, classes in predict_files(classifier, images, options.top):
+    failed = []
+
+    def report(path, error):
+        failed.append(path)
+        print(f"keras-tnt: {error}", file=sys.stderr)
+        if options.json:
+            print(json.dumps({"path": path, "classes": [], "error": str(error)}))
+
+    upright = not options.ignore_orientation
+    for path, classes in predict_files(
+        classifier, images, options.top, upright, on_error=report
+    ):
         if options.json:
             named = [{"class": name, "score": score} for name, score in classes]
             print(json.dumps({"path": path, "classes": named}))
@@ -41,3 +58,9 @@ def run(options: argparse.Namespace) -> None:
             print(path)
             for name, score in classes:
                 print(f"  {score:7.2%}  {name}")
+    if failed:
+        print(
+            f"keras-tnt: {len(failed)} of {len(images)} images could not be read.",
+            file=sys.stderr,
+        )
+    return int(bool(failed))

@@ -1,9 +1,10 @@
 """Classifying image files with a run, a model in a file, or published weights."""
 
 import glob
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -21,9 +22,13 @@ from keras_tnt.images import (
     preprocess_input,
     rgb_to_gray,
 )
+from keras_tnt.images.preprocess import check_scale
+from keras_tnt.images.suffixes import count_other_files, has_image_suffix
 from keras_tnt.models import TNTBase, TNTSmall
 from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.utils.typing import PathLike, Tensor
+
+logger = logging.getLogger(__name__)
 
 PUBLISHED = {"tnt_small": TNTSmall, "tnt_base": TNTBase}
 BATCH_SIZE = 32
@@ -130,7 +135,7 @@ def find_images(patterns: Sequence[str]) -> list[Path]:
     for pattern in patterns:
         path = Path(pattern)
         if path.is_dir():
-            matches = [p for p in path.iterdir() if p.suffix.lower() in SUFFIXES]
+            matches = _images_in(path)
         elif path.exists():
             matches = [path]
         else:
@@ -145,8 +150,21 @@ def find_images(patterns: Sequence[str]) -> list[Path]:
     return found
 
 
+def _images_in(directory):
+    names = [path.name for path in directory.iterdir() if not path.is_dir()]
+    if others := count_other_files(names):
+        logger.warning(
+            "Left out of %s: files that are not read as images (%s).", directory, others
+        )
+    return [directory / name for name in names if has_image_suffix(name)]
+
+
 def predict_files(
-    classifier: Classifier, paths: Sequence[PathLike], top: int = 5
+    classifier: Classifier,
+    paths: Sequence[PathLike],
+    top: int = 5,
+    apply_orientation: bool = True,
+    on_error: Callable[[str, Exception], None] | None = None,
 ) -> Iterator[Prediction]:
     """Classify image files.
 
@@ -154,12 +172,17 @@ def predict_files(
         classifier: a `Classifier`.
         paths: the files.
         top: number of classes to return; all if there are fewer.
+        apply_orientation: whether to turn images upright, as their EXIF orientation
+            says; see `keras_tnt.load_image`.
+        on_error: called in place of a prediction with the path and the error of each
+            file that cannot be read or decoded. By default the error is raised.
 
     Yields:
-        A `Prediction` for each file, in order.
+        A `Prediction` for each file that can be read, in order.
 
     Raises:
-        ValueError: if a file cannot be decoded; it is named.
+        OSError: if a file cannot be read, and there is no `on_error`.
+        ValueError: if a file cannot be decoded, likewise; it is named.
 
     Example:
         >>> from pathlib import Path
@@ -177,9 +200,22 @@ def predict_files(
     """
     for start in range(0, len(paths), BATCH_SIZE):
         batch = paths[start : start + BATCH_SIZE]
-        images = tf.stack([prepare(classifier, load_image(path)) for path in batch])
-        for path, named in zip(batch, classify(classifier, images, top), strict=True):
-            yield Prediction(str(path), named)
+        loaded: list[Any] = []
+        for path in batch:
+            try:
+                image = load_image(path, apply_orientation)
+                loaded.append(prepare(classifier, image))
+            except (OSError, ValueError) as error:
+                if on_error is None:
+                    raise
+                loaded.append(error)
+        images = [each for each in loaded if not isinstance(each, Exception)]
+        classes = iter(classify(classifier, tf.stack(images), top) if images else [])
+        for path, each in zip(batch, loaded, strict=True):
+            if isinstance(each, Exception):
+                on_error(str(path), each)  # type: ignore[misc]  # not None, see above
+            else:
+                yield Prediction(str(path), next(classes))
 
 
 def classify(
@@ -195,6 +231,9 @@ def classify(
     Returns:
         A list of pairs (name, score) for each image, best first.
 
+    Raises:
+        ValueError: if the images look scaled to 0-1.
+
     Example:
         >>> import keras_tnt, numpy
         >>> from keras_tnt.inference.classifier import Classifier, classify
@@ -205,6 +244,7 @@ def classify(
         >>> sorted(name for name, score in classes)
         ['cat', 'dog']
     """
+    check_scale(images)
     scores = classifier.model.predict_on_batch(images)
     best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
     return [
@@ -222,6 +262,9 @@ def prepare(classifier: Classifier, image: ArrayLike) -> tf.Tensor:
 
     Returns:
         A float32 tensor ``(height, width, channels)`` of the model's size.
+
+    Raises:
+        ValueError: if the values are not within 0-255, or look scaled to 0-1.
 
     Example:
         >>> import keras_tnt, numpy

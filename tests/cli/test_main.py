@@ -82,11 +82,25 @@ def test_mistakes_are_explained_in_a_line(arguments, message, capsys):
     assert errors.count("\n") == 1
 
 
-def test_a_broken_image_among_others(run, tmp_path, capsys):
+def test_predict__goes_on_after_a_corrupt_image(run, tmp_path, capsys):
     (tmp_path / "broken.png").write_bytes(b"broken")
     broken = str(tmp_path / "broken.png")
-    assert main(["predict", PHOTOS[0], broken, "--model", run]) == 1
-    assert f"keras-tnt: '{broken}' cannot be decoded" in capsys.readouterr().err
+    command = ["predict", PHOTOS[0], broken, PHOTOS[1], "--model", run]
+    assert main(command) == 1
+    output, errors = capsys.readouterr()
+    assert [line for line in output.splitlines() if line[0] != " "] == PHOTOS[:2]
+    first, last = errors.splitlines()
+    assert first.startswith(f"keras-tnt: '{broken}' cannot be decoded: it starts with")
+    assert last == "keras-tnt: 1 of 3 images could not be read."
+
+    assert main([*command, "--json"]) == 1
+    output, errors = capsys.readouterr()
+    records = [json.loads(line) for line in output.splitlines()]
+    assert [each["path"] for each in records] == [PHOTOS[0], broken, PHOTOS[1]]
+    assert [len(each["classes"]) for each in records] == [5, 0, 5]
+    assert ["error" in each for each in records] == [False, True, False]
+    assert "cannot be decoded" in records[1]["error"]
+    assert errors.count("\n") == 2
 
 
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["predict"], ["demo", "--out"]])

@@ -15,16 +15,18 @@ from keras_tnt.images import imagenet_classes, load_image
 from keras_tnt.inference.classifier import (
     Classifier,
     Prediction,
+    classify,
     find_images,
     load_classifier,
     predict_files,
+    prepare,
 )
 from keras_tnt.training import fashion_mnist_demo
 from keras_tnt.training.run_directory import RunDirectory
 from tests.helpers import ASSETS
 from tests.helpers.datasets import pillow_gray
 from tests.helpers.runtimes import RUNTIMES, need_runtime
-from tests.helpers.small import small
+from tests.helpers.small import dense_classifier, small
 
 DATA = ASSETS
 NAMES = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu"]
@@ -51,6 +53,15 @@ class TestFindImages:
     def test_a_folder_gives_its_images_sorted_and_not_deeper(self, tmp_path):
         touch(tmp_path, "p/c.GIF", "p/a.JPEG", "p/b.png", "p/notes.txt", "p/q/d.png")
         assert found(tmp_path, "p") == ["p/a.JPEG", "p/b.png", "p/c.GIF"]
+
+    def test_other_spellings_are_jpegs_and_other_formats_are_named(
+        self, tmp_path, caplog
+    ):
+        touch(tmp_path, "p/a.jfif", "p/b.JPE", "p/c.heic", "p/d.tif", "p/.e.jpg")
+        assert found(tmp_path, "p") == ["p/a.jfif", "p/b.JPE"]
+        (line,) = (record.getMessage() for record in caplog.records)
+        assert line.startswith(f"Left out of {tmp_path / 'p'}: ")
+        assert "(1 .heic, 1 .tif)" in line
 
     def test_globs(self, tmp_path):
         touch(tmp_path, "b1.png", "a1.png", "a1.jpg", "deep/er/c.png")
@@ -138,6 +149,73 @@ def test_a_broken_image_names_itself(contents, image_files, tmp_path):
         assert next(predictions).path == str(path)
     with pytest.raises(ValueError, match=r"broken\.jpg' cannot be decoded"):
         next(predictions)
+
+
+def unreadable(image_files, tmp_path):
+    """Files of which three cannot be read, and what is said of each."""
+    damaged, other, directory = (tmp_path / n for n in ("d.png", "o.jpg", "dir.jpg"))
+    damaged.write_bytes((DATA / "astronaut_small.png").read_bytes()[:200])
+    other.write_bytes(b"<!DOCTYPE html>")
+    directory.mkdir()
+    reasons = {damaged: "is damaged", other: "<!DOCTYP", directory: "Is a directory"}
+    good = list(image_files)
+    return [damaged, *good, other, *good * 4, directory], reasons
+
+
+def test_predict_files__goes_on_after_files_that_cannot_be_read(image_files, tmp_path):
+    paths, reasons = unreadable(image_files, tmp_path)
+    classifier = Classifier(dense_classifier(), NAMES, 0.9)
+    errors, order = {}, []
+
+    def note(path, error):
+        errors[path] = error
+        order.append(path)
+
+    for prediction in predict_files(classifier, paths, on_error=note):
+        order.append(prediction.path)
+    assert order == [str(path) for path in paths]
+    assert list(errors) == [str(path) for path in reasons]
+    for path, reason in reasons.items():
+        assert reason in str(errors[str(path)])
+        assert path.name in str(errors[str(path)])
+
+
+def test_predict_files__no_file_can_be_read(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"")
+    errors = []
+    classifier = Classifier(dense_classifier(), NAMES, 0.9)
+    note = lambda path, error: errors.append(error)  # noqa: E731
+    assert list(predict_files(classifier, [path], on_error=note)) == []
+    assert "is empty" in str(errors[0])
+
+
+def test_predict_files__turns_photographs_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # "rotate by 90 degrees"
+    with Image.open(DATA / "astronaut_small.png") as image:
+        image.convert("RGB").save(tmp_path / "stored.png", exif=exif)
+        upright = image.convert("RGB").rotate(-90, expand=True)
+        upright.save(tmp_path / "upright.png")
+        image.convert("RGB").save(tmp_path / "plain.png")
+    classifier = Classifier(dense_classifier(), NAMES, 0.9)
+
+    def predict(name, **arguments):
+        (prediction,) = predict_files(classifier, [tmp_path / name], **arguments)
+        return prediction.classes
+
+    assert predict("stored.png") == predict("upright.png") != predict("plain.png")
+    assert predict("stored.png", apply_orientation=False) == predict("plain.png")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_arrays_scaled_to_0_1_are_refused(channels, rng):
+    model = dense_classifier(input_shape=(16, 16, channels))
+    classifier = Classifier(model, NAMES, 0.9)
+    with pytest.raises(ValueError, match="scaled to 0-1"):
+        prepare(classifier, rng.uniform(0, 1, (20, 20, 3)))
+    with pytest.raises(ValueError, match="scaled to 0-1"):
+        classify(classifier, rng.uniform(0, 1, (2, 16, 16, channels)))
 
 
 class TestLoadClassifier:
