@@ -125,7 +125,7 @@ def huge_bmp():
         (b"", "&#x27;a&amp;b.png&#x27; cannot be decoded: it is empty"),
         (b"\x89PNG\r\n\x1a\nnothing", "it starts like a PNG but is damaged"),
         (b"<script>alert(1)", "it starts with b&#x27;&lt;script&gt;&#x27;"),
-        (huge_bmp(), "or larger than 67,108,864 pixels"),
+        (huge_bmp(), "is larger than 67,108,864 pixels"),
     ],
 )
 def test_upload__corrupt_image_gets_message(
