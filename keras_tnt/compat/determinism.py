@@ -1,0 +1,30 @@
+"""Deterministic ops, for a while."""
+
+import contextlib
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+
+@contextlib.contextmanager
+def deterministic_ops(enabled: bool = True) -> Iterator[None]:
+    """Run TensorFlow's ops deterministically, and restore the previous mode.
+
+    Fault: `tf.config.experimental.enable_op_determinism` holds for the rest of the
+    process; the function that ends it and the one that reads the mode are not public.
+    Issue: no issue known.
+    Seen in: TensorFlow 2.21.0 (first and last version checked).
+
+    Args:
+        enabled: whether to change anything.
+    """
+    from tensorflow.python.framework import config
+
+    if not enabled or config.is_op_determinism_enabled():
+        yield
+        return
+    tf.config.experimental.enable_op_determinism()
+    try:
+        yield
+    finally:
+        config.disable_op_determinism()
