@@ -1,8 +1,11 @@
 """Keras files under any name."""
 
+import contextlib
 import re
+import shutil
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -26,22 +29,26 @@ def load_keras_file(path: Path) -> keras.Model:
         ValueError: if the file is damaged or has an unknown class. The message lacks
             its subject, the file.
     """
+    try:
+        with _with_suffix(path) as file:
+            return keras.saving.load_model(file, compile=False)
+    except (zipfile.BadZipFile, KeyError, OSError, TypeError, ValueError) as error:
+        unknown = re.search(r"Could not locate (class|function) '\w+'", str(error))
+        if unknown:
+            raise ValueError(
+                f"has an unknown {unknown[1]}. {unknown[0]}; import and register "
+                "it before loading."
+            ) from error
+        raise ValueError(f"is not a complete model file: {error}") from error
+
+
+@contextlib.contextmanager
+def _with_suffix(path: Path) -> Iterator[Path]:
+    """The file itself, or a copy whose name Keras takes: Windows forbids links."""
+    if path.name.endswith(".keras"):
+        yield path
+        return
     with tempfile.TemporaryDirectory() as directory:
-        link = Path(directory) / "model.keras"
-        link.symlink_to(path.resolve())
-        try:
-            return keras.saving.load_model(link, compile=False)
-        except (
-            zipfile.BadZipFile,
-            KeyError,
-            OSError,
-            TypeError,
-            ValueError,
-        ) as error:
-            unknown = re.search(r"Could not locate (class|function) '\w+'", str(error))
-            if unknown:
-                raise ValueError(
-                    f"has an unknown {unknown[1]}. {unknown[0]}; import and register "
-                    "it before loading."
-                ) from error
-            raise ValueError(f"is not a complete model file: {error}") from error
+        copy = Path(directory) / "model.keras"
+        shutil.copyfile(path, copy)
+        yield copy
