@@ -19,7 +19,7 @@ from keras_tnt.weights.mapping import (
     feed_forward_entries,
     fused_dense,
     norm_entries,
-    without_module,
+    without_wrappers,
 )
 from keras_tnt.weights.resample import (
     Grid,
@@ -180,7 +180,7 @@ def standard_names(tensors: Tensors) -> Tensors:
     Raises:
         ValueError: for weights of another architecture.
     """
-    tensors = without_module(tensors)
+    tensors = without_wrappers(tensors, ["cls_token", FIRST_KERNEL])
     if "cls_token" in tensors:
         raise ValueError(
             "Tensor 'cls_token' marks a TNT, and the model is a PyramidTNT. Use the "

@@ -25,7 +25,7 @@ from keras_tnt.weights.mapping import (
     feed_forward_entries,
     fused_dense,
     norm_entries,
-    without_module,
+    without_wrappers,
 )
 from keras_tnt.weights.resample import Grid, grid_of_positions, resample_patch_positions
 
@@ -52,6 +52,7 @@ OFFICIAL_NAMES = {
 }
 
 FIRST_KERNEL = "pixel_embed.proj.weight"
+PYRAMID_KERNEL = "patch_embed.common_conv.0.weight"
 OPTIONS = "depth, inner_blocks, qkv_bias and se_ratio"
 
 
@@ -170,7 +171,7 @@ def standard_names(tensors: Tensors) -> Tensors:
     Raises:
         ValueError: for weights of another architecture.
     """
-    tensors = without_module(tensors)
+    tensors = without_wrappers(tensors, ["cls_token", PYRAMID_KERNEL])
     _refuse_other_architectures(tensors)
     if "outer_pos" not in tensors:
         return tensors
@@ -200,10 +201,10 @@ def _refuse_other_architectures(tensors):
             "(its fold has a bias and it convolves the whole image). Use "
             "timm/tnt_s_patch16_224.in1k, not timm/tnt_s_legacy_patch16_224.in1k."
         )
-    if "patch_embed.common_conv.0.weight" in tensors:
+    if PYRAMID_KERNEL in tensors:
         raise ValueError(
-            "Tensor 'patch_embed.common_conv.0.weight' marks a PyramidTNT, and the "
-            "model is a TNT. Use the weights of one."
+            f"Tensor {PYRAMID_KERNEL!r} marks a PyramidTNT, and the model is a TNT. "
+            "Use the weights of one."
         )
     if "cls_token" not in tensors:
         found = ", ".join(list(tensors)[:5]) or "no tensor at all"

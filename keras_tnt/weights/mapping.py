@@ -90,12 +90,32 @@ def feed_forward_entries(
     yield from dense_entries(layer.output_dense, f"{name}.fc2")
 
 
-def without_module(tensors: Tensors) -> Tensors:
-    """Remove the prefix that parallel training puts before every name."""
-    prefix = "module."
-    if tensors and all(name.startswith(prefix) for name in tensors):
-        return {name.removeprefix(prefix): value for name, value in tensors.items()}
-    return dict(tensors)
+def without_wrappers(tensors: Tensors, known: Iterable[str]) -> Tensors:
+    """Remove the prefixes that wrappers of a model put before every name.
+
+    They are such as ``module.`` of parallel training, ``_orig_mod.`` of compilation,
+    ``model.``, ``ema.`` or ``backbone.``, which a head may lack. The counter of
+    PyTorch's averaged model is left out.
+
+    Args:
+        tensors: dict from names to arrays.
+        known: names of which a model has one. If none of them is behind a common
+            prefix, nothing is removed.
+
+    Returns:
+        A new dict, in the same order.
+    """
+    inner = {name: value for name, value in tensors.items() if name != "n_averaged"}
+    while inner and set(known).isdisjoint(inner):
+        first = next((n for n in inner if not n.startswith("head.")), "head")
+        prefix = first.partition(".")[0] + "."
+        if not all(name.startswith((prefix, "head.")) for name in inner):
+            return dict(tensors)
+        shorter = {name.removeprefix(prefix): value for name, value in inner.items()}
+        if len(shorter) < len(inner):
+            return dict(tensors)
+        inner = shorter
+    return inner
 
 
 def check_finite(named_values: Iterable[tuple[str, np.ndarray]], where: str) -> None:

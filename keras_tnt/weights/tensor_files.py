@@ -3,6 +3,8 @@
 import json
 import os
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -10,8 +12,17 @@ from keras_tnt.utils.files import atomic_write
 from keras_tnt.utils.typing import PathLike
 from keras_tnt.weights.mapping import Tensors
 
-# Keys under which training checkpoints keep their weights, the preferred one first.
-CHECKPOINT_KEYS = ("state_dict_ema", "state_dict", "model")
+# Keys under which training checkpoints keep their weights, at any depth, the preferred
+# one first: averaged weights before the others.
+CHECKPOINT_KEYS = (
+    "state_dict_ema",
+    "model_ema",
+    "ema",
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "module",
+)
 
 
 def read_tensors(path: PathLike) -> tuple[Tensors, dict[str, str]]:
@@ -114,22 +125,35 @@ def _read_torch(path):
             f"({type(error).__name__}: {error}). Download it again; a file that holds "
             "more than tensors must be converted to safetensors where it was made."
         ) from error
-    if isinstance(checkpoint, dict):
-        for wrapper in CHECKPOINT_KEYS:
-            if isinstance(checkpoint.get(wrapper), dict):
-                checkpoint = checkpoint[wrapper]
-                break
-    unexpected = (
-        [name for name, value in checkpoint.items() if not torch.is_tensor(value)]
-        if isinstance(checkpoint, dict)
-        else [type(checkpoint).__name__]
-    )
-    if unexpected:
+    tensors = find_state_dict(checkpoint, torch.is_tensor)
+    if tensors is None:
+        found = list(checkpoint) if isinstance(checkpoint, dict) else checkpoint
         raise ValueError(
-            f"{path} contains no state dict: found {unexpected[:5]} where tensors were "
-            f"expected, at the top or under one of {CHECKPOINT_KEYS}."
+            f"{path} contains no state dict: found {str(found)[:200]} where tensors "
+            f"were expected, at the top or under {', '.join(CHECKPOINT_KEYS)}."
         )
     return {
         name: (tensor.float() if tensor.is_floating_point() else tensor).numpy()
-        for name, tensor in checkpoint.items()
+        for name, tensor in tensors.items()
     }
+
+
+def find_state_dict(
+    checkpoint: Any, is_tensor: Callable[[Any], bool]
+) -> dict[str, Any] | None:
+    """Return the tensors in the nested dicts of a checkpoint.
+
+    Args:
+        checkpoint: content of the file.
+        is_tensor: function that tells tensors.
+
+    Returns:
+        The first dict of nothing but tensors, at the top or under `CHECKPOINT_KEYS`;
+        ``None`` without any.
+    """
+    if not isinstance(checkpoint, dict):
+        return None
+    if checkpoint and all(is_tensor(value) for value in checkpoint.values()):
+        return checkpoint
+    inner = (find_state_dict(checkpoint.get(k), is_tensor) for k in CHECKPOINT_KEYS)
+    return next((tensors for tensors in inner if tensors is not None), None)

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 import keras_tnt
 from keras_tnt.weights import convert_tnt
 from keras_tnt.weights.load import assign_upstream, to_upstream
+from keras_tnt.weights.tensor_files import find_state_dict
 from tests.helpers import reference
 from tests.helpers.hub_server import HubServer
 
@@ -106,6 +107,82 @@ def test_prefix_of_parallel_training_and_half_precision(tmp_path):
     keras_tnt.load_weights(model, tmp_path / "half.safetensors")
     for name, value in to_upstream(model).items():
         np.testing.assert_array_equal(value, tensors[name].astype("float16"))
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["_orig_mod.", "model.", "backbone.", "ema.", "module._orig_mod.", "a.b.c."],
+)
+@pytest.mark.parametrize("case", ["tnt_timm", "tnt_official"])
+def test_load_weights__names_behind_a_common_prefix(prefix, case, tmp_path):
+    tensors = reference.tensors(case, "weight.")
+    path = tmp_path / "wrapped.safetensors"
+    counter = {"n_averaged": np.array(3)}
+    save_file({prefix + name: t for name, t in tensors.items()} | counter, path)
+    model = small()
+    keras_tnt.load_weights(model, path)
+    save_file(tensors, path)
+    expected = small()
+    keras_tnt.load_weights(expected, path)
+    for value, wanted in zip(model.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, wanted)
+
+
+def test_load_weights__head_beside_the_prefix(tmp_path):
+    tensors = reference.tensors(CASE, "weight.")
+    wrapped = {
+        name if name.startswith("head.") else f"backbone.{name}": value
+        for name, value in tensors.items()
+    }
+    save_file(wrapped, tmp_path / "wrapped.safetensors")
+    model = small()
+    keras_tnt.load_weights(model, tmp_path / "wrapped.safetensors")
+    for name, value in to_upstream(model).items():
+        np.testing.assert_array_equal(value, tensors[name])
+    wrapped["backbone.head.bias"] = tensors["head.bias"]
+    save_file(wrapped, tmp_path / "wrapped.safetensors")
+    unchanged(small(), tmp_path / "wrapped.safetensors", "is missing")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda name: f"ema.{name}" if "block" in name else f"model.{name}",
+        lambda name: f"model.{name}" if "block" in name else name,
+        lambda name: "model." if name == "norm.bias" else f"model.{name}",
+        lambda name: name + ".model",
+        lambda name: f"model.other.{name}" if name == "norm.bias" else f"model.{name}",
+    ],
+)
+def test_load_weights__a_prefix_of_some_names_is_refused(change, tmp_path):
+    tensors = reference.tensors(CASE, "weight.")
+    path = tmp_path / "wrapped.safetensors"
+    save_file({change(name): value for name, value in tensors.items()}, path)
+    unchanged(small(), path, "is missing|First offending tensor")
+
+
+def test_find_state_dict__nested():
+    def find(checkpoint):
+        return find_state_dict(checkpoint, lambda v: isinstance(v, np.ndarray))
+
+    raw, averaged = {"w": np.zeros(1)}, {"w": np.ones(1)}
+    for wrapped in (
+        raw,
+        {"state_dict": raw, "epoch": 3},
+        {"model": {"state_dict": raw, "name": "tnt"}, "optimizer": {}},
+        {"model_state_dict": raw, "ema": 0.99},
+        {"ema": {"decay": 0.99}, "model": raw},
+        {"state_dict_ema": None, "state_dict": {"module": raw}},
+    ):
+        assert find(wrapped) is raw
+    for wrapped in (
+        {"state_dict": raw, "state_dict_ema": averaged},
+        {"model": raw, "ema": {"module": averaged, "updates": 7}},
+        {"checkpoint": 3, "model": {"model_ema": averaged, "state_dict": raw}},
+    ):
+        assert find(wrapped) is averaged
+    for nothing in ({}, {"epoch": 3}, {"state_dict": {}}, [raw], None, {"other": raw}):
+        assert find(nothing) is None
 
 
 def test_another_number_of_classes_keeps_the_head_and_says_so(timm_file, caplog):
