@@ -4,12 +4,16 @@ from keras_tnt.structure.architecture import (
     architecture,
     blocks,
     find_tnt,
-    has_preprocessing,
     patch_grid,
     stages,
     stem,
 )
-from keras_tnt.structure.graph import extend_from_input, model_to, rebuild_graph
+from keras_tnt.structure.graph import (
+    extend_from_input,
+    has_preprocessing,
+    model_to,
+    rebuild_graph,
+)
 from keras_tnt.structure.head import Head, find_head, has_graph
 
 __all__ = [

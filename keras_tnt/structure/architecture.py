@@ -41,24 +41,6 @@ def architecture(model: keras.Model) -> str | None:
     return None
 
 
-def has_preprocessing(model: keras.Model) -> bool:
-    """Return whether a model does not pass its input straight to a TNT's first layer.
-
-    Args:
-        model: a model on images. One without a TNT among its own layers counts as
-            one that preprocesses its images.
-
-    Example:
-        >>> import keras_tnt
-        >>> from keras_tnt.structure import has_preprocessing
-        >>> has_preprocessing(keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3,
-        ...                                 input_shape=(32, 64, 3)))
-        True
-    """
-    first = model.layers[:2]  # the input layer and the layer that it feeds
-    return not any(isinstance(layer, tuple(STEMS.values())) for layer in first)
-
-
 def find_tnt(model: keras.Model) -> keras.Model:
     """Return the TNT or PyramidTNT that a model is or has among its layers.
 

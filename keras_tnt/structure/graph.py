@@ -4,9 +4,12 @@ import itertools
 from collections.abc import Callable
 
 import keras
+import numpy as np
 
-from keras_tnt.structure.architecture import path_to_tnt
+from keras_tnt.structure.architecture import find_tnt, path_to_tnt, stem
 from keras_tnt.utils.typing import Tensor
+
+GRAY = 200  # of the image that `has_preprocessing` shows a model
 
 
 def extend_from_input(model: keras.Model, part: keras.Model) -> keras.Model:
@@ -67,6 +70,35 @@ def _from_outer_input(outer, inner, part):
         )
     inputs, outputs = calls[0]
     return model_to(inputs, outputs, part.name)
+
+
+def has_preprocessing(model: keras.Model) -> bool:
+    """Return whether a model changes pixel values before its TNT's first layer.
+
+    Resizing and cropping do not count. The answer comes from a gray image.
+
+    Args:
+        model: a model on images. One without a TNT, or whose graph is not known, counts
+            as one that preprocesses its images.
+
+    Example:
+        >>> import keras_tnt
+        >>> from keras_tnt.structure import has_preprocessing
+        >>> has_preprocessing(keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3,
+        ...                                 input_shape=(32, 64, 3)))
+        True
+    """
+    try:
+        tnt = find_tnt(model)
+        before = extend_from_input(model, keras.Model(tnt.input, stem(tnt).input))
+    except ValueError:
+        return True
+    (image, *others) = before.inputs
+    if others:
+        return True
+    shape = [1, *(side or 64 for side in image.shape[1:])]
+    values = before(np.full(shape, GRAY, image.dtype))
+    return bool(np.any(keras.ops.convert_to_numpy(values) != GRAY))
 
 
 def rebuild_graph(model: keras.Model, call: Callable[..., Tensor]) -> keras.Model:

@@ -41,6 +41,30 @@ def test_has_preprocessing__with_and_without(build):
     assert has_preprocessing(without_tnt())
 
 
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ([], False),
+        ([keras.layers.Resizing(32, 48)], False),
+        ([keras.layers.CenterCrop(32, 48), keras.layers.Identity()], False),
+        ([keras.layers.Rescaling(1 / 127.5, -1), keras.layers.Resizing(32, 48)], True),
+        ([keras.layers.Resizing(32, 48), keras.layers.Rescaling(1 / 255)], True),
+    ],
+)
+@pytest.mark.parametrize("times", [1, 2])
+def test_has_preprocessing__nested(before, expected, times):
+    model = build_tnt(include_preprocessing=False, depth=1, include_top=False)
+    size = (64, 64, 3) if before else model.input_shape[1:]
+    model = keras.Sequential([keras.Input(size), *before, model])
+    for _ in range(times - 1):
+        model = keras.Sequential([keras.Input(size), model])
+    assert has_preprocessing(model) == expected
+
+
+def test_has_preprocessing__nested_with_its_own():
+    assert has_preprocessing(classifier_of(build_tnt(include_top=False, pooling="avg")))
+
+
 def test_blocks__in_order_of_their_numbers():
     tnt = build_tnt(depth=11, inner_blocks=(1, 11), input_shape=(16, 16, 3))
     assert [block.name for block in blocks(tnt)] == [
