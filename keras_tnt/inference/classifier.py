@@ -25,6 +25,7 @@ from keras_tnt.images import (
 from keras_tnt.images.preprocess import check_scale
 from keras_tnt.images.suffixes import count_other_files, has_image_suffix
 from keras_tnt.models import TNTBase, TNTSmall
+from keras_tnt.structure import has_preprocessing
 from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.utils.typing import PathLike, Tensor
 
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 PUBLISHED = {"tnt_small": TNTSmall, "tnt_base": TNTBase}
 BATCH_SIZE = 32
+ROUNDING = 0.02  # of the sum of probabilities, in half precision
 
 
 class Classifier(NamedTuple):
@@ -64,7 +66,8 @@ def load_classifier(source: str) -> Classifier:
 
     Raises:
         FileNotFoundError: if there is no such file or directory.
-        ValueError: if it is damaged or not an image classifier.
+        ValueError: if it is damaged, not a classifier of images with pixels 0-255 that
+            returns probabilities, or a run that has not ended.
         ImportError: if the runtime of an exported model is not installed.
 
     Example:
@@ -86,8 +89,7 @@ def load_classifier(source: str) -> Classifier:
         )
     run = RunDirectory(path)
     if run.recipe.is_file():
-        recipe, class_names = run.read_recipe()
-        return Classifier(_load_keras(run.model), class_names, recipe.crop_fraction)
+        return _load_run(run)
     file_format, path = find_format(path)
     if file_format is None:
         raise ValueError(
@@ -101,8 +103,30 @@ def load_classifier(source: str) -> Classifier:
     model = load_exported(path, file_format)
     _check_shapes(path, model.input_shape, model.output_shape)
     if model.metadata is None:
+        _check_probabilities(path, model.predict_on_batch, model.input_shape)
         return _without_metadata(model)
-    return Classifier(model, model.metadata.labels, model.metadata.crop_fraction)
+    return _with_names(path, model, model.metadata.labels, model.metadata.crop_fraction)
+
+
+def _load_run(run):
+    recipe, class_names = run.read_recipe()
+    if not run.model.exists():
+        raise ValueError(
+            f"{str(run.path)!r} has no model yet, because its training has not ended. "
+            f"Resume it: keras-tnt train --recipe {run.recipe} --out {run.path}"
+        )
+    model = _load_keras(run.model)
+    return _with_names(run.model, model, class_names, recipe.crop_fraction)
+
+
+def _with_names(path, model, class_names, crop_fraction):
+    classes = model.output_shape[-1]
+    if len(class_names) != classes:
+        raise ValueError(
+            f"{str(path)!r} has {classes} classes, but {len(class_names)} names of "
+            "classes. Expected the names that it was trained or exported with."
+        )
+    return Classifier(model, class_names, crop_fraction)
 
 
 def _without_metadata(model):
@@ -287,12 +311,20 @@ def _load_keras(path):
         model = load_keras_file(path)
     except ValueError as error:
         raise ValueError(f"{str(path)!r} {error}") from error
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
+    ends = [len(getattr(model, name, None) or ()) for name in ("inputs", "outputs")]
+    if ends != [1, 1]:
         raise ValueError(
             f"{str(path)!r} is not an image classifier but a model of "
-            f"{len(model.inputs)} inputs and {len(model.outputs)} outputs."
+            f"{ends[0]} inputs and {ends[1]} outputs."
         )
     _check_shapes(path, model.input_shape, model.output_shape)
+    if not has_preprocessing(model):
+        raise ValueError(
+            f"{str(path)!r} expects scaled images, but gets pixels 0-255. Build "
+            "it with include_preprocessing=True, or put its preprocessing before it: "
+            "keras.Sequential([keras.layers.Rescaling(1 / 127.5, -1), model])."
+        )
+    _check_probabilities(path, model, model.input_shape)
     return model
 
 
@@ -304,6 +336,31 @@ def _check_shapes(path, input_shape, output_shape):
             f"{str(path)!r} is not an image classifier but a model from shape "
             f"{tuple(input_shape)} to {tuple(output_shape)}."
         )
+
+
+def _check_probabilities(path, predict, input_shape):
+    """Check on images of noise that a model returns probabilities."""
+    noise = np.random.default_rng(0).uniform(0, 255, (4, *input_shape[1:]))
+    scores = np.asarray(predict(noise.astype("float32")), "float32")
+    sums = scores.sum(axis=1)
+    if _ends_in_sigmoid(predict) or not (
+        scores.min() >= 0 and np.allclose(sums, 1, atol=ROUNDING)
+    ):
+        raise ValueError(
+            f"{str(path)!r} does not return probabilities that sum to 1, but values "
+            f"such as {scores[0][:3].tolist()}: logits, independent scores of several "
+            "classes, or features. Expected a classifier that ends in a softmax. If "
+            "these are logits, append it: keras.Sequential([model, "
+            "keras.layers.Softmax()])."
+        )
+
+
+def _ends_in_sigmoid(model):
+    """Whether the last operation is a sigmoid: two scores of it may sum to 1."""
+    while isinstance(model, keras.Model):
+        model = model.outputs[0]._keras_history.operation
+    activation = getattr(model, "activation", model)
+    return activation is keras.activations.sigmoid or type(model).__name__ == "Sigmoid"
 
 
 def _imagenet_names():

@@ -10,6 +10,8 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_tnt
+from keras_tnt.app import page, server
+from keras_tnt.cli import main
 from keras_tnt.export import export_model
 from keras_tnt.images import imagenet_classes, load_image
 from keras_tnt.inference.classifier import (
@@ -285,12 +287,21 @@ class TestLoadClassifier:
         with pytest.raises(ValueError, match=r"not a model. Expected.*recipe\.json"):
             load_classifier(str(tmp_path))
 
-    def test_a_run_without_its_model(self, tmp_path):
+    def test_a_run_that_has_not_ended(self, tmp_path):
         RunDirectory(tmp_path).write_recipe(fashion_mnist_demo(), NAMES)
-        with pytest.raises(
-            ValueError, match=r"model\.keras' is not a complete model file"
-        ):
+        message = r"has no model yet, because its training has not ended. Resume it: "
+        message += r"keras-tnt train --recipe .*recipe.json --out "
+        with pytest.raises(ValueError, match=message):
             load_classifier(str(tmp_path))
+
+    def test_names_of_another_number_than_the_classes(self, tmp_path):
+        run = RunDirectory(tmp_path)
+        dense_classifier(classes=3).save(run.model)
+        for names in (NAMES[:2], NAMES[:4]):
+            run.write_recipe(fashion_mnist_demo(), names)
+            message = f"has 3 classes, but {len(names)} names of classes"
+            with pytest.raises(ValueError, match=message):
+                load_classifier(str(tmp_path))
 
     def test_names_that_are_nothing(self):
         with pytest.raises(FileNotFoundError, match=r"'tnt_huge'.*tnt_small, tnt_base"):
@@ -354,6 +365,125 @@ class TestLoadClassifier:
             ValueError, match=r"model\.keras' is not an image classifier"
         ):
             load_classifier(str(tmp_path / "model.keras"))
+
+
+def nested(activation, **options):
+    """A TNT as a layer, with a head."""
+    body = small(depth=1, include_top=False, pooling="token", **options)
+    inputs = keras.Input(body.input_shape[1:])
+    return keras.Model(inputs, keras.layers.Dense(3, activation)(body(inputs)))
+
+
+def after(operation, classes=3):
+    """A nested TNT that ends in an operation, which is no layer."""
+    model = nested(None)
+    inputs = keras.Input(model.input_shape[1:])
+    return keras.Model(inputs, operation(model(inputs)))
+
+
+SCORES = {
+    "logits": lambda: small(depth=1, classifier_activation=None),
+    "sigmoid": lambda: small(depth=1, classifier_activation="sigmoid"),
+    "features": lambda: small(depth=1, include_top=False, pooling="token"),
+    "nested logits": lambda: nested(None),
+    "nested sigmoid": lambda: nested("sigmoid"),
+    "one sigmoid": lambda: dense_classifier(1, "sigmoid"),
+    "sigmoid operation": lambda: after(keras.ops.sigmoid),
+    "scaled softmax": lambda: after(lambda x: 100 * keras.ops.softmax(x)),
+}
+SCALED = {
+    "itself": lambda: small(depth=1, include_preprocessing=False),
+    "nested": lambda: nested("softmax", include_preprocessing=False),
+}
+PROBABILITIES = {
+    "softmax operation": lambda: after(keras.ops.softmax),
+    "softmax layer": lambda: keras.Sequential([nested(None), keras.layers.Softmax()]),
+    "scaling before": lambda: keras.Sequential(
+        [
+            keras.layers.Rescaling(1 / 127.5, -1),
+            small(depth=1, include_preprocessing=False),
+        ]
+    ),
+    "half precision": lambda: small(depth=1, dtype="bfloat16"),
+}
+
+
+class TestProbabilities:
+    """Every command reads scores as probabilities, and gives pixels 0-255."""
+
+    @pytest.mark.parametrize("kind", SCORES)
+    def test_other_scores_are_refused(self, kind, tmp_path):
+        path = tmp_path / "model.keras"
+        SCORES[kind]().save(path)
+        message = r"model.keras' does not return probabilities.*Softmax\(\)"
+        with pytest.raises(ValueError, match=message):
+            load_classifier(str(path))
+
+    @pytest.mark.parametrize("kind", SCALED)
+    def test_models_of_scaled_images_are_refused(self, kind, tmp_path):
+        path = tmp_path / "model.keras"
+        SCALED[kind]().save(path)
+        with pytest.raises(ValueError, match="expects scaled images, but gets pixels"):
+            load_classifier(str(path))
+
+    @pytest.mark.parametrize("kind", PROBABILITIES)
+    def test_probabilities_pass(self, kind, tmp_path):
+        model = PROBABILITIES[kind]()
+        if not model.built:
+            model.build((None, 32, 48, 3))
+        model.save(tmp_path / "model.keras")
+        classifier = load_classifier(str(tmp_path / "model.keras"))
+        assert len(classifier.class_names) == model.output_shape[-1]
+
+    def test_two_sigmoids_whose_sum_is_one(self, tmp_path):
+        model = dense_classifier(2, "sigmoid")
+        model.layers[-1].kernel.assign(model.layers[-1].kernel * 0)
+        model.save(tmp_path / "model.keras")
+        with pytest.raises(ValueError, match="does not return probabilities"):
+            load_classifier(str(tmp_path / "model.keras"))
+
+    def test_exports_of_others_are_checked(self, tmp_path):
+        path = tmp_path / "m"
+        model = dense_classifier(activation=None)
+        export = keras.export.ExportArchive()
+        export.track(model)
+        export.add_endpoint(
+            "predict_images",
+            lambda images: {"probabilities": model(images)},
+            [tf.TensorSpec((None, 32, 48, 3), name="images")],
+        )
+        export.write_out(path, verbose=False)
+        with pytest.raises(ValueError, match="does not return probabilities"):
+            load_classifier(str(path))
+
+    def test_every_command_refuses(self, image_files, tmp_path, monkeypatch, capsys):
+        monkeypatch.chdir(tmp_path)
+        dense_classifier(activation=None).save("m.keras")
+        for module in (server, page):  # Gradio itself takes seconds to import
+            monkeypatch.setattr(module, "require_gradio", lambda: None)
+        for command in (
+            ["predict", str(image_files[0])],
+            ["attention", str(image_files[0])],
+            ["evaluate", "--data", "fashion_mnist_mini", "--split", "test[:1%]"],
+            ["export", "--out", "exported"],
+            ["app"],
+        ):
+            assert main([*command, "--model", "m.keras"]) == 1
+            assert "'m.keras' does not return probabilities" in capsys.readouterr().err
+        assert [path.name for path in tmp_path.iterdir()] == ["m.keras"]
+
+
+def test_subclassed_model_is_named(tmp_path):
+    @keras.saving.register_keras_serializable()
+    class Subclassed(keras.Model):
+        def call(self, images):
+            return keras.ops.mean(images, (1, 2))
+
+    model = Subclassed()
+    model(np.zeros((1, 32, 48, 3)))
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(ValueError, match="a model of 0 inputs and 0 outputs"):
+        load_classifier(str(tmp_path / "model.keras"))
 
 
 def test_a_copied_run_still_works(image_files, tmp_path):
