@@ -73,7 +73,7 @@ def main():
         },
     }
     RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(record, indent=2) + "\n")
+    RESULT.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def make_photos(directory, number):

@@ -145,7 +145,7 @@ def main():
         "median_times_one_device": medians,
     }
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
+    RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     for case, ratio in medians.items():
         print(f"{case}: {ratio:.2f} times a step on one device")
 

@@ -85,8 +85,10 @@ def main():
     }
     RESULTS.mkdir(exist_ok=True)
     name = f"export_formats_{options.model}"
-    (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
-    (RESULTS / f"{name}.md").write_text(table(record))
+    (RESULTS / f"{name}.json").write_text(
+        json.dumps(record, indent=1) + "\n", encoding="utf-8"
+    )
+    (RESULTS / f"{name}.md").write_text(table(record), encoding="utf-8")
     print(table(record))
 
 

@@ -64,7 +64,7 @@ def main():
         "versions": {name: version(name) for name in ("keras", "tensorflow")},
     }
     path = RESULTS / f"profile_{options.kind}.json"
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(f"A step takes {record['step_ms']:.0f} ms.")
     for title in ("parts_ms", "operations_ms"):
         total = sum(record[title].values())

@@ -83,7 +83,7 @@ def main():
         "peak_with_over_without": round(cases[1]["mib_peak"] / cases[0]["mib_peak"], 3),
     }
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
+    RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(f"Peak with remat=True: {record['peak_with_over_without']:.0%} of without")
 
 

@@ -168,7 +168,7 @@ def main():
         "tensorflow": tf.__version__,
         "kinds": counts,
     }
-    arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+    arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(f"{result['cases']} cases: {dict(total)}, in {result['seconds']} s")
 
 

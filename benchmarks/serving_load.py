@@ -267,7 +267,7 @@ def main():
     )
     arguments = parser.parse_args()
     result = run(arguments.model, arguments.clients, arguments.minutes)
-    arguments.out.write_text(json.dumps(result) + "\n")
+    arguments.out.write_text(json.dumps(result) + "\n", encoding="utf-8")
     print(json.dumps({k: v for k, v in result.items() if k != "rss_mb"}, indent=2))
     if result["lost"] or result["wrong"]:
         sys.exit("Responses were lost or wrong.")

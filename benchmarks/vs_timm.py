@@ -204,7 +204,7 @@ def machine(peer):
     torch, timm = found.stdout.split()
     cpus = [
         line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         if line.startswith("model name")
     ]
     return {
@@ -220,13 +220,15 @@ def machine(peer):
 
 def write(row, record):
     """Add a row to the results; write the table and the plot."""
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results = (
+        json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    )
     results[row] = record
     results = {row: results[row] for row in ROWS if row in results}
     with atomic_write(RESULTS) as unfinished:
-        unfinished.write_text(json.dumps(results, indent=1) + "\n")
+        unfinished.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     with atomic_write(RESULTS.with_suffix(".md")) as unfinished:
-        unfinished.write_text(table(results))
+        unfinished.write_text(table(results), encoding="utf-8")
     plot_cost(results, RESULTS.with_suffix(".png"))
 
 

@@ -50,7 +50,7 @@ def main():
             record[f"{kind.__name__}, {name}"] = found
             print(kind.__name__, name, found, flush=True)
     with atomic_write(RESULTS) as unfinished:
-        unfinished.write_text(json.dumps(record, indent=1) + "\n")
+        unfinished.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def inference(_):

@@ -1,5 +1,6 @@
 """What `import keras_tnt` gives, and what it leaves alone."""
 
+import ast
 import importlib
 import importlib.metadata
 import pkgutil
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 import keras_tnt
+from tests.helpers import ROOT
 
 PACKAGES = ["keras_tnt"] + [
     module.name
@@ -115,3 +117,51 @@ except RuntimeError:
     print("started")
 """
     assert run(script) == ["3", "started"]
+
+
+def test_every_module_can_be_imported():
+    """None of them does anything to the process."""
+    script = """
+import importlib, importlib.util, pkgutil, sys, logging, os
+import keras_tnt
+before = dict(os.environ)
+optional = () if importlib.util.find_spec("keras_hub") else ("keras_tnt.keras_hub",)
+for module in pkgutil.walk_packages(keras_tnt.__path__, "keras_tnt."):
+    if module.name not in ("keras_tnt.__main__", *optional):
+        importlib.import_module(module.name)
+assert not [name for name, module in sys.modules.items() if module is None]
+assert logging.root.manager.disable == 0
+new = {k for k in os.environ if os.environ[k] != before.get(k)}
+assert not [name for name in new if "TNT" in name or "GRADIO" in name], new
+import cProfile, keras
+"""
+    assert run(script) == []
+
+
+def test_text_files_have_an_encoding():
+    """Without one, Python takes the machine's, which is not UTF-8 on Windows."""
+    assert [*_without_encoding(ast.parse("open('f'); p.open('w'); p.read_text()"))]
+    assert not [*_without_encoding(ast.parse("open('f', 'rb'); p.open(mode='wb')"))]
+    found = [
+        f"{path}:{line}"
+        for path in (ROOT / "keras_tnt").rglob("*.py")
+        for line in _without_encoding(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert found == []
+
+
+def _without_encoding(tree):
+    """The lines of calls that read or write text in the machine's encoding."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        given = {keyword.arg: keyword.value for keyword in node.keywords}
+        modes = [*node.args, *given.values()]
+        binary = any(
+            isinstance(mode, ast.Constant) and mode.value in ("rb", "wb", "r+b", "ab")
+            for mode in modes
+        )
+        reads = name in ("open", "read_text", "write_text", "fdopen") and not binary
+        if (reads or "text" in given) and "encoding" not in given:
+            yield node.lineno

@@ -1,9 +1,11 @@
 """The page, made with Gradio, and its server: nothing is fetched or sent elsewhere."""
 
+import contextlib
 import functools
 import html
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +158,7 @@ def serve(
 
     Raises:
         OSError: if the port is taken.
+        ValueError: if ``port`` is not the number of a port.
         ImportError: as `build_app` does, and the other errors.
 
     Example:
@@ -165,9 +168,9 @@ def serve(
         serve("runs/demo", examples="holiday")
         ```
     """
-    with tempfile.TemporaryDirectory(prefix="keras-tnt-app-") as directory:
-        # Not the directory for all users and all of Gradio's programs.
-        os.environ["GRADIO_TEMP_DIR"] = directory
+    if not 0 < port < 2**16:
+        raise ValueError(f"The port must be from 1 to 65535, got {port}.")
+    with _own_directory():
         app = build_app(model, examples, apply_orientation)
         import gradio
 
@@ -193,6 +196,19 @@ def serve(
             ) from error
         print(f"Open {url} in a browser. Ctrl+C ends the server.", flush=True)
         app.block_thread()
+
+
+@contextlib.contextmanager
+def _own_directory() -> Iterator[None]:
+    """Keep Gradio's files apart from those of others, and delete them."""
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="keras-tnt-app-") as directory:
+        os.environ["GRADIO_TEMP_DIR"] = directory
+        try:
+            yield
+        finally:
+            os.environ.pop("GRADIO_TEMP_DIR")
+            os.environ |= before
 
 
 def _check_packages():

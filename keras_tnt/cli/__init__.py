@@ -1,9 +1,11 @@
 """The command line, one module for each command."""
 
 import argparse
+import dis
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from keras_tnt._version import __version__
 from keras_tnt.cli import (
@@ -18,6 +20,7 @@ from keras_tnt.cli import (
     train,
 )
 from keras_tnt.training.callbacks import TrainingInterrupted
+from keras_tnt.utils.files import local_path
 
 __all__ = ["main"]
 
@@ -33,7 +36,10 @@ COMMANDS = (
     benchmark,
 )
 
-ERRORS = (FloatingPointError, ImportError, OSError, RuntimeError, ValueError)
+# What is wrong with a user's input, where this package says so itself. Raised by Keras,
+# TensorFlow or Python, such an error is a bug: input is checked before.
+CHECKED_ERRORS = (FloatingPointError, ImportError, RuntimeError, ValueError)
+PACKAGE = Path(__file__).parents[1]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,19 +53,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0 on success, 1 on a user error, 128 + N if signal N stopped a
         training.
 
+    Raises:
+        Exception: a bug; with ``--debug``, every error.
+
     Example:
         >>> from keras_tnt.cli import main
         >>> main(["predict", "no_such_image.jpg"])
         1
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # names may not be in its encoding
+            stream.reconfigure(errors="replace")
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s")
     try:
+        if getattr(options, "out", None):
+            local_path(options.out)  # before hours of work
         return options.run(options) or 0
     except TrainingInterrupted as stopped:
         print(f"keras-tnt: {stopped}", file=sys.stderr)
         return 128 + stopped.signal
-    except ERRORS as error:
+    except (OSError, *CHECKED_ERRORS) as error:
+        if options.debug or not _is_user_error(error):
+            raise
         print(f"keras-tnt: {error}", file=sys.stderr)
         return 1
 
@@ -69,7 +85,23 @@ def _parser():
         prog="keras-tnt", description="Transformer in Transformer for Keras 3."
     )
     parser.add_argument("--version", action="version", version=__version__)
+    debug = {"action": "store_true", "help": "show the traceback of every error"}
+    parser.add_argument("--debug", **debug)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_command(commands)
+    for command_parser in commands.choices.values():
+        command_parser.add_argument("--debug", default=argparse.SUPPRESS, **debug)
     return parser
+
+
+def _is_user_error(error):
+    """Whether a user can fix an error; any other is a bug."""
+    if isinstance(error, OSError):
+        return True
+    last = error.__traceback__
+    while last.tb_next:
+        last = last.tb_next
+    code = last.tb_frame.f_code
+    is_raised = dis.opname[code.co_code[last.tb_lasti]] == "RAISE_VARARGS"
+    return is_raised and Path(code.co_filename).is_relative_to(PACKAGE)

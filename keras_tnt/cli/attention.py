@@ -6,7 +6,7 @@ from pathlib import Path
 from keras_tnt.export.load_exported import find_format
 from keras_tnt.images import load_image
 from keras_tnt.inference import classify, load_classifier, prepare
-from keras_tnt.training import RunDirectory
+from keras_tnt.utils.files import create_or_next_directory
 from keras_tnt.visualization import (
     attention_maps,
     block_map,
@@ -32,7 +32,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         "ImageNet weights",
     )
     attention.add_argument(
-        "--out", type=Path, help="a new directory; by default attention, attention-2, …"
+        "--out", help="a new directory; by default attention, attention-2, …"
     )
     attention.add_argument(
         "--blocks",
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
 
     (((best, score),),) = classify(classifier, image[None], top=1)
     title = f"{best} {score:.0%}"
-    directory = RunDirectory.create_or_next(options.out, "attention").path
+    directory = create_or_next_directory(options.out, "attention")
     plot_attention_overlays(maps, image, blocks, directory / "overlay.png", title)
     plot_attention_heads(maps, image, blocks, directory / "heads.png")
     print(f"{directory / 'overlay.png'}  attention of blocks {_list(blocks)}")

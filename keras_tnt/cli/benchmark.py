@@ -9,7 +9,6 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
@@ -19,7 +18,8 @@ import tensorflow as tf
 from keras_tnt import models
 from keras_tnt.compat.keras_training import build_optimizer
 from keras_tnt.inference import load_classifier
-from keras_tnt.training import AdamW, RunDirectory
+from keras_tnt.training import AdamW
+from keras_tnt.utils.files import create_or_next_directory
 from keras_tnt.utils.typing import PathLike
 from keras_tnt.visualization.figure import (
     new_figure,
@@ -66,7 +66,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--repetitions", type=int, default=7)
     parser.add_argument(
-        "--out", type=Path, help="a new directory; by default benchmark, benchmark-2, …"
+        "--out", help="a new directory; by default benchmark, benchmark-2, …"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
@@ -95,8 +95,10 @@ def run(options: argparse.Namespace) -> None:
         "machine": describe_machine(),
         "measurements": [measured._asdict() for measured in measurements],
     }
-    directory = RunDirectory.create_or_next(options.out, "benchmark").path
-    (directory / "benchmark.json").write_text(json.dumps(record, indent=1) + "\n")
+    directory = create_or_next_directory(options.out, "benchmark")
+    (directory / "benchmark.json").write_text(
+        json.dumps(record, indent=1) + "\n", encoding="utf-8"
+    )
     plot_speed(measurements, directory / "benchmark.png")
     if options.json:
         print(json.dumps(record))
@@ -108,6 +110,8 @@ def _model(options):
     """The model to measure."""
     if options.model in models.__all__:
         size = options.image_size
+        if size is not None and size < 1:
+            raise ValueError(f"--image-size must be at least 1, got {size}.")
         return getattr(models, options.model)(
             weights=None,
             input_shape=(size, size, 3) if size else None,

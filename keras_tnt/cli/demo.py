@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ import tensorflow as tf
 from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
 from keras_tnt.export import check_saved_model, export_saved_model
 from keras_tnt.training import Recipe, RunDirectory, fashion_mnist_demo, train
+from keras_tnt.utils.files import create_or_next_directory
 from keras_tnt.visualization.figure import require_matplotlib
 from keras_tnt.visualization.plot_results import (
     plot_attention,
@@ -31,7 +31,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     demo = commands.add_parser(
         "demo", help="train, evaluate and export a small TNT on the bundled images"
     )
-    demo.add_argument("--out", type=Path, help="a new directory; by default runs/demo")
+    demo.add_argument("--out", help="a new directory; by default runs/demo")
     demo.add_argument("--epochs", type=int, help="passes over the training images")
     demo.add_argument("--seed", type=int, help="seed of everything random")
     demo.set_defaults(run=run)
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
     given = {"epochs": options.epochs, "seed": options.seed}
     changes = {name: value for name, value in given.items() if value is not None}
     recipe = dataclasses.replace(fashion_mnist_demo(), **changes)
-    run = RunDirectory.create_or_next(options.out, "runs/demo")
+    run = RunDirectory(create_or_next_directory(options.out, "runs/demo"))
     start = time.monotonic()
     result = run_demo(run, recipe)
     print(

@@ -3,12 +3,11 @@
 import argparse
 import json
 import sys
-from pathlib import Path
 
 from keras_tnt.data import load_dataset
 from keras_tnt.evaluation import evaluate_classifier, write_report
 from keras_tnt.inference import load_classifier
-from keras_tnt.training import RunDirectory
+from keras_tnt.utils.files import create_or_next_directory
 from keras_tnt.visualization.figure import require_matplotlib
 from keras_tnt.visualization.plot_results import plot_confusion
 
@@ -38,7 +37,6 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     )
     evaluate.add_argument(
         "--out",
-        type=Path,
         help="a new directory; by default evaluation, evaluation-2, …",
     )
     evaluate.add_argument("--json", action="store_true", help="print JSON")
@@ -48,6 +46,8 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
     require_matplotlib()
+    if options.batch_size < 1:
+        raise ValueError(f"--batch-size must be at least 1, got {options.batch_size}.")
     source = load_dataset(options.data, options.split, options.data_dir)
     classifier = load_classifier(options.model)
     report = evaluate_classifier(
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> None:
         verbose=int(sys.stdout.isatty() and not options.json),
         all_classes=options.all_classes,
     )
-    directory = RunDirectory.create_or_next(options.out, "evaluation").path
+    directory = create_or_next_directory(options.out, "evaluation")
     write_report(report, directory)
     plot_confusion(report.confusion, report.class_names, directory / "confusion.png")
     if options.json:

@@ -44,7 +44,6 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     export.add_argument(
         "--out",
         required=True,
-        type=Path,
         help="the file (onnx, litert) or directory (openvino, savedmodel)",
     )
     export.add_argument(
@@ -79,7 +78,7 @@ def run(options: argparse.Namespace) -> None:
         )
     labels = classifier.class_names
     if options.labels:
-        labels = options.labels.read_text(encoding="utf-8").splitlines()
+        labels = _read_labels(options.labels)
     exported = export_model(
         classifier.model,
         options.out,
@@ -95,6 +94,15 @@ def run(options: argparse.Namespace) -> None:
         f"{exported.path}: {_size(exported.path) / 1e6:.1f} MB, probabilities equal to "
         f"Keras's within {exported.difference:.1g}."
     )
+
+
+def _read_labels(path):
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is not text in UTF-8: {error}. Save it in that encoding."
+        ) from error
 
 
 def _calibration(source, classifier):

@@ -1,7 +1,6 @@
 """`keras-tnt show-augmentation`."""
 
 import argparse
-from pathlib import Path
 
 from keras_tnt import data
 from keras_tnt.visualization.figure import require_matplotlib
@@ -36,9 +35,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         "--seed", type=int, default=0, help="seed of everything random (0)"
     )
     show.add_argument("--step", type=int, default=0, help="step of the training (0)")
-    show.add_argument(
-        "--out", type=Path, default="augmented.png", help="the image to write"
-    )
+    show.add_argument("--out", default="augmented.png", help="the image to write")
     show.set_defaults(run=run)
 
 

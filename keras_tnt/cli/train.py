@@ -35,7 +35,6 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     )
     train.add_argument(
         "--out",
-        type=Path,
         help="run directory; by default runs/RECIPE, or RUN-repeat for a recipe.json",
     )
     train.add_argument(

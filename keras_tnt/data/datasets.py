@@ -80,8 +80,9 @@ def _prepared_builder(name, data_dir):
         ) from None
     except (
         AssertionError,
+        RuntimeError,
         ValueError,
-    ) as error:  # no such version
+    ) as error:  # no such version, or data_dir cannot be read
         raise ValueError(f"tfds cannot open {name!r}: {error}") from error
     try:
         builder.download_and_prepare()  # returns at once where it is prepared

@@ -5,7 +5,6 @@ import json
 import logging
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
@@ -18,7 +17,7 @@ from keras_tnt.data import image_dataset
 from keras_tnt.data.error_handling import readable_errors
 from keras_tnt.data.source import ImageSource
 from keras_tnt.images import imagenet_classes
-from keras_tnt.utils.files import atomic_write
+from keras_tnt.utils.files import atomic_write, local_path
 from keras_tnt.utils.typing import PathLike
 
 logger = logging.getLogger(__name__)
@@ -305,15 +304,16 @@ def write_report(report: Report, directory: PathLike) -> None:
         >>> report = Report(("cat", "dog"), numpy.array([[3, 1], [0, 4]]), 8)
         >>> write_report(report, "evaluation")
     """
-    directory = Path(directory)
+    directory = local_path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     with atomic_write(directory / "report.json") as unfinished:
-        unfinished.write_text(json.dumps(report.figures, indent=2) + "\n")
+        text = json.dumps(report.figures, indent=2)
+        unfinished.write_text(text + "\n", encoding="utf-8")
     lines: list[Any] = [["class", "images", "accuracy"]]
     totals = report.confusion.sum(axis=1)
     lines += zip(report.class_names, totals, report.per_class, strict=True)
     with (
         atomic_write(directory / "per_class.csv") as unfinished,
-        unfinished.open("w", newline="") as file,
+        unfinished.open("w", encoding="utf-8", newline="") as file,
     ):
         csv.writer(file).writerows(lines)

@@ -30,6 +30,7 @@ from keras_tnt.export.validation import (
     with_image_size,
 )
 from keras_tnt.images import CROP_FRACTION
+from keras_tnt.utils.files import local_path
 from keras_tnt.utils.typing import PathLike
 
 FORMATS = ("savedmodel", "onnx", "litert", "openvino")
@@ -115,7 +116,7 @@ def export_model(
     labels = check_labels(model, labels)
     shape = (*choose_image_size(model, image_size), model.input_shape[-1])
     _check(model, shape, file_format, precision, calibration, version)
-    path = Path(path)
+    path = local_path(path)
     if file_format == "savedmodel":
         version = choose_version(path, version)
         target = path / str(version)

@@ -24,6 +24,7 @@ from keras_tnt.export.serving import (
 from keras_tnt.export.signatures import Signatures
 from keras_tnt.export.validation import as_functional, check_labels, with_image_size
 from keras_tnt.images import CROP_FRACTION, MAX_PIXELS
+from keras_tnt.utils.files import local_path
 from keras_tnt.utils.typing import PathLike
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
@@ -105,7 +106,7 @@ def export_saved_model(
     batch_sizes = _checked_batch_sizes(batch_sizes)
     if top_k < 1:
         raise ValueError(f"top_k must be at least 1, got {top_k}.")
-    path = Path(path)
+    path = local_path(path)
     version = choose_version(path, version)
     target = path / str(version)
     if target.exists() and not overwrite:
@@ -218,7 +219,8 @@ def check_saved_model(
             # On the CPU: this process may hold all memory of the GPUs.
             env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
         )
         if process.returncode:
             raise RuntimeError(

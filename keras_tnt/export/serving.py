@@ -76,7 +76,9 @@ def write_batching_parameters(directory: Path, batch_sizes: Sequence[int]) -> No
         "max_enqueued_batches { value: 100 }",
         *[f"allowed_batch_sizes: {size}" for size in batch_sizes],
     ]
-    (directory / "batching_params.pbtxt").write_text("\n".join(lines) + "\n")
+    (directory / "batching_params.pbtxt").write_text(
+        "\n".join(lines) + "\n", encoding="utf-8"
+    )
 
 
 def write_metadata(directory: Path, model: keras.Model, record: dict[str, Any]) -> None:

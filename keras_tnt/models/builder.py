@@ -59,10 +59,10 @@ def common_arguments(**texts: str) -> Callable[[Callable], Callable]:
 
     def decorate(function: Callable) -> Callable:
         arguments = textwrap.indent(COMMON_ARGUMENTS.format(**texts), 8 * " ")
-        assert function.__doc__
-        function.__doc__ = function.__doc__.replace(
-            8 * " " + "{common_arguments}\n", arguments
-        )
+        if function.__doc__:  # python -OO removes it
+            function.__doc__ = function.__doc__.replace(
+                8 * " " + "{common_arguments}\n", arguments
+            )
         return function
 
     return decorate

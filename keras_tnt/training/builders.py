@@ -12,6 +12,13 @@ from keras_tnt.data.source import ImageSource
 from keras_tnt.training.optimizer import AdamW, warmup_cosine
 from keras_tnt.training.recipe import Recipe
 
+# What the loss and the pipeline expect of the model.
+NEEDED_OPTIONS = {
+    "include_top": True,
+    "include_preprocessing": True,
+    "classifier_activation": "softmax",
+}
+
 
 class Sources(NamedTuple):
     """The images for training and for evaluation."""
@@ -55,6 +62,14 @@ def build_model(recipe: Recipe, classes: int) -> keras.Model:
             f"Unknown model {recipe.model!r}. Expected one of "
             f"{', '.join(models.__all__)}."
         )
+    for name, needed in NEEDED_OPTIONS.items():
+        given = recipe.model_options.get(name, needed)
+        if given != needed:
+            raise ValueError(
+                f"Training needs a classifier of pixels 0-255 that returns "
+                f"probabilities: {name} must be {needed!r}, got {given!r}. Remove it "
+                "from model_options."
+            )
     size = recipe.image_size
     height, width = size if isinstance(size, tuple) else (size, size)
     try:
@@ -70,6 +85,8 @@ def build_model(recipe: Recipe, classes: int) -> keras.Model:
         raise ValueError(
             f"model_options do not fit {recipe.model}: {error}."
         ) from error
+    except ValueError as error:
+        raise ValueError(f"Cannot build {recipe.model}: {error}") from error
     if recipe.frozen_backbone:
         for layer in model.layers:
             layer.trainable = layer.name == "predictions"

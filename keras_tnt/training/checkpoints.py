@@ -2,14 +2,17 @@
 
 import hashlib
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_tnt.utils.files import atomic_write
+from keras_tnt.utils.files import atomic_write, local_path
 from keras_tnt.utils.typing import PathLike
+
+logger = logging.getLogger(__name__)
 
 
 class Checkpoint(NamedTuple):
@@ -50,7 +53,7 @@ class Checkpoints:
     """
 
     def __init__(self, directory: PathLike, keep: int = 3):
-        self.directory = Path(directory)
+        self.directory = local_path(directory)
         self.keep = keep
 
     def paths(self) -> list[Path]:
@@ -111,7 +114,7 @@ class Checkpoints:
             try:
                 return _read(path)
             except ValueError as error:
-                print(f"{error} It is skipped.")
+                logger.warning("%s It is skipped.", error)
         if paths:
             raise ValueError(
                 f"All checkpoints in {self.directory} are damaged. Delete the "

@@ -29,7 +29,7 @@ class History:
         """Return the rows, with numbers parsed."""
         if not self.path.exists():
             return []
-        with self.path.open(newline="") as file:
+        with self.path.open(encoding="utf-8", newline="") as file:
             return [
                 {name: _number(text) for name, text in row.items()}
                 for row in csv.DictReader(file)
@@ -41,7 +41,7 @@ class History:
         names = list(dict.fromkeys(name for row in rows for name in row))
         with (
             atomic_write(self.path) as unfinished,
-            unfinished.open("w", newline="") as file,
+            unfinished.open("w", encoding="utf-8", newline="") as file,
         ):
             writer = csv.DictWriter(file, names)
             writer.writeheader()

@@ -219,7 +219,8 @@ def warmup_cosine(
         A `keras.optimizers.schedules.LearningRateSchedule`.
 
     Raises:
-        ValueError: if the warm-up leaves no step for the cosine.
+        ValueError: if the warm-up leaves no step for the cosine, or ``peak`` is not
+            positive.
 
     Example:
         >>> from keras_tnt.training.optimizer import warmup_cosine
@@ -227,6 +228,8 @@ def warmup_cosine(
         >>> [round(float(schedule(step)), 5) for step in (0, 10, 100)]
         [0.0, 0.001, 1e-05]
     """
+    if not peak > 0:
+        raise ValueError(f"The learning rate must be more than 0, got {peak}.")
     if total_steps <= warmup_steps:
         raise ValueError(
             f"The warm-up of {warmup_steps} steps must be shorter than the "

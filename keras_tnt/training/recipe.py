@@ -2,11 +2,16 @@
 
 import dataclasses
 import difflib
+import logging
+import math
 import types
 import typing
+from collections.abc import Callable
 from typing import Any, Self
 
 from keras_tnt.data import Augmentation
+
+logger = logging.getLogger(__name__)
 
 NO_AUGMENTATION = Augmentation()
 
@@ -46,7 +51,9 @@ class Recipe:
             `batch_size / reference_batch_size`; otherwise they are used unchanged.
         warmup_learning_rate: learning rate at the first step.
         final_learning_rate: learning rate at the last step.
-        warmup_epochs: epochs of linear warm-up before the cosine.
+        warmup_epochs: epochs of linear warm-up before the cosine. If they leave none
+            of the `epochs` for it, they are shortened to half of those, and a log
+            message says so.
         weight_decay: decay of dense and convolution kernels.
         layer_decay: factor of the learning rate from a block to the previous one; 1
             for none.
@@ -114,21 +121,11 @@ class Recipe:
     def __post_init__(self):
         for name, kind in field_types(type(self)).items():
             object.__setattr__(self, name, _of_type(name, getattr(self, name), kind))
-        if self.epochs <= self.warmup_epochs:
-            raise ValueError(
-                f"epochs must be more than warmup_epochs={self.warmup_epochs}, got "
-                f"epochs={self.epochs}."
-            )
-        for name in POSITIVE_INTEGERS:
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name} must be at least 1, got {getattr(self, name)}."
-                )
-        for name in FRACTIONS:
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(
-                    f"{name} must be from 0 to 1, got {getattr(self, name)}."
-                )
+        for names, (inside, expected) in RANGES.items():
+            for name in names:
+                value = getattr(self, name)
+                if value is not None and not inside(value):
+                    raise ValueError(f"{name} must be {expected}, got {value!r}.")
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3, got {self.channels}.")
         if self.precision not in PRECISIONS:
@@ -136,6 +133,16 @@ class Recipe:
                 f"precision must be one of {', '.join(PRECISIONS)}, got "
                 f"{self.precision!r}."
             )
+        if self.epochs <= self.warmup_epochs:
+            shorter = self.epochs // 2
+            logger.warning(
+                "The warm-up is shortened from %d to %d epochs, because the training "
+                "has %d.",
+                self.warmup_epochs,
+                shorter,
+                self.epochs,
+            )
+            object.__setattr__(self, "warmup_epochs", shorter)
 
     @property
     def learning_rate_factor(self) -> float:
@@ -165,14 +172,42 @@ class Recipe:
         return cls(**record)
 
 
-POSITIVE_INTEGERS = (
-    "batch_size",
-    "accumulation_steps",
-    "steps_per_execution",
-    "checkpoint_every",
-    "keep_checkpoints",
-)
-FRACTIONS = ("label_smoothing", "crop_fraction", "layer_decay", "ema_decay")
+# Whether a value of these fields is valid, and what is expected; null always is where
+# the type allows it. NaN is in no range.
+RANGES: dict[tuple[str, ...], tuple[Callable[[Any], bool], str]] = {
+    (
+        "epochs",
+        "batch_size",
+        "reference_batch_size",
+        "accumulation_steps",
+        "steps_per_execution",
+        "checkpoint_every",
+        "keep_checkpoints",
+    ): (lambda value: value >= 1, "at least 1"),
+    ("warmup_epochs",): (lambda value: value >= 0, "at least 0"),
+    ("seed",): (lambda value: 0 <= value < 2**32, "from 0 to 2**32 - 1"),
+    ("image_size",): (lambda value: _is_size(value), "a side or a height and a width"),
+    ("label_smoothing",): (lambda value: 0 <= value <= 1, "from 0 to 1"),
+    ("crop_fraction", "layer_decay"): (
+        lambda value: 0 < value <= 1,
+        "more than 0 and at most 1",
+    ),
+    ("ema_decay",): (lambda value: 0 <= value < 1, "at least 0 and less than 1"),
+    ("learning_rate", "clip_norm"): (
+        lambda value: 0 < value < math.inf,
+        "more than 0 and finite",
+    ),
+    ("warmup_learning_rate", "final_learning_rate", "weight_decay"): (
+        lambda value: 0 <= value < math.inf,
+        "at least 0 and finite",
+    ),
+}
+
+
+def _is_size(value):
+    """Whether a value is a side, or a height and a width."""
+    sides = value if isinstance(value, tuple) else (value, value)
+    return len(sides) == 2 and all(type(s) is int and s >= 1 for s in sides)
 
 
 def field_types(record_type: type) -> dict[str, type]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import platform
 import subprocess
 import sys
@@ -13,9 +14,27 @@ import keras
 import tensorflow as tf
 
 from keras_tnt._version import __version__
+from keras_tnt.training.checkpoints import Checkpoints
 from keras_tnt.training.recipe import Recipe
-from keras_tnt.utils.files import atomic_write
+from keras_tnt.utils.files import atomic_write, create_directory, local_path
 from keras_tnt.utils.typing import PathLike
+
+logger = logging.getLogger(__name__)
+
+# Fields that may change when a run resumes. From images that can be read, the updates
+# stay the same, but for roundings and, with jit_compile, the masks of dropout. With
+# steps_per_execution the EMA moves less often.
+CHANGEABLE = {
+    "data_dir",
+    "skip_corrupt",
+    "cache",
+    "remat",
+    "jit_compile",
+    "steps_per_execution",
+    "deterministic",
+    "checkpoint_every",
+    "keep_checkpoints",
+}
 
 
 def _file(name):
@@ -37,7 +56,7 @@ class RunDirectory:
     Example:
         >>> from keras_tnt.training import fashion_mnist_demo
         >>> from keras_tnt.training.run_directory import RunDirectory
-        >>> run = RunDirectory.create_next("my_run")
+        >>> run = RunDirectory("my_run")
         >>> run.begin(fashion_mnist_demo(), ["shirt", "shoe"])
         >>> recipe, class_names = run.read_recipe()
         >>> class_names
@@ -47,7 +66,7 @@ class RunDirectory:
     path: Any  # a pathlib.Path, made from any path
 
     def __post_init__(self):
-        object.__setattr__(self, "path", Path(self.path))
+        object.__setattr__(self, "path", local_path(self.path))
 
     model = _file("model.keras")
     saved_model = _file("saved_model")
@@ -88,33 +107,15 @@ class RunDirectory:
 
         Raises:
             FileExistsError: if ``path`` exists and is not an empty directory.
+            ValueError: if ``path`` is a URL.
         """
-        path = Path(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise FileExistsError(
-                f"{path} exists and is not an empty directory. Choose another one with "
-                "--out, or delete it first."
-            )
-        path.mkdir(parents=True, exist_ok=True)
-        return cls(path)
-
-    @classmethod
-    def create_next(cls, path: PathLike) -> Self:
-        """Create a directory of that name, or with the next free number after it."""
-        path = Path(path)
-        candidate, number = path, 1
-        while candidate.exists():
-            number += 1
-            candidate = path.with_name(f"{path.name}-{number}")
-        return cls.create(candidate)
-
-    @classmethod
-    def create_or_next(cls, path: PathLike | None, default: str) -> Self:
-        """Create the given directory, or the next one of a default name."""
-        return cls.create(path) if path else cls.create_next(default)
+        return cls(create_directory(path))
 
     def begin(self, recipe: Recipe, class_names: Sequence[str]) -> None:
-        """Start a run in a new or empty directory, or find the same run in it.
+        """Start a run in a new or empty directory, or resume the one in it.
+
+        A run without a checkpoint yet is replaced. A run with one keeps its recipe,
+        except for the fields in `CHANGEABLE`.
 
         Args:
             recipe: a `keras_tnt.training.Recipe`.
@@ -132,15 +133,26 @@ class RunDirectory:
         old, new = (
             json.loads(json.dumps(dataclasses.asdict(r))) for r in (before, recipe)
         )
-        different = [f"{k} ({old[k]!r} → {new[k]!r})" for k in new if old[k] != new[k]]
+        changes = {k: f"{k} ({old[k]!r} → {new[k]!r})" for k in new if old[k] != new[k]}
         if names_before != list(class_names):
-            different.append("the classes")
-        if different:
+            changes["class_names"] = "the classes"
+        if not changes:
+            return
+        fixed = [text for name, text in changes.items() if name not in CHANGEABLE]
+        if fixed and self.has_checkpoint():
             raise FileExistsError(
                 f"{self.path} has a run of another recipe; it differs in "
-                f"{', '.join(different)}. Choose another directory with --out, or "
+                f"{', '.join(fixed)}. Choose another directory with --out, or "
                 f"resume that run: --recipe {self.recipe} --out {self.path}."
             )
+        logger.warning(
+            "The recipe of %s changes: %s.", self.path, ", ".join(changes.values())
+        )
+        self.write_recipe(recipe, class_names)
+
+    def has_checkpoint(self) -> bool:
+        """Return whether there is a checkpoint, intact or damaged, or a model."""
+        return self.model.exists() or bool(Checkpoints(self.checkpoints).paths())
 
     def write_recipe(self, recipe: Recipe, class_names: Sequence[str]) -> None:
         """Write the recipe, the names of the classes, the versions and the command."""
@@ -157,7 +169,7 @@ class RunDirectory:
             },
         }
         with atomic_write(self.recipe) as unfinished:
-            unfinished.write_text(json.dumps(record, indent=2) + "\n")
+            unfinished.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
     def read_recipe(self) -> tuple[Recipe, list[str]]:
         """Read the recipe and the class names of the run.
@@ -179,7 +191,7 @@ class RunDirectory:
     def read_recipe_file(path: Path) -> tuple[Recipe, list[str]]:
         """Read any `recipe.json`; see `read_recipe`."""
         try:
-            record = json.loads(path.read_text())
+            record = json.loads(path.read_text(encoding="utf-8"))
             return Recipe.from_dict(record["recipe"]), record["class_names"]
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path} is damaged: {str(error).rstrip('.')}.") from error
@@ -189,7 +201,9 @@ def _revision():
     """The git revision of the current directory, if it is in a repository."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            command, capture_output=True, encoding="utf-8", check=True
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()

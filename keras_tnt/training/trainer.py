@@ -1,5 +1,6 @@
 """Training with a recipe: `model.fit`, and what makes a run survive."""
 
+import contextlib
 import functools
 import importlib.util
 import sys
@@ -9,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from keras_tnt import distribute
+from keras_tnt.compat.determinism import deterministic_ops
 from keras_tnt.data import image_dataset
 from keras_tnt.data.error_handling import readable_errors
 from keras_tnt.evaluation import evaluate
@@ -62,7 +64,9 @@ def train(
 
     Args:
         recipe: a `keras_tnt.training.Recipe`.
-        directory: the run directory, new or with a run of the same recipe.
+        directory: the run directory, new or with a run of the same recipe. What does
+            not define the training, such as ``skip_corrupt``, ``remat`` or
+            ``checkpoint_every``, may differ.
         strategy: a `tf.distribute.Strategy`; by default the one for the surroundings,
             see `keras_tnt.distribute.create_strategy`.
         verbose: 0 for silence, 1 for a progress bar, 2 for a line an epoch; by default
@@ -75,7 +79,7 @@ def train(
         ValueError: if the recipe does not fit the data or the devices, before the first
             step.
         FileNotFoundError: if the data set does not exist.
-        FileExistsError: if the directory has another run.
+        FileExistsError: if the directory has a checkpoint of another run.
         FloatingPointError: if the loss is no longer finite. The run's model file then
             has the weights of the last checkpoint.
         OSError: if a file cannot be written. The last checkpoint is kept.
@@ -95,17 +99,19 @@ def train(
     strategy = strategy or distribute.create_strategy()
     if verbose is None:
         verbose = 1 if sys.stdout.isatty() else 2
-    with distribute.worker_errors(strategy), readable_errors():
+    with (
+        distribute.worker_errors(strategy),
+        readable_errors(),
+        deterministic_ops(recipe.deterministic),
+    ):
         sources = Sources.open(recipe)
         steps_per_epoch = count_steps(recipe, sources.train, strategy)
-        if distribute.is_chief(strategy):
-            run.begin(recipe, sources.train.class_names)
-        if recipe.deterministic:
-            tf.config.experimental.enable_op_determinism()
         keras.utils.set_random_seed(recipe.seed)
         with strategy.scope():
             model = build_model(recipe, len(sources.train.class_names))
             compile_model(model, recipe, steps_per_epoch)
+        if distribute.is_chief(strategy):
+            run.begin(recipe, sources.train.class_names)
         return _Training(
             recipe, run, strategy, sources, model, steps_per_epoch, verbose
         ).run()
@@ -208,9 +214,23 @@ class _Training:
                 history.on_epoch_end(epoch - 1, logs)
         if done:
             # The rest of an epoch: `fit` needs epochs of equal length.
-            self._fit_epochs(epoch, epoch + 1, step, callbacks)
+            with self._dividing_executions(self.steps_per_epoch - done):
+                self._fit_epochs(epoch, epoch + 1, step, callbacks)
             epoch += 1
         self._fit_epochs(epoch, recipe.epochs, epoch * self.steps_per_epoch, callbacks)
+
+    @contextlib.contextmanager
+    def _dividing_executions(self, steps):
+        """Execute single steps if `steps_per_execution` does not divide a rest."""
+        model, several = self.model, self.model.steps_per_execution
+        if steps % several == 0:
+            yield
+            return
+        model.steps_per_execution = 1
+        model.make_train_function(force=True)
+        yield
+        model.steps_per_execution = several
+        model.make_train_function(force=True)
 
     def _fit_epochs(self, first, end, step, callbacks):
         if first == end:

@@ -1,11 +1,97 @@
-"""Writing files atomically."""
+"""Writing files atomically, and creating directories for results."""
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from keras_tnt.utils.typing import PathLike
+
+# A pathlib.Path has one slash of the two. A drive of Windows is a single letter.
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+
+
+def local_path(path: PathLike) -> Path:
+    """Return a path that files can be written to.
+
+    Args:
+        path: a path.
+
+    Returns:
+        A `pathlib.Path`.
+
+    Raises:
+        ValueError: if the path is a URL, which `pathlib` would take for a directory.
+
+    Example:
+        >>> from keras_tnt.utils.files import local_path
+        >>> local_path("runs/demo").name
+        'demo'
+    """
+    if URL.match(os.fspath(path)):
+        raise ValueError(
+            f"Cannot write to {os.fspath(path)!r}: it is a URL. Write to a local or "
+            "mounted directory, and copy the files from there."
+        )
+    return Path(path)
+
+
+def create_directory(path: PathLike) -> Path:
+    """Create a new directory.
+
+    Args:
+        path: the directory, which must not exist or be empty.
+
+    Returns:
+        A `pathlib.Path`.
+
+    Raises:
+        FileExistsError: if ``path`` exists and is not an empty directory.
+        ValueError: if ``path`` is a URL.
+
+    Example:
+        >>> from keras_tnt.utils.files import create_directory
+        >>> create_directory("runs/demo").is_dir()
+        True
+    """
+    path = local_path(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise FileExistsError(
+            f"{path} exists and is not an empty directory. Choose another one with "
+            "--out, or delete it first."
+        )
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def create_or_next_directory(path: PathLike | None, default: str) -> Path:
+    """Create the given directory, or one of a default name.
+
+    Args:
+        path: the directory, as in `create_directory`, or ``None``.
+        default: the name without ``path``; where it exists, the next free number is
+            appended.
+
+    Returns:
+        A `pathlib.Path`.
+
+    Raises:
+        FileExistsError: if ``path`` exists and is not an empty directory.
+        ValueError: if ``path`` is a URL.
+
+    Example:
+        >>> from keras_tnt.utils.files import create_or_next_directory
+        >>> [create_or_next_directory(None, "plots").name for _ in range(2)]
+        ['plots', 'plots-2']
+    """
+    if path:
+        return create_directory(path)
+    candidate, number = Path(default), 1
+    while candidate.exists():
+        number += 1
+        candidate = Path(f"{default}-{number}")
+    return create_directory(candidate)
 
 
 @contextlib.contextmanager
@@ -23,6 +109,7 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
 
     Raises:
         OSError: if the file cannot be moved into place.
+        ValueError: if ``path`` is a URL.
 
     Example:
         >>> from pathlib import Path
@@ -32,7 +119,7 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
         >>> Path("labels.txt").read_text()
         'shirt'
     """
-    path = Path(path)
+    path = local_path(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
     try:
         yield unfinished

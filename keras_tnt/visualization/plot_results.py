@@ -40,7 +40,7 @@ def plot_training_curves(history_path: PathLike, path: PathLike) -> None:
         ...     print("1,1.1,0.6,1.2,0.5", file=file)
         >>> plot_training_curves("history.csv", "curves.png")
     """
-    with open(history_path, newline="") as file:
+    with open(history_path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     epochs = [int(row["epoch"]) for row in rows]
     kinds = {"": "training", "val_": "evaluation", "val_ema_": "averaged weights"}

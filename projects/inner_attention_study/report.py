@@ -75,9 +75,9 @@ def main():
     options = parser.parse_args()
     records = read(options.records)
     document = options.docs / "README.md"
-    text = fill(document.read_text(), tables(records))
+    text = fill(document.read_text(encoding="utf-8"), tables(records))
     with atomic_write(document) as unfinished:
-        unfinished.write_text(text)
+        unfinished.write_text(text, encoding="utf-8")
     images = options.docs / "images"
     plot_cost(records, images / "cost.png")
     plot_training_curves(records, images / "curves.png")

@@ -101,12 +101,12 @@ def read(path):
     """Return the records of the finished runs."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def add(path, record):
     """Append one complete line, safely beside other processes."""
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.write(json.dumps(record) + "\n")
         file.flush()

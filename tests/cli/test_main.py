@@ -2,16 +2,18 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 import keras_tnt
-from keras_tnt.cli import main
+from keras_tnt.cli import main, predict
 from keras_tnt.images import imagenet_classes
 from keras_tnt.inference.classifier import load_classifier, predict_files
 from keras_tnt.training import fashion_mnist_demo
@@ -19,7 +21,7 @@ from keras_tnt.training.run_directory import RunDirectory
 from tests.helpers import ASSETS
 from tests.helpers.hub_server import HubServer
 from tests.helpers.reference import published_tensors
-from tests.helpers.small import small
+from tests.helpers.small import dense_classifier, small
 
 DATA = ASSETS
 PHOTOS = sorted(str(path) for path in DATA.glob("astronaut_*.png"))
@@ -71,6 +73,24 @@ def test_predict_prints_for_machines(run, capsys):
         (["predict", PHOTOS[0], "--model", PHOTOS[0]], "is not a model. Expected a"),
         (["predict", PHOTOS[0], "--top", "0"], "--top must be at least 1, got 0"),
         (["demo", "--out", str(DATA)], "exists and is not an empty directory"),
+        (
+            ["evaluate", "--model=m", "--data=d", "--batch-size=0"],
+            "--batch-size must be at least 1, got 0",
+        ),
+        (["benchmark", "--image-size=-16"], "--image-size must be at least 1, got -16"),
+        (["demo", "--out", "gs://bucket/run"], "'gs://bucket/run': it is a URL"),
+        (
+            ["evaluate", "--model=m", "--data=d", "--out=gs://b"],
+            "'gs://b': it is a URL",
+        ),
+        (
+            ["train", "--recipe", "fashion_mnist_demo", "--out", "s3://bucket/run"],
+            "'s3://bucket/run': it is a URL",
+        ),
+        (
+            ["train", "--recipe", "fashion_mnist_demo", "--learning-rate", "0"],
+            "learning_rate must be more than 0 and finite, got 0.0",
+        ),
     ],
 )
 def test_mistakes_are_explained_in_a_line(arguments, message, capsys):
@@ -120,9 +140,50 @@ def test_version(capsys):
 
 def test_a_demo_that_cannot_be_leaves_no_directory(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["demo", "--epochs", "1"]) == 1
-    assert "epochs must be more than warmup_epochs=1" in capsys.readouterr().err
+    assert main(["demo", "--epochs", "0"]) == 1
+    assert "epochs must be at least 1, got 0" in capsys.readouterr().err
     assert os.listdir(tmp_path) == []
+
+
+def raised_elsewhere(options):
+    raise ValueError("a bug")
+
+
+def in_keras(options):
+    keras.layers.Dense(-1)
+
+
+def in_python(options):
+    int("many")
+
+
+@pytest.mark.parametrize("bug", [raised_elsewhere, in_keras, in_python])
+def test_main__a_bug_shows_its_traceback(bug, monkeypatch):
+    monkeypatch.setattr(predict, "run", bug)
+    with pytest.raises(ValueError, match=r"a bug|units|many"):
+        main(["predict", PHOTOS[0]])
+
+
+def test_main__a_bug_in_the_package_shows_its_traceback(monkeypatch):
+    """An error that the package does not raise, but its own line causes."""
+    monkeypatch.setattr(predict, "predict_files", lambda *arguments: [(1, 2, 3)])
+    monkeypatch.setattr(predict, "load_classifier", lambda source: None)
+    with pytest.raises(ValueError, match="too many values to unpack"):
+        main(["predict", PHOTOS[0]])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--debug", "predict", "no/such.png"],
+        ["predict", "no/such.png", "--debug"],
+        ["predict", PHOTOS[0], "--top", "0", "--debug"],
+    ],
+)
+def test_main__debug_raises_every_error(arguments, capsys):
+    with pytest.raises((FileNotFoundError, ValueError), match=r"No image|--top"):
+        main(arguments)
+    assert capsys.readouterr().err == ""
 
 
 def call(*command, **environment):
@@ -182,3 +243,70 @@ def test_a_photo_with_the_published_weights(tmp_path):
     classes = [entry["class"] for entry in json.loads(first.stdout)["classes"]]
     assert len(classes) == 5
     assert set(classes) <= {name for _, name in imagenet_classes()}
+
+
+# What Windows does: another encoding than UTF-8 for files and for what is printed, no
+# links, no module `resource`. And -OO, which removes docstrings and assertions.
+ELSEWHERE = """
+import os, sys, warnings
+from pathlib import Path
+
+def forbidden(*arguments, **options):
+    raise OSError(1314, "A required privilege is not held by the client")
+
+os.symlink = os.link = forbidden
+sys.modules["resource"] = None
+warnings.filterwarnings("error", category=EncodingWarning, module="keras_tnt")
+
+from keras_tnt.cli import main
+from keras_tnt.training import RunDirectory
+from keras_tnt.training.history import History
+
+if main.__doc__ or open(os.devnull).encoding == "utf-8":
+    sys.exit("This is not what the test is for.")
+run, images, out = sys.argv[1:]
+for command in (
+    ["predict", images, "--model", run, "--top", "3"],
+    ["predict", images, "--model", str(Path(run, "model")), "--top", "3"],
+    ["evaluate", "--data", images, "--model", run, "--out", out],
+):
+    status = main(command)
+    if status:
+        sys.exit(status)
+recipe, names = RunDirectory(run).read_recipe()
+RunDirectory(run).write_recipe(recipe, names)
+for epoch in (1, 2):
+    History(Path(out, "history.csv")).write({"epoch": epoch, "größe_靴": 1})
+main(["train", "--help"])
+"""
+
+
+def test_main__where_the_encoding_is_not_utf_8(tmp_path):
+    names = ["größe", "katze", "靴"]
+    run = RunDirectory.create(tmp_path / "run")
+    run.write_recipe(fashion_mnist_demo(), names)
+    dense_classifier(classes=3, input_shape=(32, 48, 3)).save(run.model)
+    shutil.copy(run.model, run.path / "model")
+    for name in names:
+        (tmp_path / "images" / name).mkdir(parents=True)
+        shutil.copy(PHOTOS[0], tmp_path / "images" / name / "靴.png")
+    shutil.copy(PHOTOS[0], tmp_path / "images" / "靴.png")
+    flags = ["-OO", "-X", "utf8=0", "-X", "warn_default_encoding"]
+    script = tmp_path / "script.py"
+    script.write_text(ELSEWHERE, encoding="utf-8")
+    arguments = [run.path, tmp_path / "images", tmp_path / "out"]
+    process = subprocess.run(
+        [sys.executable, *flags, script, *arguments],
+        capture_output=True,
+        timeout=300,
+        env=os.environ
+        | {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"},
+    )
+    assert process.returncode == 0, process.stderr[-2000:]
+    printed = process.stdout.decode("ascii")
+    assert "katze" in printed
+    assert "gr??e" in printed
+    assert "--checkpoint-every" in printed
+    report = (tmp_path / "out" / "per_class.csv").read_text(encoding="utf-8")
+    assert [line.split(",")[0] for line in report.splitlines()[1:]] == names
+    assert "größe_靴" in (tmp_path / "out" / "history.csv").read_text(encoding="utf-8")

@@ -26,7 +26,7 @@ def toy_recipe(**changes):
         "epochs": 2,
         "batch_size": 8,
         "checkpoint_every": 4,
-        "deterministic": False,  # it would be for the whole process
+        "deterministic": False,
     }
     return dataclasses.replace(fashion_mnist_demo(), **(toy | changes))
 

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import json
+import math
 
 import pytest
 
@@ -30,14 +31,16 @@ def test_every_setting_is_documented():
         assert f"\n    {field.name}: " in inspect.getdoc(Recipe)
 
 
-def test_the_warmup_must_leave_epochs_for_the_cosine():
-    recipe = fashion_mnist_demo()
-    for epochs in (-1, 0, 1):
-        with pytest.raises(
-            ValueError, match=f"more than warmup_epochs=1, got epochs={epochs}"
-        ):
-            dataclasses.replace(recipe, epochs=epochs)
-    assert dataclasses.replace(recipe, epochs=1, warmup_epochs=0).epochs == 1
+@pytest.mark.parametrize(
+    ("epochs", "asked", "warmup"), [(1, 1, 0), (2, 5, 1), (10, 20, 5), (3, 2, 2)]
+)
+def test_the_warmup_is_shortened_for_few_epochs(epochs, asked, warmup, caplog):
+    recipe = dataclasses.replace(
+        fashion_mnist_demo(), epochs=epochs, warmup_epochs=asked
+    )
+    assert recipe.warmup_epochs == warmup
+    said = f"The warm-up is shortened from {asked} to {warmup} epochs"
+    assert (said in caplog.text) == (asked != warmup)
 
 
 def test_the_demo_is_a_small_tnt_for_gray_images():
@@ -67,7 +70,28 @@ def test_every_recipe_survives_json(name):
         ("augmentation", {}, "augmentation must be Augmentation"),
         ("batch_size", 0, "batch_size must be at least 1, got 0"),
         ("checkpoint_every", -1, "checkpoint_every must be at least 1"),
+        ("epochs", 0, "epochs must be at least 1, got 0"),
+        ("epochs", -1, "epochs must be at least 1, got -1"),
+        ("warmup_epochs", -1, "warmup_epochs must be at least 0"),
         ("label_smoothing", 1.1, "label_smoothing must be from 0 to 1"),
+        ("learning_rate", 0, "learning_rate must be more than 0 and finite, got 0.0"),
+        ("learning_rate", -1.0, "learning_rate must be more than 0"),
+        ("learning_rate", math.inf, "learning_rate must be more than 0 and finite"),
+        ("learning_rate", math.nan, "learning_rate must be more than 0 and finite"),
+        ("warmup_learning_rate", -1e-6, "warmup_learning_rate must be at least 0"),
+        ("final_learning_rate", -1e-6, "final_learning_rate must be at least 0"),
+        ("reference_batch_size", 0, "reference_batch_size must be at least 1, got 0"),
+        ("weight_decay", -0.1, "weight_decay must be at least 0"),
+        ("weight_decay", math.nan, "weight_decay must be at least 0"),
+        ("clip_norm", 0, "clip_norm must be more than 0"),
+        ("clip_norm", -1.0, "clip_norm must be more than 0"),
+        ("layer_decay", 0, "layer_decay must be more than 0 and at most 1"),
+        ("ema_decay", 1, "ema_decay must be at least 0 and less than 1, got 1.0"),
+        ("crop_fraction", 0, "crop_fraction must be more than 0 and at most 1"),
+        ("image_size", 0, "image_size must be a side or a height and a width"),
+        ("image_size", (28,), "image_size must be a side or a height and a width"),
+        ("image_size", (28, 1.5), "image_size must be a side or a height and a width"),
+        ("seed", -1, "seed must be from 0 to"),
         ("channels", 4, "channels must be 1 or 3, got 4"),
         ("precision", "int8", "precision must be one of auto, float32"),
     ],
@@ -90,3 +114,30 @@ def test_learning_rates_follow_the_batch_size_only_where_that_is_asked_for():
     assert recipe.learning_rate_factor == 0.25
     recipe = dataclasses.replace(recipe, reference_batch_size=None)
     assert recipe.learning_rate_factor == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("classifier_activation", None),
+        ("classifier_activation", "sigmoid"),
+        ("include_top", False),
+        ("include_preprocessing", False),
+    ],
+)
+def test_build_model__options_that_the_loss_and_the_pipeline_cannot_use(name, value):
+    recipe = fashion_mnist_demo()
+    recipe = dataclasses.replace(
+        recipe, model_options=recipe.model_options | {name: value}
+    )
+    message = f"{name} must be .*, got {value!r}. Remove it from model_options"
+    with pytest.raises(ValueError, match=message):
+        build_model(recipe, 10)
+
+
+def test_build_model__what_keras_refuses_is_an_error_of_the_recipe():
+    recipe = fashion_mnist_demo()
+    options = recipe.model_options | {"dropout_rate": 2.0}
+    recipe = dataclasses.replace(recipe, model_options=options)
+    with pytest.raises(ValueError, match=r"Cannot build TNT: .*2\.0"):
+        build_model(recipe, 10)

@@ -1,10 +1,12 @@
 """The directory of a run: made anew, written whole, read back as it was."""
 
 import dataclasses
+import json
 import os
 import re
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from keras_tnt.data import Augmentation
 from keras_tnt.training import Recipe, RunDirectory, fashion_mnist_demo
+from keras_tnt.training.checkpoints import Checkpoints
 
 NAMES = ["T-shirt/top", "Größe", "靴"]
 
@@ -26,41 +29,112 @@ def test_a_recipe_comes_back(tmp_path):
     assert tf.__version__ in text
 
 
+VALUES = st.recursive(
+    st.integers() | st.text() | st.none() | st.booleans(),
+    lambda values: st.lists(values) | st.lists(values).map(tuple),
+    max_leaves=5,
+)
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     recipe=st.builds(
         Recipe,
         model=st.text(),
-        model_options=st.dictionaries(st.text(), st.integers() | st.text() | st.none()),
+        model_options=st.dictionaries(st.text(), VALUES),
         data=st.text(),
-        image_size=st.integers() | st.tuples(st.integers(), st.integers()),
+        image_size=st.integers(1) | st.tuples(st.integers(1), st.integers(1)),
         epochs=st.integers(11, 1000),
         batch_size=st.integers(1),
-        learning_rate=st.floats(allow_nan=False),
+        learning_rate=st.floats(0, exclude_min=True, allow_infinity=False),
         warmup_epochs=st.integers(0, 10),
         augmentation=st.builds(
             Augmentation, flip=st.floats(0, 1), mixup=st.floats(0, 10)
         ),
         label_smoothing=st.floats(0, 1),
-        seed=st.integers(),
+        seed=st.integers(0, 2**32 - 1),
     ),
     names=st.lists(st.text()),
 )
 def test_any_recipe_comes_back(recipe, names, tmp_path_factory):
     run = RunDirectory(tmp_path_factory.mktemp("run"))
-    run.write_recipe(recipe, names)
-    assert run.read_recipe() == (recipe, names)
+    run.begin(recipe, names)
+    model_options = json.loads(json.dumps(recipe.model_options))
+    expected = dataclasses.replace(recipe, model_options=model_options)
+    assert run.read_recipe() == (expected, names)
+    (run.path / "model.keras").touch()
+    for again in (recipe, expected):  # both are the same run
+        run.begin(again, names)
+
+
+def begun(directory, **changes):
+    """A run with a checkpoint."""
+    run = RunDirectory(directory)
+    run.begin(dataclasses.replace(fashion_mnist_demo(), **changes), NAMES)
+    Checkpoints(run.checkpoints).save(1, {"w": np.zeros(1)}, {})
+    return run
 
 
 def test_begin__tuples_in_model_options_are_the_same_run(tmp_path):
     """JSON has no tuples: they come back as lists."""
     options = {"inner_blocks": (1, 4), "depths": [2, 6]}
     recipe = dataclasses.replace(fashion_mnist_demo(), model_options=options)
-    RunDirectory(tmp_path).begin(recipe, NAMES)
-    RunDirectory(tmp_path).begin(recipe, NAMES)
+    run = begun(tmp_path, model_options=options)
+    run.begin(recipe, NAMES)
     other = dataclasses.replace(recipe, model_options=options | {"depths": [2, 5]})
     with pytest.raises(FileExistsError, match="model_options"):
-        RunDirectory(tmp_path).begin(other, NAMES)
+        run.begin(other, NAMES)
+
+
+def test_begin__a_run_without_checkpoint_is_replaced(tmp_path, caplog):
+    run, recipe = RunDirectory(tmp_path), fashion_mnist_demo()
+    run.begin(recipe, NAMES)
+    corrected = dataclasses.replace(recipe, batch_size=32)
+    run.begin(corrected, NAMES[:2])
+    assert run.read_recipe() == (corrected, NAMES[:2])
+    assert f"{tmp_path} changes: batch_size (64 → 32), the classes." in caplog.text
+
+
+@pytest.mark.parametrize("kept", ["checkpoints/step-1.safetensors", "model.keras"])
+def test_begin__a_run_with_results_is_kept(kept, tmp_path):
+    run, recipe = RunDirectory(tmp_path), fashion_mnist_demo()
+    run.begin(recipe, NAMES)
+    (tmp_path / kept).parent.mkdir(exist_ok=True)
+    (tmp_path / kept).touch()
+    for other, names in (
+        (dataclasses.replace(recipe, batch_size=32), NAMES),
+        (recipe, NAMES[:2]),
+    ):
+        with pytest.raises(FileExistsError, match="run of another recipe"):
+            run.begin(other, names)
+    assert run.read_recipe() == (recipe, NAMES)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("skip_corrupt", True),
+        ("cache", False),
+        ("data_dir", "/mnt/data"),
+        ("remat", True),
+        ("jit_compile", True),
+        ("steps_per_execution", 11),
+        ("deterministic", False),
+        ("checkpoint_every", 7),
+        ("keep_checkpoints", 9),
+    ],
+)
+def test_begin__what_does_not_change_the_training_may_change(
+    name, value, tmp_path, caplog
+):
+    run = begun(tmp_path)
+    changed = dataclasses.replace(fashion_mnist_demo(), **{name: value})
+    run.begin(changed, NAMES)
+    assert run.read_recipe()[0] == changed
+    before = getattr(fashion_mnist_demo(), name)
+    assert f"{name} ({before!r} → {value!r})" in caplog.text
+    with pytest.raises(FileExistsError, match=r"differs in seed \(0 → 1\)\. Choose"):
+        run.begin(dataclasses.replace(changed, seed=1, **{name: before}), NAMES)
 
 
 def test_a_folder_without_recipe_is_no_run(tmp_path):
@@ -79,7 +153,7 @@ def test_a_folder_without_recipe_is_no_run(tmp_path):
         (lambda text: text.replace('"epochs"', '"epoch"'), "Did you mean 'epochs'?"),
         (lambda text: text.replace('"flip"', '"flop"'), "Did you mean 'flip'?"),
         (lambda text: re.sub('"data": .*', "", text), "Missing recipe fields: data"),
-        (lambda text: text.replace('"epochs": 12', '"epochs": 0'), "got epochs=0."),
+        (lambda text: text.replace('"epochs": 12', '"epochs": 0'), "got 0."),
         (lambda text: text.replace('"seed"', '"seed": 1, "sead"'), "'sead'"),
     ],
 )
@@ -116,14 +190,6 @@ def test_what_is_there_is_left_alone(tmp_path):
         with pytest.raises(FileExistsError, match=r"exists and is not an empty.*--out"):
             RunDirectory.create(path)
     assert os.listdir(tmp_path / "run") == ["notes.txt"]
-
-
-def test_the_next_free_name(tmp_path):
-    base = tmp_path / "runs" / "demo"
-    made = [RunDirectory.create_next(base).path.name for _ in range(3)]
-    assert made == ["demo", "demo-2", "demo-3"]
-    (base.parent / "demo-2").rmdir()
-    assert RunDirectory.create_next(str(base)).path == base.parent / "demo-2"
 
 
 def test_every_file_is_inside_and_explained(tmp_path):

@@ -1,5 +1,6 @@
 """Training with a recipe: what is trained, what is left behind, what is refused."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework.config import is_op_determinism_enabled
 
 from keras_tnt.data import Augmentation, load_dataset
 from keras_tnt.evaluation import evaluate
@@ -23,7 +25,9 @@ def trained(tmp_path_factory):
     """A finished training with averaged weights, and dropout of all kinds."""
     directory = tmp_path_factory.mktemp("runs") / "toy"
     recipe = toy_recipe(
-        ema_decay=0.99, model_options={"dropout_rate": 0.1, "drop_path_rate": 0.1}
+        ema_decay=0.99,
+        model_options={"dropout_rate": 0.1, "drop_path_rate": 0.1},
+        keep_checkpoints=99,
     )
     return recipe, RunDirectory(directory), train(recipe, directory)
 
@@ -49,7 +53,7 @@ def test_the_folder_has_what_it_says_and_nothing_else(trained):
     assert record["versions"]["keras"] == keras.__version__
     assert record["command"]
     steps = [path.stem for path in Checkpoints(run.checkpoints).paths()]
-    assert steps == ["step-00000024", "step-00000028", "step-00000030"]
+    assert steps == [f"step-{step:08}" for step in (*range(4, 30, 4), 30)]
 
 
 def test_the_history_has_raw_and_averaged_accuracy_apart(trained):
@@ -91,14 +95,56 @@ def test_the_same_call_again_changes_nothing(trained, capsys):
     assert after == before
 
 
-def test_a_truncated_checkpoint_is_skipped(trained, tmp_path, capsys):
+def test_train__resumes_with_changed_settings(trained, tmp_path, caplog, capsys):
+    """The updates stay the same; with verbose=0 nothing is printed."""
+    recipe, run, result = trained
+    shutil.copytree(run.path, tmp_path / "copy")
+    for checkpoint in Checkpoints(tmp_path / "copy" / "checkpoints").paths()[2:]:
+        checkpoint.unlink()
+    changes = {
+        "steps_per_execution": 5,  # after the rest of the epoch, which has 7 steps
+        "remat": True,
+        "cache": False,
+        "skip_corrupt": True,
+        "deterministic": True,
+        "checkpoint_every": 2,
+        "keep_checkpoints": 2,
+    }
+    changed = dataclasses.replace(recipe, **changes)
+    capsys.readouterr()
+    resumed = train(changed, tmp_path / "copy", verbose=0)
+    assert capsys.readouterr() == ("", "")
+    assert "checkpoint_every (4 → 2)" in caplog.text
+    checkpoints = [
+        Checkpoints(p / "checkpoints") for p in (run.path, tmp_path / "copy")
+    ]
+    expected, found = (checkpoint.newest().tensors for checkpoint in checkpoints)
+    # The average, in the model in the end, moves once in five steps.
+    for name in (name for name in expected if name.startswith("model/")):
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
+    assert_close(weights(resumed.model), weights(result.model), atol=0.01)
+    assert [path.stem for path in checkpoints[1].paths()] == [
+        "step-00000025",
+        "step-00000030",
+    ]
+    assert not is_op_determinism_enabled()
+
+
+def test_train__urls_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="'gs://bucket/run': it is a URL"):
+        train(toy_recipe(), "gs://bucket/run")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_truncated_checkpoint_is_skipped(trained, tmp_path, capsys, caplog):
     recipe, run, result = trained
     shutil.copytree(run.path, tmp_path / "copy")
     newest = Checkpoints(tmp_path / "copy" / "checkpoints").paths()[-1]
     os.truncate(newest, newest.stat().st_size - 100)
     resumed = train(recipe, tmp_path / "copy")
     said = capsys.readouterr().out
-    assert f"The checkpoint {newest} is damaged" in said
+    assert f"The checkpoint {newest} is damaged" in caplog.text
     assert "Resuming after step 28" in said
     assert_close(weights(resumed.model), weights(result.model), atol=1e-5)
     assert resumed.history[0] == result.history[0]
@@ -109,7 +155,7 @@ def test_a_truncated_checkpoint_is_skipped(trained, tmp_path, capsys):
 
 def test_another_recipe_does_not_go_into_the_same_directory(trained):
     recipe, run, _ = trained
-    other = toy_recipe(epochs=3, ema_decay=0.99)
+    other = dataclasses.replace(recipe, epochs=3)
     with pytest.raises(FileExistsError, match=r"epochs \(2 → 3\)") as error:
         train(other, run.path)
     assert "--out" in str(error.value)
@@ -208,6 +254,7 @@ def test_what_cannot_work_is_said_before_the_first_step(
 ):
     with pytest.raises(error, match=message):
         train(toy_recipe(**changes), tmp_path / "run")
+    assert os.listdir(tmp_path) == []  # so that nothing blocks the corrected recipe
 
 
 @pytest.mark.parametrize(
