@@ -156,6 +156,8 @@ def _without_encoding(tree):
         if not isinstance(node, ast.Call):
             continue
         name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        if getattr(getattr(node.func, "value", None), "id", "a")[0].isupper():
+            continue  # a constructor, such as Sources.open
         given = {keyword.arg: keyword.value for keyword in node.keywords}
         modes = [*node.args, *given.values()]
         binary = any(

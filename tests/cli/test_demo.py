@@ -23,7 +23,7 @@ from keras_tnt.training.history import History
 
 pytestmark = [pytest.mark.slow]
 
-# Op determinism is for the whole process, so every run has its own.
+# Every run has a process of its own, so that they run side by side.
 TOY = """
 import dataclasses, json, sys
 
