@@ -52,7 +52,7 @@ def examples(module):
     [test for module in MODULES for test in examples(module)],
     ids=lambda test: test.name,
 )
-def test_examples_run(test, tmp_path, monkeypatch):
+def test_docstrings__examples(test, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # some of them write files
     report = []
     runner = doctest.DocTestRunner(optionflags=FLAGS)
@@ -60,7 +60,7 @@ def test_examples_run(test, tmp_path, monkeypatch):
     assert runner.failures == 0, "".join(report)
 
 
-def test_only_downloads_are_skipped():
+def test_docstrings__only_downloads_skipped():
     skipped = {
         test.name
         for module in MODULES
@@ -72,7 +72,7 @@ def test_only_downloads_are_skipped():
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
-def test_everything_is_documented(module):
+def test_docstrings__everything_documented(module):
     assert module.__doc__
     for name, value in own_names(module).items():
         assert value.__doc__, f"{name} has no docstring"

@@ -28,14 +28,14 @@ def run_example(name, directory, *arguments):
 
 
 @pytest.mark.slow
-def test_train_imagenet(tmp_path):
+def test_examples__train_imagenet(tmp_path):
     output = run_example("train_imagenet.py", tmp_path, "--epochs", "2")
     assert re.search(r"Accuracy of the weights [\d.]+%, of their EMA", output)
     assert (tmp_path / "runs" / "train_imagenet" / "model.keras").exists()
 
 
 @pytest.mark.slow
-def test_finetune(tmp_path):
+def test_examples__finetune(tmp_path):
     output = run_example("finetune.py", tmp_path)
     accuracy = float(re.search(r"Accuracy ([\d.]+)%", output)[1])
     assert accuracy > 52
@@ -44,7 +44,7 @@ def test_finetune(tmp_path):
 
 
 @pytest.mark.slow
-def test_export_and_serve(tmp_path):
+def test_examples__export_and_serve(tmp_path):
     pytest.importorskip("litserve")
     (port,) = free_ports(1)
     output = run_example("export_and_serve.py", tmp_path, "--port", str(port))
@@ -56,7 +56,7 @@ def test_export_and_serve(tmp_path):
 
 
 @pytest.mark.slow
-def test_multi_worker(tmp_path, monkeypatch):
+def test_examples__multi_worker(tmp_path, monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     output = run_example("multi_worker.py", tmp_path)
     accuracy = float(re.search(r"Accuracy with 2 replicas: ([\d.]+)%", output)[1])
@@ -65,14 +65,14 @@ def test_multi_worker(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_segmentation(tmp_path):
+def test_examples__segmentation(tmp_path):
     output = run_example("segmentation.py", tmp_path, "--scenes", "640", "--epochs=2")
     assert float(re.search(r"mIoU ([\d.]+) on 300 scenes", output)[1]) > 0.15
     assert (tmp_path / "segmentation.png").exists()
 
 
 @pytest.mark.slow
-def test_detection_features(tmp_path):
+def test_examples__detection_features(tmp_path):
     pytest.importorskip("keras_hub", reason="KerasHub is not installed (extra hub)")
     output = run_example(
         "detection_features.py", tmp_path, "--scenes", "160", "--epochs=2"
@@ -84,7 +84,7 @@ def test_detection_features(tmp_path):
 
 
 @pytest.mark.slow
-def test_retrieval(tmp_path):
+def test_examples__retrieval(tmp_path):
     model = small(patch_size=7, inner_stride=2, input_shape=(28, 28, 1))
     model.save(tmp_path / "model.keras")
     output = run_example("retrieval.py", tmp_path, "--model", "model.keras")

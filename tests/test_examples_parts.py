@@ -26,7 +26,7 @@ def scenes(example):
     return example("scenes").make_scenes("test", 12)
 
 
-def test_scenes_are_the_same_each_time_and_differ(example, scenes):
+def test_scenes__seeded(example, scenes):
     make_scenes = example("scenes").make_scenes
     for found, again in zip(scenes, make_scenes("test", 12), strict=True):
         np.testing.assert_array_equal(found, again)
@@ -34,7 +34,7 @@ def test_scenes_are_the_same_each_time_and_differ(example, scenes):
     assert (scenes.images[0] != scenes.images[1]).any()
 
 
-def test_boxes_and_masks_of_a_scene_say_the_same(scenes):
+def test_scenes__boxes_fit_masks(scenes):
     assert (scenes.kinds >= 0).sum() > 12
     for index, mask in enumerate(scenes.masks):
         rest = mask.copy()
@@ -52,7 +52,7 @@ def test_boxes_and_masks_of_a_scene_say_the_same(scenes):
         assert cloth.min() >= 128
 
 
-def test_segmentation_gives_probabilities_at_every_pixel(example):
+def test_segmentation__probabilities(example):
     tnt = small(patch_size=8, inner_stride=2, input_shape=(48, 32, 1))
     model = example("segmentation").build(tnt, 6, blocks=(1, 2))
     images = np.random.default_rng(0).integers(0, 256, (2, 48, 32, 1), "uint8")
@@ -61,7 +61,7 @@ def test_segmentation_gives_probabilities_at_every_pixel(example):
     np.testing.assert_allclose(np.sum(found, axis=-1), 1, atol=1e-5)
 
 
-def test_mean_iou(example, scenes):
+def test_segmentation__mean_iou(example, scenes):
     segmentation = example("segmentation")
     masks = scenes.masks
 
@@ -76,7 +76,7 @@ def test_mean_iou(example, scenes):
     assert segmentation.mean_iou(model(0 * masks), scenes) == pytest.approx(expected)
 
 
-def test_pyramid_has_the_strides_of_the_paper(example):
+def test_detection__strides(example):
     pyramid = example("detection_features").pyramid
     tnt = small(depth=12, inner_blocks=(1,), input_shape=(64, 96, 3))
     shapes = {name: tensor.shape for name, tensor in pyramid(tnt).output.items()}
@@ -88,7 +88,7 @@ def test_pyramid_has_the_strides_of_the_paper(example):
     assert list(pyramid(fine, (1, 2, 3, 4)).output) == ["P1", "P2", "P3", "P4"]
 
 
-def test_pyramid_keeps_the_third_map_and_halves_the_fourth(example):
+def test_detection__coarser_levels(example):
     tnt = small(depth=4)
     found = example("detection_features").pyramid(tnt, (1, 2, 3, 4))
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), "uint8")
@@ -99,14 +99,14 @@ def test_pyramid_keeps_the_third_map_and_halves_the_fourth(example):
     np.testing.assert_allclose(maps["P5"], halved, atol=1e-5)
 
 
-def test_intersection_over_union(example):
+def test_detection__iou(example):
     boxes = np.array([[0, 0, 4, 4], [10, 10, 12, 12]])
     others = np.array([[0, 0, 4, 4], [2, 0, 6, 4], [4, 4, 8, 8]])
     found = example("detection_features").iou(boxes, others)
     np.testing.assert_allclose(found, [[1, 1 / 3, 0], [0, 0, 0]], atol=1e-6)
 
 
-def test_average_precision(example, scenes):
+def test_detection__average_precision(example, scenes):
     average_precision = example("detection_features").average_precision
     kind = scenes.kinds[scenes.kinds >= 0][0]
     perfect = {
@@ -132,7 +132,7 @@ def test_average_precision(example, scenes):
     assert average_precision(scenes, doubled, kind) == pytest.approx(wanted)
 
 
-def test_detection_trains_under_keras_hub(example):
+def test_detection__trains_under_keras_hub(example):
     pytest.importorskip("keras_hub", reason="KerasHub is not installed (extra hub)")
     build = example("detection_features").build
     tnt = small(depth=4, patch_size=8, inner_stride=2, input_shape=(48, 48, 1))
@@ -143,7 +143,7 @@ def test_detection_trains_under_keras_hub(example):
     assert found["cls_logits"].shape == (1, boxes, 5)
 
 
-def test_retrieval_finds_the_nearest_others(example):
+def test_retrieval__nearest_others(example):
     retrieval = example("retrieval")
     angles = np.radians([0, 10, 90, 95, 180])
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -153,7 +153,7 @@ def test_retrieval_finds_the_nearest_others(example):
     assert retrieval.recall_at_1(neighbours, np.array([0, 0, 1, 2, 2])) == 0.6
 
 
-def test_retrieval_embeds_the_class_token(example):
+def test_retrieval__class_token(example):
     model = small(input_shape=(32, 32, 1))
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 1), "uint8")
     found = example("retrieval").embed(model, images)

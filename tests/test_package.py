@@ -40,7 +40,7 @@ def run(script):
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_all_names_what_there_is(package):
+def test_package__all(package):
     module = importlib.import_module(package)
     assert module.__doc__
     assert len(set(module.__all__)) == len(module.__all__)
@@ -58,7 +58,7 @@ def test_module_name__stands_once():
     assert sorted(names) == sorted(set(names))
 
 
-def test_version_is_that_of_the_installed_package():
+def test_package__version():
     assert re.fullmatch(r"\d+\.\d+\.\d+", keras_tnt.__version__)
     try:
         installed = importlib.metadata.version("keras-tnt")
@@ -67,7 +67,7 @@ def test_version_is_that_of_the_installed_package():
     assert installed == keras_tnt.__version__
 
 
-def test_import_is_light_and_touches_no_network():
+def test_import__light_without_network():
     """Keras itself may import some of these: what counts is what comes on top."""
     script = f"""
 import sys
@@ -85,7 +85,7 @@ print(*(set(sys.modules) - before) & set({HEAVY!r}.split()))
     assert run(script) == []
 
 
-def test_import_is_enough_to_load_a_trained_model(tmp_path):
+def test_import__loads_trained_model(tmp_path):
     model = keras.Sequential([keras.layers.Dense(2)])
     model.compile(keras_tnt.training.AdamW(1e-3), "mse")
     model.fit(np.ones((1, 3)), np.ones((1, 2)), verbose=0)
@@ -98,7 +98,7 @@ print(type(model.optimizer).__module__)
     assert run(script) == ["keras_tnt.training.optimizer"]
 
 
-def test_import_leaves_the_devices_alone():
+def test_import__initializes_no_device():
     """Devices can be set up until TensorFlow starts them, and no longer."""
     script = """
 import tensorflow as tf
@@ -119,7 +119,7 @@ except RuntimeError:
     assert run(script) == ["3", "started"]
 
 
-def test_every_module_can_be_imported():
+def test_package__every_module_can_be_imported():
     """None of them does anything to the process."""
     script = """
 import importlib, importlib.util, pkgutil, sys, logging, os
@@ -138,7 +138,7 @@ import cProfile, keras
     assert run(script) == []
 
 
-def test_text_files_have_an_encoding():
+def test_package__text_files_have_an_encoding():
     """Without one, Python takes the machine's, which is not UTF-8 on Windows."""
     assert [*_without_encoding(ast.parse("open('f'); p.open('w'); p.read_text()"))]
     assert not [*_without_encoding(ast.parse("open('f', 'rb'); p.open(mode='wb')"))]

@@ -10,7 +10,7 @@ from tests.helpers.figures import saved_figures
 from tests.helpers.small import small
 
 
-def test_speeds_follow_from_the_times():
+def test_benchmark__speed_from_durations():
     measured = list(benchmark(small(depth=1), [1, 3], repetitions=2))
     kinds = ["inference", "inference", "training", "training"]
     assert [m.kind for m in measured] == kinds
@@ -22,7 +22,7 @@ def test_speeds_follow_from_the_times():
     assert measured[2].first_call > max(measured[2].seconds)
 
 
-def test_inference_leaves_the_model_alone():
+def test_benchmark__inference_keeps_weights():
     model = small(depth=1)
     before = model.get_weights()
     assert len(list(benchmark(model, [2], training=False, repetitions=1))) == 1
@@ -34,12 +34,12 @@ def test_inference_leaves_the_model_alone():
     "arguments",
     [{"batch_sizes": []}, {"batch_sizes": [0]}, {"repetitions": 0}],
 )
-def test_numbers_are_checked(arguments):
+def test_benchmark__invalid_numbers(arguments):
     with pytest.raises(ValueError, match="must be at least 1, got batch_sizes="):
         list(benchmark(small(depth=1), **arguments))
 
 
-def test_the_command(tmp_path, monkeypatch, capsys):
+def test_benchmark_command__report(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     small(depth=1).save("model.keras")
     arguments = ["benchmark", "--model", "model.keras", "--batch-sizes", "1", "2"]
@@ -54,7 +54,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert image.startswith(b"\x89PNG")
 
 
-def test_a_model_by_its_name(tmp_path, monkeypatch, capsys):
+def test_benchmark_command__builder_name(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     arguments = "benchmark --model TNTTiny --image-size 32 --precision mixed_bfloat16"
     arguments += " --batch-sizes 1 --repetitions 1 --no-training --json"
@@ -65,7 +65,7 @@ def test_a_model_by_its_name(tmp_path, monkeypatch, capsys):
     assert record["precision"] == "mixed_bfloat16"
 
 
-def test_what_a_model_has_itself_is_refused(tmp_path, capsys):
+def test_benchmark_command__option_of_saved_model(tmp_path, capsys):
     path = str(tmp_path / "model.keras")
     small(depth=1).save(path)
     assert main(["benchmark", "--model", path, "--image-size", "64"]) == 1

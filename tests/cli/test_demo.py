@@ -90,11 +90,11 @@ def check_files(run):
             assert min(image.size) > 300
 
 
-def test_every_promised_file_is_there_and_no_other(toy):
+def test_run_demo__files(toy):
     check_files(toy.run)
 
 
-def test_history_has_a_row_for_each_epoch(toy):
+def test_run_demo__history(toy):
     recipe, class_names = toy.run.read_recipe()
     assert tuple(class_names) == fashion_mnist_mini_class_names()
     with open(toy.run.history, newline="") as file:
@@ -107,7 +107,7 @@ def test_history_has_a_row_for_each_epoch(toy):
     assert toy.result.accuracy == pytest.approx(last, abs=1e-6)
 
 
-def test_the_saved_model_has_the_reported_accuracy(toy):
+def test_run_demo__accuracy_of_saved_model(toy):
     images, labels = next(iter(fashion_mnist_mini("test[:5%]").batch(100)))
     assert toy.result.test_images == len(labels) == 100
     model = keras.saving.load_model(toy.run.model)
@@ -119,7 +119,7 @@ def test_the_saved_model_has_the_reported_accuracy(toy):
     check_saved_model(version, images.numpy().astype("float32"), probabilities)
 
 
-def test_its_images_can_be_predicted_from_its_directory(toy):
+def test_run_demo__predict_its_images(toy):
     """An image of every class, each under its name, bit for bit as in the data."""
     images = find_images([str(toy.run.images)])
     classifier = load_classifier(str(toy.run.path))
@@ -152,7 +152,7 @@ def figures(run):
     return [{k: v for k, v in row.items() if k != "images_per_second"} for row in rows]
 
 
-def test_the_same_seed_gives_the_same_result(toys):
+def test_run_demo__same_seed(toys):
     first, same = toys["first"], toys["same"]
     assert figures(first.run) == figures(same.run)
     assert first.result.accuracy == same.result.accuracy
@@ -160,7 +160,7 @@ def test_the_same_seed_gives_the_same_result(toys):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_another_seed_gives_another_result(toys):
+def test_run_demo__another_seed(toys):
     first, other = toys["first"], toys["other"]
     assert figures(first.run) != figures(other.run)
     assert other.run.read_recipe()[0].seed == 1
@@ -172,7 +172,7 @@ def test_another_seed_gives_another_result(toys):
     assert all(np.any(ours != theirs) for ours, theirs in kernels)
 
 
-def test_the_real_demo(tmp_path):
+def test_demo_command__all_epochs(tmp_path):
     """A quarter of what `make demo` runs: the accuracy rises, and all files."""
     run = RunDirectory(tmp_path / "run")
     process = subprocess.run(
@@ -207,7 +207,7 @@ def test_the_real_demo(tmp_path):
     assert str(Path(run.images) / "ankle_boot.png") in next_step.stdout
 
 
-def test_a_missing_package_is_noticed_before_the_training(tmp_path, monkeypatch):
+def test_run_demo__missing_package(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     run = RunDirectory.create(tmp_path / "run")
     with pytest.raises(ImportError, match=r'pip install "keras-tnt\[demo\]"'):

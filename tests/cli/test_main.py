@@ -42,7 +42,7 @@ def expected(run, top=5):
     return [(path, dict(classes)) for path, classes in predictions]
 
 
-def test_predict_prints_for_people(run, capsys):
+def test_predict__text(run, capsys):
     assert main(["predict", *PHOTOS, "--model", run, "--top", "2"]) == 0
     lines = []
     for path, classes in expected(run, top=2):
@@ -50,7 +50,7 @@ def test_predict_prints_for_people(run, capsys):
     assert capsys.readouterr() == ("\n".join(lines) + "\n", "")
 
 
-def test_predict_prints_for_machines(run, capsys):
+def test_predict__json(run, capsys):
     assert main(["predict", str(DATA / "astro*.png"), "--model", run, "--json"]) == 0
     output, errors = capsys.readouterr()
     records = [json.loads(line) for line in output.splitlines()]
@@ -93,7 +93,7 @@ def test_predict_prints_for_machines(run, capsys):
         ),
     ],
 )
-def test_mistakes_are_explained_in_a_line(arguments, message, capsys):
+def test_main__user_error_in_one_line(arguments, message, capsys):
     assert main(arguments) == 1
     output, errors = capsys.readouterr()
     assert output == ""
@@ -124,21 +124,21 @@ def test_predict__goes_on_after_a_corrupt_image(run, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["predict"], ["demo", "--out"]])
-def test_what_cannot_be_parsed_shows_the_usage(arguments, capsys):
+def test_main__usage(arguments, capsys):
     with pytest.raises(SystemExit) as end:
         main(arguments)
     assert end.value.code == 2
     assert "usage: keras-tnt" in capsys.readouterr().err
 
 
-def test_version(capsys):
+def test_main__version(capsys):
     with pytest.raises(SystemExit) as end:
         main(["--version"])
     assert end.value.code == 0
     assert capsys.readouterr().out == f"{keras_tnt.__version__}\n"
 
 
-def test_a_demo_that_cannot_be_leaves_no_directory(tmp_path, monkeypatch, capsys):
+def test_demo__failure_leaves_no_directory(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["demo", "--epochs", "0"]) == 1
     assert "epochs must be at least 1, got 0" in capsys.readouterr().err
@@ -196,7 +196,7 @@ def call(*command, **environment):
     )
 
 
-def test_python_m_keras_tnt(run):
+def test_main__python_m(run):
     """Whatever TensorFlow logs, standard output is the answers alone."""
     command = (sys.executable, "-m", "keras_tnt", "predict", *PHOTOS)
     good = call(*command, "--model", run, "--json")
@@ -209,7 +209,7 @@ def test_python_m_keras_tnt(run):
     assert "keras-tnt: There is no model 'nothing'." in bad.stderr
 
 
-def test_the_installed_command():
+def test_main__installed_command():
     command = Path(sys.executable).with_name("keras-tnt")
     if not command.exists():
         pytest.skip("keras-tnt runs from its source directory, it is not installed")
@@ -220,7 +220,7 @@ def test_the_installed_command():
 
 
 @pytest.mark.slow
-def test_a_photo_with_the_published_weights(tmp_path):
+def test_predict__published_weights(tmp_path):
     """No --model: TNT-S from a hub on loopback, then offline from the cache."""
     source = tmp_path / "source.safetensors"
     save_file(published_tensors("timm/tnt_s_patch16_224.in1k"), source)

@@ -18,7 +18,7 @@ def read(path):
 
 
 @pytest.mark.parametrize("number", [1, 6, 7])
-def test_a_sheet_shows_all_images(number, tmp_path):
+def test_show_augmentation__sheet(number, tmp_path):
     images = np.broadcast_to(np.float32([10, 200, 30]), (number, 20, 20, 3))
     labels = np.eye(3)[[0] * number] * 0.6 + np.eye(3)[[2] * number] * 0.4
     path = tmp_path / "augmented.png"
@@ -28,7 +28,7 @@ def test_a_sheet_shows_all_images(number, tmp_path):
     assert os.listdir(tmp_path) == ["augmented.png"]
 
 
-def test_the_command(tmp_path, monkeypatch, capsys):
+def test_show_augmentation__command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_directory(tmp_path / "photos", {"ant": 5, "bee": 4})
     command = ["show-augmentation", "--data", "photos", "--image-size", "32"]
@@ -48,7 +48,9 @@ def test_the_command(tmp_path, monkeypatch, capsys):
         (["--data", "./nothing"], "There is no directory './nothing'"),
     ],
 )
-def test_mistakes_are_explained(arguments, message, tmp_path, monkeypatch, capsys):
+def test_show_augmentation__user_errors(
+    arguments, message, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     assert main(["show-augmentation", *arguments]) == 1
     assert message in capsys.readouterr().err

@@ -26,7 +26,7 @@ TOY = [
 
 
 @pytest.mark.slow
-def test_a_run_and_its_repetition(tmp_path, monkeypatch, capsys):
+def test_train__repetition(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(TOY) == 0
     run = RunDirectory("runs/fashion_mnist_demo")
@@ -47,7 +47,7 @@ def test_a_run_and_its_repetition(tmp_path, monkeypatch, capsys):
     assert repeated.model.exists()
 
 
-def test_every_field_is_an_option(capsys):
+def test_train__option_for_every_field(capsys):
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     text = capsys.readouterr().out
@@ -69,20 +69,20 @@ def test_every_field_is_an_option(capsys):
         (["--strategy=both"], "Unknown strategy 'both'. Expected one of auto"),
     ],
 )
-def test_what_is_wrong_is_said(change, message, tmp_path, monkeypatch, capsys):
+def test_train__user_errors(change, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main([*TOY, *change]) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
 
 
-def test_an_unknown_option_is_refused(capsys):
+def test_train__unknown_option(capsys):
     with pytest.raises(SystemExit):
         main([*TOY, "--epoch-count=3"])
     assert "unrecognized arguments: --epoch-count=3" in capsys.readouterr().err
 
 
-def test_a_recipe_file_with_a_wrong_field(tmp_path, capsys):
+def test_train__unknown_field_in_recipe_file(tmp_path, capsys):
     path = tmp_path / "recipe.json"
     path.write_text('{"recipe": {"epoch": 3}, "class_names": []}')
     assert main(["train", "--recipe", str(path)]) == 1

@@ -84,7 +84,7 @@ def arrays(split):
     return read(split)
 
 
-def test_dataset_declares_its_elements_and_its_length(split):
+def test_fashion_mnist_mini__element_spec_and_length(split):
     dataset = fashion_mnist_mini(split)
     assert dataset.element_spec == (
         tf.TensorSpec((28, 28, 1), tf.uint8),
@@ -93,7 +93,7 @@ def test_dataset_declares_its_elements_and_its_length(split):
     assert len(dataset) == SIZES[split]
 
 
-def test_classes_are_balanced_and_mixed(split, arrays):
+def test_fashion_mnist_mini__balanced_and_mixed(split, arrays):
     _, labels = arrays
     per_class = dict.fromkeys(range(10), SIZES[split] // 10)
     assert collections.Counter(labels.tolist()) == per_class
@@ -102,38 +102,38 @@ def test_classes_are_balanced_and_mixed(split, arrays):
         assert max(np.bincount(labels[start : start + 100])) < 30
 
 
-def test_images_are_the_known_ones(split, arrays):
+def test_fashion_mnist_mini__known_images(split, arrays):
     images, labels = arrays
     assert labels[:10].tolist() == FIRST_LABELS[split]
     assert images[:5].sum(axis=(1, 2, 3)).tolist() == FIRST_PIXEL_SUMS[split]
     assert hashlib.sha256(images.tobytes()).hexdigest() == PIXELS_SHA256[split]
 
 
-def test_every_pass_gives_the_same_order(split, arrays):
+def test_fashion_mnist_mini__same_order(split, arrays):
     images, labels = read(split)
     np.testing.assert_array_equal(images, arrays[0])
     np.testing.assert_array_equal(labels, arrays[1])
 
 
-def test_no_image_is_in_both_splits():
+def test_fashion_mnist_mini__disjoint_splits():
     train, test = ({image.tobytes() for image in read(split)[0]} for split in SIZES)
     assert train.isdisjoint(test)
 
 
-def test_class_names():
+def test_fashion_mnist_mini__class_names():
     assert fashion_mnist_mini_class_names() == CLASS_NAMES
 
 
-def test_slices_of_a_split():
+def test_fashion_mnist_mini__slices():
     assert len(fashion_mnist_mini("train[:10%]")) == 1200
 
 
-def test_unknown_split():
+def test_fashion_mnist_mini__unknown_split():
     with pytest.raises(ValueError, match=r"'validation'.*'train', 'test'"):
         fashion_mnist_mini("validation")
 
 
-def test_missing_tensorflow_datasets_says_what_to_install(monkeypatch):
+def test_fashion_mnist_mini__tfds_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     with pytest.raises(ImportError, match=r'pip install "keras-tnt\[demo\]"'):
         fashion_mnist_mini("test")
@@ -141,7 +141,7 @@ def test_missing_tensorflow_datasets_says_what_to_install(monkeypatch):
         fashion_mnist_mini_class_names()
 
 
-def test_reads_without_network_and_writes_nothing_to_the_package():
+def test_fashion_mnist_mini__no_network_no_writes():
     process = subprocess.run(
         [sys.executable, "-c", OFFLINE_READER],
         cwd=ROOT,
@@ -153,7 +153,7 @@ def test_reads_without_network_and_writes_nothing_to_the_package():
     assert process.stdout.split() == ["12000", "2000"]
 
 
-def test_files_are_small_and_carry_the_license():
+def test_fashion_mnist_mini__files_and_license():
     sizes = [path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()]
     assert sum(sizes) < 10_000_000
     license_text = (FOLDER / "LICENSE").read_text()
@@ -166,7 +166,7 @@ def test_files_are_small_and_carry_the_license():
     not ORIGINALS.is_dir(),
     reason="needs the originals: apt-get install dataset-fashion-mnist",
 )
-def test_script_makes_the_same_bytes(tmp_path):
+def test_make_fashion_mnist_mini__same_bytes(tmp_path):
     process = run_script("--output", tmp_path)
     assert process.returncode == 0, process.stderr
     kept, made = FOLDER / "1.0.0", tmp_path / "1.0.0"
@@ -176,7 +176,7 @@ def test_script_makes_the_same_bytes(tmp_path):
     assert same == names
 
 
-def test_script_says_where_to_get_missing_originals(tmp_path):
+def test_make_fashion_mnist_mini__missing_originals(tmp_path):
     process = run_script("--originals", tmp_path, "--output", tmp_path / "made")
     assert process.returncode != 0
     assert "apt-get install dataset-fashion-mnist" in process.stderr

@@ -100,7 +100,7 @@ def assert_reads(source, expected):
 
 
 @pytest.mark.parametrize("split", ["test[:5%]", "train[11990:]", "test[-3:]+train[:2]"])
-def test_the_embedded_set_is_read_as_tfds_reads_it(split):
+def test_load_dataset__bundled_equals_tfds(split):
     source = load_dataset("fashion_mnist_mini", split)
     assert_reads(source, fashion_mnist_mini(split).as_numpy_iterator())
     assert source.name == f"fashion_mnist_mini/1.0.0 {split}"
@@ -109,7 +109,7 @@ def test_the_embedded_set_is_read_as_tfds_reads_it(split):
 
 
 @pytest.mark.parametrize("split", ["train", "test", "train[40%:80%]", "train[-1:]"])
-def test_prepared_sets_are_read_as_tfds_reads_them(prepared, split):
+def test_load_dataset__prepared_equals_tfds(prepared, split):
     source = load_dataset(str(prepared.data_dir), split)
     assert source.class_names == ("auk", "emu")
     assert_reads(source, read_by_tfds(prepared, split))
@@ -119,7 +119,7 @@ def test_prepared_sets_are_read_as_tfds_reads_them(prepared, split):
     assert contents_of(source.in_memory()) == everything
 
 
-def test_prepared_sets_by_name(prepared):
+def test_load_dataset__prepared_by_name(prepared):
     for name in ("keras_tnt_shapes", "keras_tnt_shapes:1.0.0"):
         data_dir = Path(prepared.data_dir).parents[1]
         dataset = image_dataset(
@@ -128,14 +128,14 @@ def test_prepared_sets_by_name(prepared):
         assert sum(float(tf.reduce_sum(weights)) for _, _, weights in dataset) == 7
 
 
-def test_what_is_not_there_is_prepared(tmp_path):
+def test_load_dataset__prepares(tmp_path):
     """Here without a download: the builder makes its images itself."""
     source = load_dataset("keras_tnt_shapes", "test", data_dir=tmp_path)
     assert len(source) == 7
     assert (tmp_path / "keras_tnt_shapes" / "1.0.0" / "dataset_info.json").exists()
 
 
-def test_what_cannot_be_prepared_is_explained(tmp_path, monkeypatch):
+def test_load_dataset__cannot_prepare(tmp_path, monkeypatch):
     def fail(*arguments):
         raise OSError("no way to the server")
 
@@ -146,7 +146,7 @@ def test_what_cannot_be_prepared_is_explained(tmp_path, monkeypatch):
         load_dataset("keras_tnt_shapes", "test", data_dir=tmp_path)
 
 
-def test_places_of_records():
+def test_record_places__offsets():
     path = next(str(path) for path in FOLDER.glob("*test*"))
     places = record_places(path)
     assert len(places) == 2000
@@ -156,7 +156,7 @@ def test_places_of_records():
 
 
 @pytest.mark.parametrize("cut", [1, 100])
-def test_damaged_record_files(cut, tmp_path):
+def test_load_dataset__damaged_records(cut, tmp_path):
     copy = shutil.copytree(FOLDER, tmp_path / "1.0.0")
     file = next(copy.glob("*test*"))
     data = file.read_bytes()
@@ -180,12 +180,12 @@ def test_damaged_record_files(cut, tmp_path):
         ("./photos", None, FileNotFoundError, "There is no directory './photos'"),
     ],
 )
-def test_mistakes(data, split, error, message, tmp_path):
+def test_load_dataset__invalid_arguments(data, split, error, message, tmp_path):
     with pytest.raises(error, match=message):
         load_dataset(data, split, data_dir=tmp_path)
 
 
-def test_a_directory(tmp_path):
+def test_load_folder__images(tmp_path):
     directory = write_directory(tmp_path / "photos", {"bee": 2, "ant": 3})
     odd = directory / "ant"
     (odd / "notes.txt").write_text("no image")
@@ -207,7 +207,7 @@ def test_a_directory(tmp_path):
     assert contents_of(source)[6][0] == (directory / "bee" / "001.jpeg").read_bytes()
 
 
-def test_a_folder_with_splits(tmp_path):
+def test_load_folder__splits(tmp_path):
     directory = tmp_path / "photos"
     write_directory(directory / "train", {"ant": 2, "bee": 3})
     write_directory(directory / "val", {"bee": 2})  # not all classes need be there
@@ -224,14 +224,14 @@ def test_a_folder_with_splits(tmp_path):
         load_dataset(directory, "test")
 
 
-def test_a_class_called_train(tmp_path):
+def test_load_folder__class_named_train(tmp_path):
     directory = write_directory(tmp_path / "vehicles", {"bus": 1, "train": 1})
     assert load_dataset(directory).class_names == ("bus", "train")
     with pytest.raises(ValueError, match="has no splits but class directories"):
         load_dataset(directory, "train")
 
 
-def test_folders_without_images(tmp_path):
+def test_load_folder__no_images(tmp_path):
     with pytest.raises(ValueError, match=r"Expected a directory for each class in"):
         load_dataset(tmp_path)
     directory = write_directory(tmp_path / "photos", {"ant": 1})
@@ -240,7 +240,7 @@ def test_folders_without_images(tmp_path):
         load_dataset(directory)
 
 
-def test_sets_that_are_not_of_images_with_labels(tmp_path, monkeypatch):
+def test_load_dataset__not_labeled_images(tmp_path, monkeypatch):
     def info(features):
         def build(self):
             features_dict = tfds.features.FeaturesDict(features)

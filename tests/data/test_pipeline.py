@@ -72,7 +72,7 @@ def numbers_of(source, batch_size, **arguments):
 @pytest.mark.parametrize(
     "augmentation", [None, FLIP_AUGMENTATION, IMAGENET_AUGMENTATION]
 )
-def test_elements_are_declared_and_static(directory, augmentation):
+def test_image_dataset__static_element_spec(directory, augmentation):
     dataset = image_dataset(
         directory,
         batch_size=12,
@@ -94,7 +94,7 @@ def test_elements_are_declared_and_static(directory, augmentation):
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
-def test_an_epoch_shows_every_image_once(epochs):
+def test_image_dataset__epoch_has_every_image_once(epochs):
     order = numbers_of(numbered(24), 6, augmentation=FLIP_AUGMENTATION, epochs=epochs)
     passes = order.reshape(epochs, 24)
     for numbers in passes:
@@ -102,7 +102,7 @@ def test_an_epoch_shows_every_image_once(epochs):
     assert len({numbers.tobytes() for numbers in passes}) == epochs
 
 
-def test_what_fills_no_batch_is_left_for_another_epoch():
+def test_image_dataset__remainder_dropped():
     order = numbers_of(numbered(23), 5, augmentation=FLIP_AUGMENTATION, epochs=4)
     assert order.shape == (16, 5)
     for numbers in order.reshape(4, 20):
@@ -110,7 +110,7 @@ def test_what_fills_no_batch_is_left_for_another_epoch():
     assert len(set(order.flat)) == 23
 
 
-def test_repeated_augmentation_is_as_long_an_epoch_of_a_third():
+def test_image_dataset__length_with_repeats():
     augmentation = Augmentation(repeats=3, flip=0.5)
     order = numbers_of(numbered(48), 8, augmentation=augmentation, epochs=2)
     assert order.shape == (12, 8)
@@ -123,7 +123,7 @@ def test_repeated_augmentation_is_as_long_an_epoch_of_a_third():
     assert not np.array_equal(*chosen)
 
 
-def test_labels_belong_to_their_images():
+def test_image_dataset__labels_belong_to_images():
     source = numbered(20)
     dataset = image_dataset(
         source, batch_size=5, image_size=6, channels=1, crop_fraction=1.0,
@@ -135,7 +135,7 @@ def test_labels_belong_to_their_images():
         np.testing.assert_allclose(labels, expected, atol=1e-6)
 
 
-def test_copies_of_a_image_are_augmented_anew(directory):
+def test_image_dataset__repeats_augmented_apart(directory):
     augmentation = dataclasses.replace(IMAGENET_AUGMENTATION, mixup=0.0, cutmix=0.0)
     dataset = image_dataset(directory, batch_size=24, augmentation=augmentation, **SIZE)
     ((images, _),) = arrays(dataset)
@@ -154,7 +154,9 @@ LIGHT = dataclasses.replace(IMAGENET_AUGMENTATION, rand_augment=0)
         (None, [(1, 2), (2, 2)]),
     ],
 )
-def test_restarts_workers_and_replicas_change_nothing(directory, augmentation, splits):
+def test_image_dataset__independent_of_restarts_and_shards(
+    directory, augmentation, splits
+):
     """Bit for bit, as everything is a function of the seed and the step."""
 
     def build(**arguments):
@@ -181,12 +183,12 @@ def test_restarts_workers_and_replicas_change_nothing(directory, augmentation, s
             assert_same([joined], [whole[step]])
 
 
-def test_a_resume_after_the_last_step_is_empty():
+def test_image_dataset__resume_after_last_step():
     dataset = image_dataset(numbered(8), batch_size=4, image_size=6, first_step=2)
     assert len(dataset) == len(arrays(dataset)) == 0
 
 
-def test_seeds_and_epochs_differ(directory):
+def test_image_dataset__seeds_and_epochs_differ(directory):
     def images(**arguments):
         found = arrays(
             image_dataset(
@@ -202,7 +204,7 @@ def test_seeds_and_epochs_differ(directory):
     assert len({*images(epochs=3), *images(seed=1), *images(seed=-1)}) == 5
 
 
-def test_it_feeds_a_strategy():
+def test_image_dataset__strategy():
     """Each replica of a step gets its part of the global batch, in order."""
     source, strategy = numbered(24), two_replicas()
 
@@ -224,7 +226,7 @@ def test_it_feeds_a_strategy():
 
 
 @pytest.mark.slow
-def test_fit_and_evaluate_take_it(directory):
+def test_image_dataset__fit_and_evaluate(directory):
     model = small(input_shape=(32, 48, 3), classes=3)
     model.compile("adamw", "categorical_crossentropy", weighted_metrics=["accuracy"])
     size = {"image_size": (32, 48), "batch_size": 8}
@@ -242,7 +244,7 @@ def test_fit_and_evaluate_take_it(directory):
 
 
 @pytest.mark.parametrize(("workers", "replicas"), [(1, 1), (2, 1), (2, 4)])
-def test_evaluation_covers_every_image_once(workers, replicas):
+def test_image_dataset__evaluation_of_every_image_once(workers, replicas):
     source = numbered(21)
     found, weights = [], []
     for worker in range(workers):
@@ -264,7 +266,7 @@ def test_evaluation_covers_every_image_once(workers, replicas):
     assert sum(weights) == 21
 
 
-def test_evaluation_of_fewer_images_than_a_batch():
+def test_image_dataset__evaluation_of_fewer_images_than_batch():
     numbers = numbers_of(numbered(3), 8)
     np.testing.assert_array_equal(numbers, [[0, 1, 2, 0, 0, 0, 0, 0]])
 
@@ -283,7 +285,7 @@ def broken_directory(tmp_path):
 @pytest.mark.parametrize(
     "augmentation", [None, FLIP_AUGMENTATION, IMAGENET_AUGMENTATION]
 )
-def test_a_broken_image_is_named(broken_directory, augmentation):
+def test_image_dataset__corrupt_image_named(broken_directory, augmentation):
     dataset = image_dataset(
         broken_directory, batch_size=4, augmentation=augmentation, epochs=3, **SIZE
     )
@@ -292,14 +294,14 @@ def test_a_broken_image_is_named(broken_directory, augmentation):
         arrays(dataset)
 
 
-def test_a_broken_last_image_is_named(tmp_path):
+def test_image_dataset__corrupt_last_image_named(tmp_path):
     directory = write_directory(tmp_path / "photos", {"ant": 4})
     (directory / "ant" / "003.jpeg").write_bytes(b"no image")
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"ant/003\.jpeg"):
         arrays(image_dataset(directory, batch_size=4, **SIZE))
 
 
-def test_broken_images_are_skipped_in_evaluation_and_noted(broken_directory, caplog):
+def test_image_dataset__evaluation_skips_corrupt(broken_directory, caplog):
     source = load_dataset(broken_directory)
     dataset = image_dataset(source, batch_size=4, skip_corrupt=True, epochs=2, **SIZE)
     found = arrays(dataset)
@@ -324,7 +326,7 @@ def test_broken_images_are_skipped_in_evaluation_and_noted(broken_directory, cap
     ]
 
 
-def test_the_next_image_takes_the_place_of_a_broken_one_in_training(broken_directory):
+def test_image_dataset__skip_corrupt_takes_next(broken_directory):
     def build(directory, skip_corrupt, first_step=0):
         source = load_dataset(directory)
         dataset = image_dataset(
@@ -347,7 +349,7 @@ def test_the_next_image_takes_the_place_of_a_broken_one_in_training(broken_direc
     assert source.corrupt == {}
 
 
-def test_a_folder_of_broken_images_only(tmp_path):
+def test_image_dataset__only_corrupt_images(tmp_path):
     directory = write_directory(tmp_path / "photos", {"ant": 4})
     for path in directory.glob("*/*"):
         path.write_bytes(b"no image")
@@ -362,7 +364,7 @@ def test_a_folder_of_broken_images_only(tmp_path):
         arrays(dataset)
 
 
-def test_a_wrong_label_is_named():
+def test_image_dataset__wrong_label_named():
     for label in (-1, 5):
         dataset = image_dataset(numbered(9, 5, label), batch_size=3, image_size=6)
         message = rf"number 8\] \[has a label outside 0 to 4.*\[{label}\]"
@@ -389,13 +391,13 @@ def test_a_wrong_label_is_named():
         ({"batch_size": 4, "prefetch": -2}, "prefetch must be at least 0.* got -2"),
     ],
 )
-def test_mistakes(arguments, message):
+def test_image_dataset__invalid_arguments(arguments, message):
     arguments = {"image_size": 8} | arguments
     with pytest.raises(ValueError, match=message):
         image_dataset(numbered(20), augmentation=IMAGENET_AUGMENTATION, **arguments)
 
 
-def test_repeated_augmentation_needs_four_images():
+def test_image_dataset__repeats_need_four_images():
     with pytest.raises(ValueError, match=r"needs 4 images or more.*repeats=1"):
         image_dataset(numbered(3), batch_size=2, augmentation=IMAGENET_AUGMENTATION)
 
@@ -438,7 +440,7 @@ AUGMENTATIONS = [None, FLIP_AUGMENTATION]
         (tf.errors.DeadlineExceededError, "DeadlineExceeded"),
     ],
 )
-def test_a_network_error_is_not_a_corrupt_image(
+def test_image_dataset__network_error_not_skipped(
     error, name, skip_corrupt, augmentation
 ):
     source = failing(numbered(8), error, bad=5)
@@ -456,7 +458,7 @@ def test_a_network_error_is_not_a_corrupt_image(
 
 
 @pytest.mark.parametrize("skip_corrupt", [False, True])
-def test_a_fault_that_passes_is_not_a_corrupt_image(skip_corrupt):
+def test_image_dataset__passing_fault_not_skipped(skip_corrupt):
     source = failing(numbered(8), tf.errors.UnavailableError, bad=5, times=1)
     dataset = image_dataset(
         source, batch_size=4, image_size=6, skip_corrupt=skip_corrupt
@@ -467,7 +469,7 @@ def test_a_fault_that_passes_is_not_a_corrupt_image(skip_corrupt):
 
 
 @pytest.mark.parametrize("augmentation", AUGMENTATIONS)
-def test_a_file_that_is_gone_keeps_its_reason(augmentation, tmp_path, caplog):
+def test_image_dataset__missing_file_keeps_reason(augmentation, tmp_path, caplog):
     directory = write_directory(tmp_path / "photos", {"ant": 4})
     source = load_dataset(directory)
     gone = directory / "ant" / "002.jpeg"
@@ -483,7 +485,7 @@ def test_a_file_that_is_gone_keeps_its_reason(augmentation, tmp_path, caplog):
     assert re.match(rf"Skipped {gone}: .*NotFound: .*No such file", line)
 
 
-def test_a_name_in_an_error_is_whole():
+def test_readable_errors__whole_name():
     """Also one that starts or ends like Python's bytes."""
     source = numbered(4)
     source = dataclasses.replace(

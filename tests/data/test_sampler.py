@@ -19,13 +19,13 @@ def epoch_of(size, epoch=0, seed=0, repeats=1, positions=None):
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 3000), st.integers(0, 10**6), st.integers(-(2**62), 2**62))
-def test_an_epoch_shows_every_image_once(size, epoch, seed):
+def test_sampler__epoch_has_every_image_once(size, epoch, seed):
     np.testing.assert_array_equal(np.sort(epoch_of(size, epoch, seed)), np.arange(size))
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 100), st.integers(2, 3), st.integers(0, 1000))
-def test_repeated_augmentation_shows_some_so_many_times(groups, repeats, epoch):
+def test_sampler__repeats(groups, repeats, epoch):
     size = 4 * repeats * groups
     counts = collections.Counter(epoch_of(size, epoch, repeats=repeats).tolist())
     assert set(counts.values()) == {repeats}
@@ -33,7 +33,7 @@ def test_repeated_augmentation_shows_some_so_many_times(groups, repeats, epoch):
 
 
 @pytest.mark.parametrize("repeats", [1, 2, 3])
-def test_epochs_and_seeds_differ(repeats):
+def test_sampler__epochs_and_seeds_differ(repeats):
     epochs = [epoch_of(120, epoch, 0, repeats) for epoch in range(4)]
     epochs += [epoch_of(120, 0, seed, repeats) for seed in (1, 2)]
     for index, first in enumerate(epochs):
@@ -43,21 +43,21 @@ def test_epochs_and_seeds_differ(repeats):
         assert set(epochs[0]) != set(epochs[1])
 
 
-def test_an_order_looks_random():
+def test_sampler__order_is_random():
     order = epoch_of(10_000)
     assert abs(np.corrcoef(order, np.arange(10_000))[0, 1]) < 0.05
     assert abs(np.corrcoef(order[:-1], order[1:])[0, 1]) < 0.05
     assert (np.diff(order) == 1).mean() < 0.01
 
 
-def test_repeated_images_have_other_partners_each_time():
+def test_sampler__repeats_have_other_neighbours():
     order = epoch_of(240, repeats=3)
     pairs = [frozenset(pair) for pair in order.reshape(-1, 2).tolist()]
     assert all(len(pair) == 2 for pair in pairs)  # none is its own partner
     assert len(set(pairs)) == len(pairs)
 
 
-def test_repeated_images_come_close_together():
+def test_sampler__repeats_are_close():
     order = epoch_of(240, repeats=3).tolist()
     for index in set(order):
         places = [place for place, other in enumerate(order) if other == index]
@@ -65,7 +65,7 @@ def test_repeated_images_come_close_together():
 
 
 @pytest.mark.parametrize("parts", [(1, 1), (2, 1), (1, 3), (2, 3), (4, 3)])
-def test_shares_make_up_the_step(parts):
+def test_sampler__shards_make_up_the_step(parts):
     workers, replicas = parts
     shares = [Shard(24, 5, worker, workers, replicas) for worker in range(workers)]
     for step in (0, 4, 5, 13):
@@ -89,6 +89,6 @@ def test_shares_make_up_the_step(parts):
         ({"batch_size": 4, "worker": -1}, "worker must be from 0 to 0, got -1"),
     ],
 )
-def test_mistakes(arguments, message):
+def test_sampler__invalid_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         Shard(steps_per_epoch=1, **arguments)

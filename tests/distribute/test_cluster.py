@@ -43,7 +43,7 @@ def slurm(**changes):
     } | changes
 
 
-def test_no_cluster(surroundings):
+def test_find_cluster__none(surroundings):
     assert find_cluster() is None
     surroundings(TF_CONFIG="{}")  # as some platforms have it for one machine
     assert find_cluster() is None
@@ -51,7 +51,7 @@ def test_no_cluster(surroundings):
     assert find_cluster() is None
 
 
-def test_tf_config(surroundings):
+def test_find_cluster__tf_config(surroundings):
     surroundings(TF_CONFIG=tf_config(WORKERS, type="worker", index=1))
     cluster = find_cluster()
     assert cluster == Cluster(WORKERS, "worker", 1)
@@ -79,13 +79,13 @@ def test_tf_config(surroundings):
         (tf_config(WORKERS, type="worker", index=-1), "'index': -1}, is not in"),
     ],
 )
-def test_a_wrong_tf_config(text, message, surroundings):
+def test_find_cluster__invalid_tf_config(text, message, surroundings):
     surroundings(TF_CONFIG=text)
     with pytest.raises(ValueError, match=message):
         find_cluster()
 
 
-def test_slurm_names_the_workers_in_its_own_order(surroundings):
+def test_find_cluster__slurm_order(surroundings):
     surroundings(**slurm())
     cluster = find_cluster()
     addresses = ["gpu2:20345", "gpu2:20346", "gpu10:20345", "gpu11:20345"]
@@ -102,7 +102,7 @@ def test_slurm_names_the_workers_in_its_own_order(surroundings):
         ("rack-a.site,rack-b.site", ["rack-a.site", "rack-b.site"]),
     ],
 )
-def test_lists_of_nodes(nodes, expected, surroundings):
+def test_find_cluster__slurm_node_lists(nodes, expected, surroundings):
     surroundings(
         **slurm(
             SLURM_STEP_NODELIST=nodes,
@@ -115,7 +115,7 @@ def test_lists_of_nodes(nodes, expected, surroundings):
     assert hosts == expected
 
 
-def test_tasks_that_are_not_where_they_are_expected(surroundings):
+def test_find_cluster__slurm_misplaced_tasks(surroundings):
     surroundings(**slurm(SLURM_PROCID="1"))
     with pytest.raises(ValueError, match=r"task 1 on gpu10, expected gpu2.*block"):
         find_cluster()
@@ -130,7 +130,7 @@ def test_tasks_that_are_not_where_they_are_expected(surroundings):
         {"SLURM_PROCID": "4"},
     ],
 )
-def test_variables_of_slurm_that_do_not_fit(changes, surroundings):
+def test_find_cluster__slurm_inconsistent_variables(changes, surroundings):
     surroundings(**slurm(**changes))
     with pytest.raises(ValueError, match=r"variables of this Slurm step.*srun"):
         find_cluster()

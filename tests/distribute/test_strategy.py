@@ -24,7 +24,7 @@ def _nothing_around(monkeypatch):
 
 
 @WITHOUT_GPU
-def test_without_gpu_the_first_cpu_trains():
+def test_create_strategy__no_gpu():
     strategy = distribute.create_strategy()
     assert isinstance(strategy, tf.distribute.OneDeviceStrategy)
     assert strategy.num_replicas_in_sync == 1
@@ -48,7 +48,7 @@ def test_without_gpu_the_first_cpu_trains():
         ("mirrored", 3, tf.distribute.MirroredStrategy, 3),
     ],
 )
-def test_devices_decide(name, gpus, kind, replicas, monkeypatch):
+def test_create_strategy__devices(name, gpus, kind, replicas, monkeypatch):
     """Only the listing of GPUs is made up: the strategies are TensorFlow's own."""
     listed = tf.config.list_logical_devices
     devices = [SimpleNamespace(name=f"/device:GPU:{i}") for i in range(gpus)]
@@ -64,21 +64,21 @@ def test_devices_decide(name, gpus, kind, replicas, monkeypatch):
     assert distribute.is_chief(strategy)
 
 
-def test_an_unknown_name():
+def test_create_strategy__unknown_name():
     with pytest.raises(
         ValueError, match=r"Unknown strategy 'horovod'.*one_device, mirrored"
     ):
         distribute.create_strategy("horovod")
 
 
-def test_several_workers_have_to_be_named():
+def test_create_strategy__workers_need_cluster():
     with pytest.raises(
         ValueError, match=r"srun.*TF_CONFIG for each worker, like .*host-b:12345"
     ):
         distribute.create_strategy("multi_worker")
 
 
-def test_several_workers_come_before_all_else(monkeypatch):
+def test_create_strategy__created_too_late(monkeypatch):
     tf.zeros(())
     task = {"type": "worker", "index": 0}
     config = {"cluster": {"worker": ["localhost:1", "localhost:2"]}, "task": task}
@@ -89,14 +89,14 @@ def test_several_workers_come_before_all_else(monkeypatch):
             distribute.create_strategy(name)
 
 
-def test_a_cluster_of_one_trains_as_one(monkeypatch):
+def test_create_strategy__cluster_of_one(monkeypatch):
     task = {"type": "chief", "index": 0}
     config = {"cluster": {"chief": ["localhost:1"]}, "task": task}
     monkeypatch.setenv("TF_CONFIG", json.dumps(config))
     assert distribute.worker_count(distribute.create_strategy()) == 1
 
 
-def test_no_tpu():
+def test_create_strategy__no_tpu():
     """TensorFlow's own answer here, where there is none."""
     with pytest.raises(RuntimeError, match=r"no TPU 'local'.*\n.*tensorflow-tpu"):
         distribute.create_strategy("tpu")
@@ -106,7 +106,7 @@ def test_no_tpu():
     ("name", "environment", "tpu"),
     [("tpu", "", "local"), ("tpu", "my-tpu", "my-tpu"), ("auto", "local", "local")],
 )
-def test_a_tpu_is_connected_and_set_up_in_order(name, environment, tpu, monkeypatch):
+def test_create_strategy__tpu_set_up(name, environment, tpu, monkeypatch):
     """All of the TPU is made up: this shows only that TensorFlow is called rightly."""
     calls = []
 
@@ -131,7 +131,7 @@ def test_a_tpu_is_connected_and_set_up_in_order(name, environment, tpu, monkeypa
     ]
 
 
-def test_replicas_take_turns_at_the_batches_of_their_worker():
+def test_distribute_dataset__replicas_take_turns():
     strategy = two_replicas()
     places = []
 
@@ -149,7 +149,7 @@ def test_replicas_take_turns_at_the_batches_of_their_worker():
         assert [first[0], second[0]] == [start, start + 3]
 
 
-def test_a_dataset_function_is_told_the_replicas_of_its_own_worker():
+def test_distribute_dataset__replicas_of_worker():
     """Three hosts with four replicas each; only the numbers are made up."""
     context = tf.distribute.InputContext(3, 2, 12)
     strategy = SimpleNamespace(
@@ -161,7 +161,7 @@ def test_a_dataset_function_is_told_the_replicas_of_its_own_worker():
     assert [int(number) for number in next(iter(dataset))] == [2, 3, 4]
 
 
-def test_one_process_asks_nobody():
+def test_workers__one_process():
     for strategy in (tf.distribute.get_strategy(), two_replicas()):
         assert distribute.any_worker(strategy, True) is True
         assert distribute.any_worker(strategy, False) is False
@@ -170,7 +170,7 @@ def test_one_process_asks_nobody():
         distribute.barrier(strategy)
 
 
-def test_errors_of_one_process_are_its_own():
+def test_workers__error_of_one_process():
     error = tf.errors.UnavailableError(None, None, "the disk is gone")
     with (
         pytest.raises(tf.errors.UnavailableError, match="the disk is gone"),

@@ -95,7 +95,7 @@ def files(run):
     }
 
 
-def test_a_run_on_one_device_has_everything(alone):
+def test_train__one_device(alone):
     assert files(alone) == FILES
     first, second = history(alone)
     assert {"loss", "val_accuracy", "val_ema_accuracy"} <= set(first)
@@ -103,17 +103,17 @@ def test_a_run_on_one_device_has_everything(alone):
     assert second["val_ema_loss"] != pytest.approx(second["val_loss"], abs=1e-4)
 
 
-def test_two_devices_train_as_one(alone, mirrored):
+def test_train__two_devices(alone, mirrored):
     assert files(mirrored) == FILES
     assert_same_run(mirrored, alone, atol=1e-4)
 
 
-def test_two_workers_train_as_one(alone, together):
+def test_train__two_workers(alone, together):
     assert files(together / "0") == FILES
     assert_same_run(together / "0", alone, atol=1e-4)
 
 
-def test_only_the_chief_writes(together):
+def test_train__only_chief_writes(together):
     assert not (together / "1").exists()
 
 
@@ -125,7 +125,7 @@ def test_only_the_chief_writes(together):
         (1, "SIGTERM", "stopped by SIGTERM after step 10", 10),
     ],
 )
-def test_a_run_that_lost_a_worker_goes_on(
+def test_train__resumes_after_lost_worker(
     who, number, message, checkpoint, together, tmp_path
 ):
     run = tmp_path / "run"
@@ -143,7 +143,7 @@ def test_a_run_that_lost_a_worker_goes_on(
     assert_same_run(run, together / "0", atol=1e-5)
 
 
-def test_workers_that_do_not_share_the_folder_are_told(together, tmp_path):
+def test_train__directory_not_shared(together, tmp_path):
     """One would go on after a checkpoint, the other begin anew."""
     (tmp_path / "0").symlink_to(together / "0")
     with run_workers.workers(MODULE, tmp_path / "{}", directory=tmp_path) as processes:
@@ -152,7 +152,7 @@ def test_workers_that_do_not_share_the_folder_are_told(together, tmp_path):
             assert "All workers must share the run directory." in process.output()
 
 
-def test_a_chief_that_cannot_begin_ends_the_others(tmp_path):
+def test_train__chief_fails(tmp_path):
     (tmp_path / "0").mkdir()
     (tmp_path / "0" / "notes.txt").write_text("mine")
     with run_workers.workers(MODULE, tmp_path / "{}", directory=tmp_path) as processes:

@@ -39,7 +39,7 @@ def assert_same(found, expected, atol):
         np.testing.assert_allclose(found[name], value, atol=atol, err_msg=name)
 
 
-def test_training_changes_the_weights_and_is_evaluated(alone):
+def test_fit__one_device(alone):
     assert len(alone["losses"]) == worker_fit.STEPS
     before, after = alone["history/loss"]
     assert after < before
@@ -47,21 +47,21 @@ def test_training_changes_the_weights_and_is_evaluated(alone):
     assert alone["predictions"].shape == (3 * worker_fit.BATCH, 7)
 
 
-def test_two_replicas_train_as_one_device(alone):
+def test_fit__two_replicas(alone):
     assert_same(worker_fit.fit(two_replicas())[0], alone, atol=1e-4)
 
 
-def test_two_workers_train_as_one_device(alone, together):
+def test_fit__two_workers(alone, together):
     for arrays, _ in together:
         assert_same(arrays, alone, atol=1e-4)
 
 
-def test_all_workers_have_the_same_figures_and_weights(together):
+def test_fit__workers_have_equal_weights(together):
     (ours, _), (theirs, _) = together
     assert_same(ours, theirs, atol=0)
 
 
-def test_what_workers_know_of_each_other(together):
+def test_workers__facts(together):
     facts = [facts for _, facts in together]
     assert [fact["chief"] for fact in facts] == [True, False]
     for index, fact in enumerate(facts):
@@ -91,7 +91,7 @@ def test_multi_worker_strategy__still_present(together):
         pytest.param(0, signal.SIGSTOP, "does not answer", marks=pytest.mark.slow),
     ],
 )
-def test_a_lost_worker_ends_the_others_with_a_clear_error(who, how, message, tmp_path):
+def test_workers__lost_worker(who, how, message, tmp_path):
     with run_workers.workers(
         "tests.helpers.worker_lost", directory=tmp_path
     ) as processes:

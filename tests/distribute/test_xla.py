@@ -38,7 +38,7 @@ def fit(model):
 
 
 @pytest.mark.slow
-def test_a_compiled_step_trains_as_a_plain_one():
+def test_train_step__xla_equals_plain():
     plain, xla = (
         compiled(small(depth=1, drop_path_rate=0), jit) for jit in (False, True)
     )
@@ -49,7 +49,7 @@ def test_a_compiled_step_trains_as_a_plain_one():
         assert np.abs(theirs - old).max() > 0, f"{ours.path} is not trained"
 
 
-def test_all_shapes_of_a_step_are_static():
+def test_train_step__static_shapes():
     model = compiled(small(depth=2, drop_path_rate=0.1), jit_compile=False)
     spec = batches(model).element_spec
     assert all(part.shape.is_fully_defined() for part in spec)
@@ -64,7 +64,7 @@ def test_all_shapes_of_a_step_are_static():
 
 
 @pytest.mark.slow
-def test_the_step_of_tnt_s_compiles():
+def test_train_step__tnt_small_compiles():
     model = compiled(keras_tnt.TNTSmall(weights=None), jit_compile=True)
     first, second = fit(model)
     assert np.isfinite(first)

@@ -40,7 +40,7 @@ class Oracle:
         return np.stack(rows)
 
 
-def test_every_image_is_counted_once():
+def test_evaluate__every_image_once():
     source = load_dataset("fashion_mnist_mini", "test[:3%]")
     labels = [int(source.fetch(index)[1]) for index in range(len(source))]
     rng = np.random.default_rng(0)
@@ -59,7 +59,7 @@ def test_every_image_is_counted_once():
     assert report.top_5 == np.mean(in_top_5)
 
 
-def test_the_outputs_are_put_into_the_order_of_the_data():
+def test_match_classes__order_of_data():
     source = load_dataset("fashion_mnist_mini", "test[:2%]")
     labels = [int(source.fetch(index)[1]) for index in range(len(source))]
     order = np.random.default_rng(0).permutation(10)
@@ -70,7 +70,7 @@ def test_the_outputs_are_put_into_the_order_of_the_data():
     assert report.confusion.sum() == np.trace(report.confusion) == 40
 
 
-def test_classes_are_matched_by_name_by_wordnet_id_or_by_order():
+def test_match_classes__name_wordnet_id_or_order():
     imagenet = imagenet_classes()
     names = [name for _, name in imagenet]
     ids = [wordnet_id for wordnet_id, _ in imagenet]
@@ -96,7 +96,7 @@ def test_match_classes__says_that_it_goes_by_order(caplog):
         (["0", "1"], ["ant", "bee", "cat"]),
     ],
 )
-def test_other_classes_are_refused(model, data):
+def test_match_classes__other_classes(model, data):
     with pytest.raises(ValueError, match=r"not known to the model .first of \d.: "):
         match_classes(model, data)
 
@@ -147,7 +147,7 @@ def test_evaluate_classifier__all_classes_are_those_of_the_data():
     assert "all 10 classes" in reports[0].restriction
 
 
-def test_a_class_without_images_has_no_accuracy(tmp_path):
+def test_evaluate__class_without_images(tmp_path):
     confusion = np.array([[3, 1, 0], [0, 0, 0], [0, 2, 2]])
     report = Report(("cat", "dog", "owl"), confusion, 8)
     np.testing.assert_array_equal(report.per_class, [0.75, np.nan, 0.5])
@@ -166,7 +166,7 @@ def model(tmp_path):
     return str(path)
 
 
-def test_the_command(model, tmp_path, monkeypatch, capsys):
+def test_evaluate_command__report(model, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     command = ["evaluate", "--model", model, "--data", "fashion_mnist_mini"]
     assert main([*command, "--split", "test[:2%]"]) == 0
@@ -183,7 +183,7 @@ def test_the_command(model, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "evaluation-2").is_dir()
 
 
-def test_the_command_says_what_is_wrong(model, tmp_path, capsys):
+def test_evaluate_command__user_errors(model, tmp_path, capsys):
     command = ["evaluate", "--model", model, "--out", str(tmp_path / "out")]
     assert main([*command, "--data", "fashion_mnist_mini", "--split", "tset"]) == 1
     assert "tset" in capsys.readouterr().err
@@ -196,7 +196,7 @@ def test_the_command_says_what_is_wrong(model, tmp_path, capsys):
     assert not (tmp_path / "out" / "report.json").exists()
 
 
-def test_broken_images_are_named_or_counted(tmp_path, capsys):
+def test_evaluate__corrupt_images(tmp_path, capsys):
     path = tmp_path / "model.keras"
     small(input_shape=(32, 48, 1), classes=2).save(path)
     for name in ("cat", "dog"):
@@ -222,7 +222,7 @@ def corrupt_directory(tmp_path):
     return directory
 
 
-def test_the_command_on_corrupt_images_only(corrupt_directory, tmp_path, capsys):
+def test_evaluate_command__only_corrupt_images(corrupt_directory, tmp_path, capsys):
     path = tmp_path / "model.keras"
     dense_classifier(classes=2).save(path)
     command = ["evaluate", "--model", str(path), "--data", str(corrupt_directory)]
@@ -241,7 +241,7 @@ def test_evaluate__corrupt_images_only(corrupt_directory):
 
 
 @pytest.mark.parametrize(("option", "columns"), [([], 2), (["--all-classes"], 3)])
-def test_the_command_on_a_subset(option, columns, tmp_path, capsys):
+def test_evaluate_command__subset_of_classes(option, columns, tmp_path, capsys):
     run = RunDirectory.create(tmp_path / "run")
     run.write_recipe(fashion_mnist_demo(), ["ant", "bee", *"abcde"])
     dense_classifier().save(run.model)

@@ -48,7 +48,7 @@ def assert_same(answer, row, expected, expected_row):
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_bad_image_is_marked_and_its_neighbours_are_not(kind, color, photos):
+def test_serving_default__corrupt_image_marked(kind, color, photos):
     expected = color.classify([photos[0], photos[2], photos[1]])
     assert expected["ok"].all()
     answer = color.classify([photos[0], BAD[kind], photos[1]])
@@ -58,7 +58,7 @@ def test_a_bad_image_is_marked_and_its_neighbours_are_not(kind, color, photos):
 
 
 @pytest.mark.parametrize("kind", UNUSUAL)
-def test_an_unusual_image_is_answered(kind, color, photos):
+def test_serving_default__unusual_image(kind, color, photos):
     expected = color.classify([photos[0], photos[2]])
     answer = color.classify([photos[0], UNUSUAL[kind]])
     assert_same(answer, 0, expected, 0)
@@ -69,7 +69,7 @@ def test_an_unusual_image_is_answered(kind, color, photos):
             np.testing.assert_array_equal(answer[name][1], value[0])
 
 
-def test_a_batch_of_bad_images_alone(gray):
+def test_serving_default__only_corrupt_images(gray):
     answer = gray.classify([b"", b"x", BAD["text"]])
     for row in range(3):
         assert_marked(answer, row)
@@ -87,6 +87,6 @@ def fuzz(cases, timeout, directory):
     assert process.returncode == 0, process.stdout[-500:] + process.stderr[-3000:]
 
 
-def test_mutated_images(tmp_path):
+def test_serving_default__mutated_images(tmp_path):
     """`make fuzz` runs 20,000."""
     fuzz(cases=350, timeout=600, directory=tmp_path)

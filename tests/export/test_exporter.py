@@ -64,7 +64,7 @@ def snapshot(directory):
 
 @every_format
 @pytest.mark.parametrize("kind", KINDS)
-def test_equal_to_keras(kind, file_format, exports):
+def test_export_model__equal_to_keras(kind, file_format, exports):
     model, result = exports(kind, file_format)
     assert result.difference <= 1e-4
     exported = load(result.path)
@@ -78,14 +78,14 @@ def test_equal_to_keras(kind, file_format, exports):
 
 
 @every_format
-def test_nothing_is_left_beside_it(file_format, exports):
+def test_export_model__no_temporary_files(file_format, exports):
     _, result = exports("color", file_format)
     directory = result.path.parent
     assert os.listdir(directory) == [result.path.name]
 
 
 @pytest.mark.parametrize("file_format", CONVERTED)
-def test_metadata_are_in_the_file(file_format, exports):
+def test_export_model__metadata(file_format, exports):
     _, result = exports("gray", file_format)
     assert load(result.path).metadata == ExportMetadata(
         NAMES, (48, 32, 1), 0.9, "float32"
@@ -108,7 +108,7 @@ def size_of_weights(path):
 
 @pytest.mark.slow
 @every_format
-def test_lower_precisions_are_smaller_and_close(file_format, wide, tmp_path):
+def test_export_model__lower_precision(file_format, wide, tmp_path):
     need_runtime(file_format)
     images = pixels(wide, 64).astype("float32")
     expected = wide.predict(images, verbose=0)
@@ -129,7 +129,7 @@ def test_lower_precisions_are_smaller_and_close(file_format, wide, tmp_path):
         assert sizes[0] < 0.8 * 4 * wide.count_params()
 
 
-def test_mixed_precision_is_exported_in_float32(tmp_path):
+def test_export_model__mixed_precision_as_float32(tmp_path):
     keras.config.set_dtype_policy("mixed_float16")
     model = small(depth=1)
     keras.config.set_dtype_policy("float32")
@@ -140,7 +140,7 @@ def test_mixed_precision_is_exported_in_float32(tmp_path):
     np.testing.assert_allclose(found, exact.predict(images, verbose=0), atol=1e-5)
 
 
-def test_the_model_stays_as_it_was(wide):
+def test_export_model__model_unchanged(wide):
     config, weights = wide.get_config(), wide.get_weights()
     with_policy(wide, "float16")
     in_int8(wide)
@@ -149,7 +149,7 @@ def test_the_model_stays_as_it_was(wide):
         np.testing.assert_array_equal(weight, before)
 
 
-def test_what_predicts_otherwise_is_not_left(tmp_path, monkeypatch):
+def test_export_model__mismatch_removes_output(tmp_path, monkeypatch):
     export_model(dense_classifier(), tmp_path / "m")
     before = snapshot(tmp_path)
     monkeypatch.setitem(exporter.TOLERANCES, "float32", -1.0)
@@ -166,7 +166,7 @@ def test_what_predicts_otherwise_is_not_left(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("file_format", CONVERTED)
-def test_overwrite(file_format, tmp_path):
+def test_export_model__overwrite(file_format, tmp_path):
     need_runtime(file_format)
     path = tmp_path / "m"
     export_model(dense_classifier(), path, file_format)
@@ -220,14 +220,14 @@ def quantized():
         (quantized, {}, "Expected a model that is not quantized"),
     ],
 )
-def test_what_does_not_fit_is_refused(build, arguments, message, tmp_path):
+def test_export_model__invalid_arguments(build, arguments, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         export_model(build(), tmp_path / "m", **arguments)
     assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("module", ["onnxruntime.quantization", "openvino"])
-def test_a_missing_package_is_named(module, monkeypatch):
+def test_export_model__missing_package(module, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
     name = module.partition(".")[0]
     with pytest.raises(ImportError, match=rf"needs {name}.*keras-tnt\[export\]"):
@@ -235,7 +235,7 @@ def test_a_missing_package_is_named(module, monkeypatch):
 
 
 @every_format
-def test_the_format_is_found_by_content(file_format, exports, tmp_path):
+def test_find_format__by_content(file_format, exports, tmp_path):
     _, result = exports("color", file_format)
     if file_format == "savedmodel":
         assert find_format(result.path) == ("savedmodel", result.path)
@@ -250,20 +250,20 @@ def test_the_format_is_found_by_content(file_format, exports, tmp_path):
         assert load_classifier(str(xml)).class_names == NAMES
 
 
-def test_the_newest_version_is_taken(tmp_path):
+def test_find_format__newest_version(tmp_path):
     for version in (2, 10, 9):
         export_model(dense_classifier(), tmp_path / "m", version=version)
     assert find_format(tmp_path / "m") == ("savedmodel", tmp_path / "m" / "10")
 
 
-def test_a_keras_file_is_one_whatever_its_name(tmp_path):
+def test_find_format__keras_file_by_another_name(tmp_path):
     dense_classifier().save(tmp_path / "m.keras")
     path = (tmp_path / "m.keras").rename(tmp_path / "m.onnx")
     assert find_format(path) == ("keras", path)
 
 
 @pytest.mark.parametrize("contents", [b"", b"text", b"\x08\x08", b"<?xml?><html/>"])
-def test_other_files_have_no_format(contents, tmp_path):
+def test_find_format__other_files(contents, tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(contents)
     assert find_format(path) == (None, path)
@@ -271,7 +271,7 @@ def test_other_files_have_no_format(contents, tmp_path):
 
 
 @every_format
-def test_truncated_exports_are_refused(file_format, exports, tmp_path):
+def test_load_exported__truncated(file_format, exports, tmp_path):
     _, result = exports("color", file_format)
     damaged = tmp_path / "damaged"
     if result.path.is_dir():
@@ -285,12 +285,12 @@ def test_truncated_exports_are_refused(file_format, exports, tmp_path):
         load_classifier(str(damaged))
 
 
-def test_metadata_that_are_damaged():
+def test_load_exported__damaged_metadata():
     with pytest.raises(ValueError, match="Invalid export metadata"):
         ExportMetadata.from_json('{"labels": ["a"]}')
 
 
-def test_openvino_calls_nobody(tmp_path):
+def test_export_model__openvino_without_network(tmp_path):
     """From the command line: one line of output, and no file of its telemetry."""
     need_runtime("openvino")
     small(depth=1).save(tmp_path / "m.keras")
@@ -314,7 +314,9 @@ def test_openvino_calls_nobody(tmp_path):
 
 
 class TestCommandLine:
-    def test_a_failed_comparison_leaves_nothing(self, tmp_path, monkeypatch, capsys):
+    def test_export_command__mismatch_removes_output(
+        self, tmp_path, monkeypatch, capsys
+    ):
         dense_classifier().save(tmp_path / "m.keras")
         monkeypatch.setitem(exporter.TOLERANCES, "float32", -1.0)
         arguments = ["export", "--model", str(tmp_path / "m.keras")]
@@ -324,7 +326,7 @@ class TestCommandLine:
         assert errors.startswith("keras-tnt: The exported model does not predict")
         assert not list((tmp_path / "out").glob("*"))
 
-    def test_versions_and_exports_of_exports(self, tmp_path, capsys):
+    def test_export_command__versions(self, tmp_path, capsys):
         dense_classifier().save(tmp_path / "m.keras")
         out = str(tmp_path / "out")
         arguments = ["export", "--model", str(tmp_path / "m.keras"), "--out", out]
@@ -336,7 +338,7 @@ class TestCommandLine:
         assert main(["export", "--model", out, "--out", out]) == 1
         assert "is already an export" in capsys.readouterr().err
 
-    def test_a_data_set_calibrates(self, tmp_path, capsys):
+    def test_export_command__calibration(self, tmp_path, capsys):
         need_runtime("onnx")
         dense_classifier().save(tmp_path / "m.keras")
         arguments = ["export", "--model", str(tmp_path / "m.keras")]
@@ -348,7 +350,7 @@ class TestCommandLine:
         assert load(tmp_path / "m").metadata.precision == "int8"
 
 
-def test_graphs_have_plain_operators_only(exports):
+def test_export_model__plain_operators(exports):
     """No operator of TensorFlow's own, which the runtimes do not have."""
     _, result = exports("color", "onnx")
     import onnx
@@ -359,7 +361,7 @@ def test_graphs_have_plain_operators_only(exports):
     onnx.checker.check_model(graph, full_check=True)
 
 
-def test_a_litert_file_has_its_metadata_behind_it(exports):
+def test_export_model__litert_metadata(exports):
     """As LiteRT's own tools put files there: `unzip` finds them."""
     _, result = exports("color", "litert")
     with zipfile.ZipFile(result.path) as file:
@@ -370,7 +372,7 @@ def test_a_litert_file_has_its_metadata_behind_it(exports):
 
 @pytest.mark.slow
 @every_format
-def test_tnt_small(file_format, tmp_path):
+def test_export_model__tnt_small(file_format, tmp_path):
     need_runtime(file_format)
     model = keras_tnt.TNTSmall(weights=None)
     for weight in model.weights:  # untrained, all answers would be much alike

@@ -66,7 +66,7 @@ QUICK = ("operation", "sequential", "resizing in sequential", "subclassed, logit
         for kind in MODELS
     ],
 )
-def test_saved_models_answer_what_the_model_does(kind, tmp_path):
+def test_export_saved_model__every_kind_of_model(kind, tmp_path):
     model = MODELS[kind]()
     names = ["ant", "bee", "cat"]
     path = keras_tnt.export_saved_model(model, tmp_path / "m", names, batch_sizes=(1,))
@@ -101,7 +101,7 @@ def test_saved_models_answer_what_the_model_does(kind, tmp_path):
         pytest.param("litert", marks=pytest.mark.slow),
     ],
 )
-def test_other_formats(file_format, tmp_path):
+def test_export_model__every_kind_of_model(file_format, tmp_path):
     need_runtime(file_format)
     model = resizing_in_sequential()
     path = export_model(model, tmp_path / "m", file_format).path
@@ -112,7 +112,7 @@ def test_other_formats(file_format, tmp_path):
     np.testing.assert_allclose(found, model(images()), atol=1e-5)
 
 
-def test_saved_models_take_pixels_of_open_size(tmp_path):
+def test_export_saved_model__open_size(tmp_path):
     model = after_resizing()
     path = keras_tnt.export_saved_model(model, tmp_path / "m", image_size=(40, 48))
     predict = tf.saved_model.load(path).signatures["predict_images"]
@@ -129,7 +129,7 @@ def any_size():
     return keras.Model(inputs, L.Dense(3, "softmax")(pooled))
 
 
-def test_choose_image_size():
+def test_choose_image_size__cases():
     assert choose_image_size(after_resizing(), None) == (32, 32)
     assert choose_image_size(as_functional(resizing_in_sequential()), None) == (32, 32)
     assert choose_image_size(any_size(), (8, 9)) == (8, 9)
@@ -143,13 +143,13 @@ def test_choose_image_size():
 
 
 @pytest.mark.parametrize("export", [keras_tnt.export_saved_model, export_model])
-def test_a_model_that_is_not_built_is_refused(export, tmp_path):
+def test_export_model__not_built(export, tmp_path):
     with pytest.raises(ValueError, match=r"has not been built.*keras\.Input"):
         export(not_built(), tmp_path / "m")
     assert os.listdir(tmp_path) == []
 
 
-def test_a_sequential_model_on_the_command_line(tmp_path):
+def test_export_command__sequential(tmp_path):
     sequential().save(tmp_path / "m.keras")
     arguments = ["export", "--model", str(tmp_path / "m.keras")]
     assert main([*arguments, "--out", str(tmp_path / "m")]) == 0
@@ -170,7 +170,7 @@ def test_as_functional__calls_the_model():
     np.testing.assert_array_equal(as_functional(model)(batch), base(batch)[:, ::-1])
 
 
-def test_saved_models_that_predict_otherwise_are_not_left(tmp_path, monkeypatch):
+def test_export_saved_model__mismatch_removes_output(tmp_path, monkeypatch):
     keras_tnt.export_saved_model(dense_classifier(), tmp_path / "m")
     monkeypatch.setitem(comparison.TOLERANCES, "float32", -1.0)
     with pytest.raises(RuntimeError, match=r"does not predict what.*Nothing was"):

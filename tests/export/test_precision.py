@@ -162,7 +162,7 @@ def saved_dtypes(path):
 @pytest.mark.parametrize(
     "precision", [pytest.param("float32", marks=pytest.mark.slow), "float16"]
 )
-def test_a_saved_model_has_the_precision(precision, tmp_path):
+def test_export_model__precision_of_saved_model(precision, tmp_path):
     model = built_under("mixed_bfloat16", nested_twice)
     path = export_model(model, tmp_path / "m", precision=precision).path
     found = saved_dtypes(path)
@@ -170,7 +170,7 @@ def test_a_saved_model_has_the_precision(precision, tmp_path):
     assert load_exported(path, "savedmodel").metadata.precision == precision
 
 
-def test_an_onnx_file_has_the_precision(tmp_path):
+def test_export_model__precision_of_onnx_file(tmp_path):
     need_runtime("onnx")
     import onnx
 

@@ -38,7 +38,7 @@ QUICK = [("onnx", (64, 96)), ("litert", (40, 72))]
         for size in [(64, 64), (64, 96), (40, 72), (72, 104)]
     ],
 )
-def test_sizes(file_format, size, tmp_path):
+def test_export_model__pyramid_sizes(file_format, size, tmp_path):
     check_export(small_pyramid(input_shape=(*size, 3)), file_format, tmp_path)
 
 
@@ -47,6 +47,6 @@ def test_sizes(file_format, size, tmp_path):
     "builder", ["PyramidTNTTiny", "PyramidTNTSmall", "PyramidTNTMedium"]
 )
 @every_format
-def test_published_sizes(builder, file_format, tmp_path):
+def test_export_model__published_pyramids(builder, file_format, tmp_path):
     model = getattr(keras_tnt, builder)(weights=None)
     check_export(model, file_format, tmp_path)

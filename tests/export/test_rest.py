@@ -116,7 +116,7 @@ def assert_alike(found, documented, path="answer"):
 
 
 @pytest.mark.parametrize("number", range(5))
-def test_requests_and_answers_are_as_documented(number, pets):
+def test_rest__documented_requests(number, pets):
     image = pixels(pets.model, 1)[0].tolist()
     embedding = np.zeros(48).tolist()
     feature_map = np.zeros((2, 3, 48)).tolist()
@@ -128,7 +128,7 @@ def test_requests_and_answers_are_as_documented(number, pets):
     assert_alike(json.loads(json.dumps(pets.rest(request), allow_nan=False)), answer)
 
 
-def test_all_examples_are_checked():
+def test_rest__every_example_checked():
     assert len(blocks("request")) == len(blocks("answer")) == 5
     assert len(blocks("client")) == 2
 
@@ -184,7 +184,7 @@ def grpc_server(pets):
     [(0, rest_server, 8501), (1, grpc_server, 8500)],
     ids=["rest", "grpc"],
 )
-def test_clients_run(
+def test_rest__clients(
     number, start, documented_port, pets, tmp_path, monkeypatch, capsys
 ):
     (tmp_path / "cat.jpg").write_bytes(AS_PILLOW["jpeg"])

@@ -43,14 +43,14 @@ def directories(path):
     return sorted(os.listdir(path))
 
 
-def test_equal_to_the_model_in_a_process_without_keras(color):
+def test_check_saved_model__equal_without_keras(color):
     images = pixels(color.model, 7).astype("float32")
     expected = color.model.predict(images, verbose=0)
     assert check_saved_model(color.path, images, expected) <= 1e-5
 
 
 @pytest.mark.parametrize("batch", [1, 7, 32])
-def test_pixels_in_probabilities_out(exported, batch):
+def test_export_saved_model__predict_images(exported, batch):
     images = pixels(exported.model, batch).astype("float32")
     outputs = exported.signatures["predict_images"](images=tf.constant(images))
     assert sorted(outputs) == ["logits", "probabilities"]
@@ -59,7 +59,7 @@ def test_pixels_in_probabilities_out(exported, batch):
     np.testing.assert_allclose(outputs["probabilities"], expected, atol=1e-5)
 
 
-def test_files_in_names_out(exported, image_files):
+def test_export_saved_model__serving_default(exported, image_files):
     """The same as from the command line's prediction, and as step by step."""
     contents = tf.constant([Path(path).read_bytes() for path in image_files])
     outputs = exported.signatures["serving_default"](image_bytes=contents)
@@ -93,7 +93,7 @@ def test_files_in_names_out(exported, image_files):
     )
 
 
-def test_labels_and_settings(image_files, tmp_path):
+def test_export_saved_model__labels_and_settings(image_files, tmp_path):
     model = dense_classifier()
     path = keras_tnt.export_saved_model(
         model, tmp_path / "m", top_k=10, crop_fraction=1.0
@@ -109,7 +109,7 @@ def test_labels_and_settings(image_files, tmp_path):
     )
 
 
-def test_versions(tmp_path):
+def test_export_saved_model__versions(tmp_path):
     model, path = dense_classifier(), tmp_path / "models" / "pets"
     export = keras_tnt.export_saved_model
     assert export(model, path) == path / "1"
@@ -171,20 +171,20 @@ def no_images():
         (no_images, {}, r"Expected a classifier.*shape \(None, 3\) to"),
     ],
 )
-def test_what_does_not_fit_is_refused(build, arguments, message, tmp_path):
+def test_export_saved_model__invalid_arguments(build, arguments, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         keras_tnt.export_saved_model(build(), tmp_path / "m", **arguments)
     assert not list(tmp_path.glob("m/*"))
 
 
-def test_a_file_in_the_way_is_left_alone(tmp_path):
+def test_export_saved_model__existing_file_kept(tmp_path):
     (tmp_path / "pets").write_text("mine")
     with pytest.raises(FileExistsError, match="pets"):
         keras_tnt.export_saved_model(dense_classifier(), tmp_path / "pets")
     assert (tmp_path / "pets").read_text() == "mine"
 
 
-def test_a_full_disk_leaves_the_existing_version(tmp_path):
+def test_export_saved_model__full_disk(tmp_path):
     model, path = dense_classifier(), tmp_path / "m"
     keras_tnt.export_saved_model(model, path)
     before = (path / "1" / "saved_model.pb").stat()
@@ -206,7 +206,7 @@ def test_a_full_disk_leaves_the_existing_version(tmp_path):
     np.testing.assert_allclose(found, model(images), atol=1e-5)
 
 
-def test_other_predictions_are_found_out(color):
+def test_check_saved_model__other_predictions(color):
     images = pixels(color.model, 2).astype("float32")
     expected = color.model.predict(images, verbose=0)
     with pytest.raises(
@@ -215,7 +215,7 @@ def test_other_predictions_are_found_out(color):
         check_saved_model(color.path, images, expected + np.float32(0.001))
 
 
-def test_a_damaged_folder_is_found_out(color, tmp_path):
+def test_check_saved_model__damaged(color, tmp_path):
     damaged = Path(shutil.copytree(color.path, tmp_path / "1"))
     variables = damaged / "variables" / "variables.data-00000-of-00001"
     variables.write_bytes(variables.read_bytes()[:1000])
@@ -224,7 +224,7 @@ def test_a_damaged_folder_is_found_out(color, tmp_path):
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision_gives_float32(policy, image_files, tmp_path):
+def test_export_saved_model__mixed_precision(policy, image_files, tmp_path):
     keras.config.set_dtype_policy(policy)
     model = small(depth=1)
     path = keras_tnt.export_saved_model(model, tmp_path / "m")
@@ -240,7 +240,7 @@ def test_mixed_precision_gives_float32(policy, image_files, tmp_path):
     assert scores.dtype == tf.float32
 
 
-def test_the_model_stays_as_it_was(tmp_path):
+def test_export_saved_model__model_unchanged(tmp_path):
     model = small(depth=1, dropout_rate=0.1)
     images = pixels(model)
     config, expected = model.get_config(), model.predict(images, verbose=0)
@@ -252,7 +252,7 @@ def test_the_model_stays_as_it_was(tmp_path):
     assert np.abs(model.predict(images, verbose=0) - expected).max() > 1e-3
 
 
-def test_a_version_is_back_if_its_replacement_cannot_be_moved_in(tmp_path):
+def test_export_saved_model__failed_move_restores_version(tmp_path):
     old, missing = tmp_path / "1", tmp_path / "missing"
     old.mkdir()
     (old / "saved_model.pb").write_text("old")
@@ -262,7 +262,7 @@ def test_a_version_is_back_if_its_replacement_cannot_be_moved_in(tmp_path):
 
 
 @pytest.mark.slow
-def test_tnt_s_at_full_size(photos, tmp_path):
+def test_export_saved_model__tnt_small(photos, tmp_path):
     model = keras_tnt.TNTSmall(weights=None)
     names = [name for _, name in imagenet_classes()]
     path = keras_tnt.export_saved_model(model, tmp_path / "tnt_s", names)

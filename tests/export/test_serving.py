@@ -19,7 +19,7 @@ def files(path):
     return sorted(str(file.relative_to(path)) for file in path.rglob("*.*"))
 
 
-def test_the_layout(color):
+def test_export_saved_model__layout(color):
     assert color.path.name == "1"
     assert color.path.parent.name == "pets"
     found = [file for file in files(color.path) if not file.startswith("variables")]
@@ -35,7 +35,7 @@ def test_the_layout(color):
     assert [entry.name for entry in color.path.parent.iterdir()] == ["1"]
 
 
-def test_labels_are_an_asset_that_the_graph_knows(color, tmp_path):
+def test_export_saved_model__labels_asset(color, tmp_path):
     labels = (color.path / "assets" / "labels.txt").read_text(encoding="utf-8")
     assert labels.splitlines() == color.names
     served = tf.saved_model.load(color.path)
@@ -53,7 +53,7 @@ def read_warm_up(path):
     return [log.predict_log.request for log in parsed]
 
 
-def test_warm_up_requests_are_replayed(color):
+def test_write_warm_up__replayed(color):
     requests = read_warm_up(color.path)
     sizes = []
     for request in requests:
@@ -76,7 +76,7 @@ def test_warm_up_requests_are_replayed(color):
     ]
 
 
-def test_batch_sizes_can_be_chosen(tmp_path):
+def test_write_warm_up__batch_sizes(tmp_path):
     path = keras_tnt.export_saved_model(
         dense_classifier(2, input_shape=(8, 8, 3)), tmp_path / "m", batch_sizes=(3, 300)
     )
@@ -90,7 +90,7 @@ def test_batch_sizes_can_be_chosen(tmp_path):
     assert re.findall(r"allowed_batch_sizes: (\d+)", text) == ["3", "300"]
 
 
-def test_batching_parameters(color):
+def test_write_batching_parameters__values(color):
     """As TensorFlow Serving demands: sizes rise, the last one is the largest batch."""
     text = (color.path / "batching_params.pbtxt").read_text()
     lines = text.splitlines()
@@ -106,7 +106,7 @@ def test_batching_parameters(color):
     }
 
 
-def test_metadata(color):
+def test_write_metadata__values(color):
     metadata = json.loads((color.path / "metadata.json").read_text(encoding="utf-8"))
     assert metadata["variant"] == "tnt"
     assert metadata["parameters"] == color.model.count_params()
@@ -122,7 +122,7 @@ def test_metadata(color):
     assert metadata["weights_sha256"] == weights_checksum(color.model)
 
 
-def test_the_checksum_is_that_of_the_bytes():
+def test_write_metadata__checksum():
     model = dense_classifier(2, input_shape=(8, 8, 3))
     model.set_weights([np.ones((192, 2)), np.arange(2)])
     data = np.ones(384, "<f4").tobytes() + np.arange(2, dtype="<f4").tobytes()

@@ -11,7 +11,7 @@ from tests.helpers import ROOT
 
 @pytest.mark.exclusive
 @pytest.mark.slow
-def test_no_answer_is_lost_or_swapped(tmp_path):
+def test_serve__load_loses_and_swaps_no_answer(tmp_path):
     pytest.importorskip("litserve")
     arguments = ["--minutes", "0.1", "--out", str(tmp_path / "load.json")]
     process = subprocess.run(

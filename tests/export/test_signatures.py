@@ -27,7 +27,7 @@ def images_of(model, batch=3):
     return tf.constant(pixels(model, batch), tf.float32)
 
 
-def test_logits_are_those_of_the_head(color):
+def test_signatures__logits_of_head(color):
     images = images_of(color.model)
     found = color.signatures["predict_images"](images=images)
     np.testing.assert_allclose(found["logits"], color.live("logits", images), atol=1e-5)
@@ -38,7 +38,7 @@ def test_logits_are_those_of_the_head(color):
     )
 
 
-def test_a_model_that_gives_logits():
+def test_signatures__model_with_logits():
     model = small(depth=1, classifier_activation=None)
     images = images_of(model)
     found = signatures(model)["predict_images"](images)
@@ -48,7 +48,7 @@ def test_a_model_that_gives_logits():
     )
 
 
-def test_features_are_those_of_the_model_without_top(exported):
+def test_signatures__features(exported):
     images = images_of(exported.model)
     found = exported.signatures["features"](images=images)
     assert {name: value.dtype for name, value in found.items()} == {
@@ -59,7 +59,7 @@ def test_features_are_those_of_the_model_without_top(exported):
         np.testing.assert_allclose(value, exported.live(name, images), atol=1e-5)
 
 
-def test_uint8_pixels_are_answered_bit_for_bit_as_floats(exported):
+def test_signatures__uint8_equals_float(exported):
     images = pixels(exported.model)
     found = exported.signatures["predict_images_uint8"](images=tf.constant(images))
     expected = exported.signatures["predict_images"](
@@ -69,7 +69,7 @@ def test_uint8_pixels_are_answered_bit_for_bit_as_floats(exported):
         np.testing.assert_array_equal(found[name], value)
 
 
-def test_float32_from_mixed_precision():
+def test_signatures__float32_from_mixed_precision():
     keras.config.set_dtype_policy("mixed_bfloat16")
     model = small(depth=1)
     images = images_of(model)
@@ -79,7 +79,7 @@ def test_float32_from_mixed_precision():
     assert model.get_layer("norm").output.dtype == "bfloat16"
 
 
-def test_other_activations_of_the_head():
+def test_signatures__other_activations():
     model = small(depth=1, classifier_activation="sigmoid")
     images = images_of(model)
     found = signatures(model)["predict_images"](images)
@@ -93,7 +93,7 @@ def test_other_activations_of_the_head():
 @pytest.mark.filterwarnings(
     "ignore:(Layer .* does not have a|.model.quantize):UserWarning"
 )
-def test_a_quantized_head():
+def test_signatures__quantized_head():
     model = small(depth=1)
     model.quantize("int8")
     images = images_of(model)
@@ -102,7 +102,7 @@ def test_a_quantized_head():
     np.testing.assert_allclose(softmax(found["logits"]), model(images), atol=1e-5)
 
 
-def test_a_fine_tuned_head():
+def test_signatures__fine_tuned_head():
     base = small(depth=1, include_top=False, pooling="token")
     model = keras.Model(base.input, keras.layers.Dense(2, "softmax")(base.output))
     images = images_of(model)
@@ -115,7 +115,7 @@ def test_a_fine_tuned_head():
 
 
 @pytest.mark.parametrize("activation", ["softmax", None])
-def test_a_nested_model_has_no_features(activation):
+def test_signatures__nested_model_has_no_features(activation):
     inner = small(depth=1, classifier_activation=activation)
     model = keras.Sequential([keras.Input((32, 48, 3)), inner])
     images = images_of(model)
@@ -132,7 +132,7 @@ def test_a_nested_model_has_no_features(activation):
     np.testing.assert_allclose(softmax(found["logits"]), probabilities, atol=1e-5)
 
 
-def test_a_nested_model_so_sure_that_a_logarithm_would_be_infinite():
+def test_signatures__finite_logits_of_zero_probability():
     images = keras.Input((32, 48, 3))
     sums = keras.layers.GlobalAveragePooling2D()(images)
     inner = keras.Model(images, keras.layers.Activation("softmax")(1e6 * sums))
@@ -172,7 +172,7 @@ def classifier(head, nesting=0):
 
 @pytest.mark.parametrize("nesting", [0, 2])
 @pytest.mark.parametrize("kind", HEADS)
-def test_the_graph_tells_probabilities_from_logits(kind, nesting):
+def test_signatures__probabilities_and_logits_from_graph(kind, nesting):
     head, gives_logits = HEADS[kind]
     model = classifier(head, nesting)
     images = images_of(model)
@@ -187,7 +187,7 @@ def test_the_graph_tells_probabilities_from_logits(kind, nesting):
 
 
 @pytest.mark.parametrize("nesting", [0, 1])
-def test_a_sigmoid_gives_independent_probabilities(nesting):
+def test_signatures__sigmoid(nesting):
     model = classifier(lambda x: ops.sigmoid(L.Dense(3)(x)), nesting)
     images = images_of(model)
     found = signatures(model)["predict_images"](images)
@@ -205,12 +205,12 @@ def test_a_sigmoid_gives_independent_probabilities(nesting):
         (lambda x: L.Dense(3, "softmax")(x) / 2, "no negative value and does not sum"),
     ],
 )
-def test_other_outputs_are_refused(head, message):
+def test_signatures__other_outputs(head, message):
     with pytest.raises(ValueError, match=message):
         signatures(classifier(head))
 
 
-def test_features_before_operations():
+def test_signatures__features_before_operations():
     base = small(depth=1, include_top=False, pooling="token")
     scores = L.Dense(2)(base.output)
     model = keras.Model(base.input, ops.softmax(scores / 2))
@@ -219,7 +219,7 @@ def test_features_before_operations():
     np.testing.assert_allclose(embedding, base(images), atol=1e-5)
 
 
-def test_features_of_a_pyramid():
+def test_signatures__features_of_pyramid():
     model = small_pyramid()
     images = images_of(model)
     found = signatures(model)["features"](images)
@@ -246,7 +246,7 @@ np.savez(outputs, **{name: value.numpy() for name, value in answers.items()})
 
 
 @pytest.mark.slow
-def test_two_exports_answer_bit_for_bit_the_same(color, tmp_path):
+def test_signatures__two_exports_equal(color, tmp_path):
     """Each in a process of its own."""
     np.save(tmp_path / "images.npy", pixels(color.model, 7))
     again = keras_tnt.export_saved_model(color.model, tmp_path / "again", color.names)

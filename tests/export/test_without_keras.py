@@ -88,7 +88,7 @@ def assert_answers_are(found, wanted):
             np.testing.assert_array_equal(found[name], value)
 
 
-def test_that_process_really_has_no_keras():
+def test_reload_saved_model__has_no_keras():
     """The script itself gets as far as the SavedModel, which is missing here."""
     script = f"""
 import runpy, sys
@@ -109,7 +109,9 @@ for name in ("keras", "keras_tnt", "tf_keras", "keras.layers"):
     assert process.stdout.splitlines() == NO_KERAS, process.stderr[-2000:]
 
 
-def test_loaded_in_python(color, photos, run_without_keras, tmp_path):
+def test_reload_saved_model__every_signature(
+    color, photos, run_without_keras, tmp_path
+):
     cases = [(name, batch) for name in SIGNATURES for batch in (1, 7, 32)]
     feeds = [(name, feed(color, name, batch, photos)) for name, batch in cases]
     for _, fed in feeds:  # lists of bytes, for pickle without surprises
@@ -149,7 +151,7 @@ def check_command_line(color, signature, batch, photos, run, directory):
 CLI_MODULE = "tensorflow.python.tools.saved_model_cli"
 
 
-def test_saved_model_cli(color, photos, run_without_keras, tmp_path):
+def test_saved_model_cli__show(color, photos, run_without_keras, tmp_path):
     check_command_line(color, SIGNATURES[0], 7, photos, run_without_keras, tmp_path)
 
 
@@ -200,7 +202,7 @@ def run_in_c(serve, exported, signature, arguments):
 
 
 @pytest.mark.parametrize("batch", [1, 7, 32])
-def test_pixels_in_c(serve, color, photos, batch, tmp_path):
+def test_c_api__pixels(serve, color, photos, batch, tmp_path):
     images = feed(color, "predict_images", batch, photos)["images"]
     images.tofile(tmp_path / "pixels")
     arguments = ["pixels", tmp_path / "pixels", *images.shape]
@@ -213,7 +215,7 @@ def test_pixels_in_c(serve, color, photos, batch, tmp_path):
     assert_answers_are(found, wanted)
 
 
-def test_files_in_c(serve, color, photos, tmp_path):
+def test_c_api__files(serve, color, photos, tmp_path):
     """One of them is broken: that, too, must work in the server's own loader."""
     images = [photos[0], b"no image", *photos[1:]]
     paths = [tmp_path / str(number) for number in range(len(images))]

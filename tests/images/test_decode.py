@@ -22,7 +22,7 @@ decode_in_graph = tf.function(
 
 @pytest.mark.parametrize("decode", [decode_image, decode_in_graph])
 @pytest.mark.parametrize("kind", AS_PILLOW)
-def test_decodes_as_pillow(kind, decode):
+def test_decode_image__equal_to_pillow(kind, decode):
     contents = AS_PILLOW[kind]
     expected = np.asarray(Image.open(io.BytesIO(contents)).convert("RGB"))
     assert expected.shape == (50, 61, 3)
@@ -30,7 +30,7 @@ def test_decodes_as_pillow(kind, decode):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_16_bits_become_the_high_bytes(channels):
+def test_decode_image__16_bits(channels):
     # Pillow clips 16-bit gray instead of scaling it, so it is no reference here.
     pixels = np.repeat(SIXTEEN_BITS[:, :, None], channels, axis=-1)
     decoded = decode_image(tf.io.encode_png(pixels))
@@ -39,21 +39,21 @@ def test_16_bits_become_the_high_bytes(channels):
     )
 
 
-def test_transparent_pixels_of_a_gif_are_black():
+def test_decode_image__transparent_gif():
     image = PHOTO.quantize(100)
     contents = encode(image, "GIF", transparency=3)
     expected = np.asarray(image.convert("RGB")) * (np.asarray(image) != 3)[..., None]
     np.testing.assert_array_equal(decode_image(contents), expected)
 
 
-def test_the_static_shape_is_known_in_a_graph():
+def test_decode_image__static_shape():
     assert decode_in_graph.get_concrete_function().output_shapes == (None, None, 3)
 
 
 @pytest.mark.parametrize(
     "contents", ["cat.png", 7, tf.constant([b"a", b"b"]), b"x".hex]
 )
-def test_decode_image_refuses_what_is_not_one_image(contents):
+def test_decode_image__not_one_image(contents):
     with pytest.raises(ValueError, match="one encoded image"):
         decode_image(contents)
 
@@ -62,7 +62,7 @@ def test_decode_image_refuses_what_is_not_one_image(contents):
 @pytest.mark.parametrize(
     "contents", [bmp(24)[:28] + b"\x10" + bmp(24)[29:], bmp(32, compression=1)]
 )
-def test_rare_kinds_of_bmp_are_named(contents, decode):
+def test_decode_image__unsupported_bmp(contents, decode):
     with pytest.raises(tf.errors.InvalidArgumentError, match="Unsupported kind of BMP"):
         decode(contents)
 
@@ -85,7 +85,7 @@ def assert_decodes_or_raises(contents):
     rest=st.binary(max_size=200),
 )
 @settings(max_examples=300, deadline=None)
-def test_random_bytes_do_no_harm(start, rest):
+def test_decode_image__random_bytes(start, rest):
     assert_decodes_or_raises(start + rest)
 
 
@@ -95,7 +95,7 @@ def test_random_bytes_do_no_harm(start, rest):
     noise=st.binary(max_size=20),
 )
 @settings(max_examples=300, deadline=None)
-def test_truncated_and_overwritten_images_do_no_harm(contents, keep, noise):
+def test_decode_image__mutated(contents, keep, noise):
     cut = round(keep * len(contents))
     assert_decodes_or_raises(contents[:cut])
     assert_decodes_or_raises(contents[:cut] + noise + contents[cut + len(noise) :])
@@ -104,14 +104,14 @@ def test_truncated_and_overwritten_images_do_no_harm(contents, keep, noise):
 @pytest.mark.parametrize(
     "kind", ["jpeg", "png", "gif", "bmp", "bmp palette", "webp", "webp animated"]
 )
-def test_a_image_cut_in_half_is_an_error(kind, tmp_path):
+def test_decode_image__truncated(kind, tmp_path):
     path = tmp_path / "half.image"
     path.write_bytes(AS_PILLOW[kind][: len(AS_PILLOW[kind]) // 2])
     with pytest.raises(ValueError, match=r"half\.image.*damaged.*JPEG, PNG, GIF"):
         load_image(path)
 
 
-def test_load_image(tmp_path):
+def test_load_image__equal_to_pillow(tmp_path):
     path = tmp_path / "image.dat"  # the name does not matter
     path.write_bytes(AS_PILLOW["png"])
     np.testing.assert_array_equal(load_image(str(path)), np.asarray(PHOTO))
@@ -121,14 +121,14 @@ def test_load_image(tmp_path):
     ("contents", "found"),
     [(b"", "is empty"), (b"<!DOCTYPE html>", "starts with b'<!DOCTYP'")],
 )
-def test_load_image_says_what_a_file_is(contents, found, tmp_path):
+def test_load_image__not_an_image(contents, found, tmp_path):
     path = tmp_path / "cat.jpg"
     path.write_bytes(contents)
     with pytest.raises(ValueError, match=rf"cat\.jpg.*{found}.*BMP, WebP"):
         load_image(path)
 
 
-def test_load_image_says_that_a_file_is_damaged(tmp_path):
+def test_load_image__damaged(tmp_path):
     path = tmp_path / "cat.png"
     path.write_bytes(AS_PILLOW["png"][:-200])
     message = "starts like a PNG but is damaged or of an unsupported kind"
@@ -136,7 +136,7 @@ def test_load_image_says_that_a_file_is_damaged(tmp_path):
         load_image(path)
 
 
-def test_load_image_names_what_cannot_be_read(tmp_path):
+def test_load_image__unreadable(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.png"):
         load_image(tmp_path / "nowhere.png")
     with pytest.raises(OSError, match=tmp_path.name):

@@ -82,7 +82,7 @@ SIXTEEN_BITS_PNG = tf.io.encode_png(tf.cast(PHOTO, tf.uint16) * 257).numpy()
 
 
 @pytest.mark.parametrize("kind", BOMBS)
-def test_bombs_are_refused_before_memory_is_taken(kind):
+def test_decode_image__bomb_takes_no_memory(kind):
     assert len(BOMBS[kind]) < 500_000
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(tf.errors.InvalidArgumentError, match=TOO_LARGE):
@@ -92,7 +92,7 @@ def test_bombs_are_refused_before_memory_is_taken(kind):
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "gif", "bmp", "webp"])
-def test_images_without_pixels_are_refused(kind):
+def test_decode_image__no_pixels(kind):
     position, form = {
         "jpeg": (AS_PILLOW["jpeg"].index(b"\xff\xc0") + 5, ">HH"),
         "png": (16, ">II"),
@@ -105,21 +105,21 @@ def test_images_without_pixels_are_refused(kind):
         decode_image(contents)
 
 
-def test_load_image_names_the_limit(tmp_path):
+def test_load_image__over_limit(tmp_path):
     path = tmp_path / "bomb.png"
     path.write_bytes(BOMBS["png"])
     with pytest.raises(ValueError, match=r"bomb\.png.*larger than 67,108,864 pixels"):
         load_image(path)
 
 
-def test_the_largest_image_is_read():
+def test_decode_image__largest():
     side = math.isqrt(MAX_PIXELS)
     assert decode_image(png(side, side)).shape == (side, side, 3)
 
 
 @pytest.mark.parametrize("size", [(10_000, 3), (3, 10_000), (1, 1)])
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
-def test_unusual_sizes_are_read(size, image_format):
+def test_decode_image__unusual_sizes(size, image_format):
     contents = encode(PHOTO.resize(size), image_format)
     expected = np.asarray(Image.open(io.BytesIO(contents)).convert("RGB"))
     np.testing.assert_array_equal(decode_image(contents), expected)
@@ -133,13 +133,13 @@ def scans(number):
     return contents[:-2] + last * (number - present) + contents[-2:]
 
 
-def test_a_jpeg_of_very_many_scans_is_refused():
+def test_decode_image__many_scans():
     assert decode_image(scans(100)).shape == (50, 61, 3)
     with pytest.raises(tf.errors.InvalidArgumentError, match="100 scans at most"):
         decode_image(scans(101))
 
 
-def test_frames_behind_the_first_of_a_gif_cost_nothing():
+def test_decode_image__later_frames_of_gif():
     """TensorFlow's op would take 4 GB for the second one here, and then drop it."""
     contents = gif([(61, 50), (65_535, 65_535)])
     np.testing.assert_array_equal(decode_image(contents), decode_image(gif([])))
@@ -161,7 +161,7 @@ def block(*lengths):
     ],
     ids=["none", "one", "several", "of many blocks", "many"],
 )
-def test_extensions_of_a_gif_are_skipped(extensions):
+def test_decode_image__gif_extensions(extensions):
     contents = encode(GRAY, "GIF")
     start = contents.index(b"\x2c\0\0\0\0")
     extensions = b"".join(b"\x21" + extension for extension in extensions)
@@ -174,7 +174,7 @@ def test_extensions_of_a_gif_are_skipped(extensions):
     [(b"\x21\xfe" + block(1)) * 101, b"\x21\xfe" + block()],
     ids=["very many", "empty, which the op reads otherwise"],
 )
-def test_extensions_of_a_gif_that_are_refused(extensions):
+def test_decode_image__damaged_gif_extensions(extensions):
     contents = encode(GRAY, "GIF")
     start = contents.index(b"\x2c\0\0\0\0")
     with pytest.raises(tf.errors.InvalidArgumentError, match="Expected a frame in a"):
@@ -182,7 +182,7 @@ def test_extensions_of_a_gif_that_are_refused(extensions):
 
 
 @pytest.mark.parametrize("colors", [2, 200])
-def test_a_gif_with_colors_of_its_frame(colors):
+def test_decode_image__gif_local_colors(colors):
     """A GIF may have a color table for all frames, or one in each."""
     contents = encode(PHOTO.quantize(colors), "GIF")
     size = 3 * 2 ** (contents[10] % 8 + 1)
@@ -203,7 +203,7 @@ VIDEO = np.random.default_rng(0).bytes(12_000_000)  # as in a motion photo
 
 @pytest.mark.parametrize("decode", [decode_image, decode_in_graph])
 @pytest.mark.parametrize("kind", ["jpeg", "jpeg progressive"])
-def test_data_behind_a_jpeg_is_ignored(kind, decode):
+def test_decode_image__data_after_end_of_jpeg(kind, decode):
     contents = AS_PILLOW[kind]
     assert VIDEO.count(b"\xff\xda") > 100
     expected = np.asarray(Image.open(io.BytesIO(contents)).convert("RGB"))
@@ -218,7 +218,7 @@ THUMBNAIL = b"\xff\xd8" + b"\xff\xda\0\x02\x11" * 200 + b"\xff\xd9"
 
 
 @pytest.mark.parametrize("decode", [decode_image, decode_in_graph])
-def test_scans_inside_a_segment_of_a_jpeg_are_not_counted(decode):
+def test_decode_image__scans_inside_jpeg_segment(decode):
     """Neither do they end the image: what is behind them counts."""
     thumbnail = segment(0xE1, b"Exif\0\0" + THUMBNAIL)
     inserted = b"\xff" + thumbnail  # with a fill byte
@@ -241,7 +241,7 @@ def test_scans_inside_a_segment_of_a_jpeg_are_not_counted(decode):
     ],
     ids=["reserved", "second start", "restart", "temporary", "escaped", "garbage"],
 )
-def test_scans_of_a_jpeg_cannot_be_hidden(hidden):
+def test_decode_image__hidden_jpeg_scans(hidden):
     """Bytes before the last scans that are no segment do not skip them."""
     contents = scans(101)
     place = contents.rindex(b"\xff\xda")
@@ -249,7 +249,7 @@ def test_scans_of_a_jpeg_cannot_be_hidden(hidden):
         decode_image(contents[:place] + hidden + contents[place:])
 
 
-def test_very_many_segments_are_refused():
+def test_decode_image__many_jpeg_segments():
     contents = AS_PILLOW["jpeg"]
     comments = segment(0xFE, b"") * 20_000
     found = decode_image(contents[:2] + comments + contents[2:])  # no scans to count
@@ -260,7 +260,7 @@ def test_very_many_segments_are_refused():
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "gif", "bmp", "webp"])
-def test_limits_are_arguments(kind, tmp_path):
+def test_decode_image__max_pixels(kind, tmp_path):
     pixels = PHOTO.width * PHOTO.height
     contents = AS_PILLOW[kind]
     assert decode_image(contents, max_pixels=pixels).shape == (50, 61, 3)
@@ -272,7 +272,7 @@ def test_limits_are_arguments(kind, tmp_path):
         load_image(path, max_pixels=9)
 
 
-def test_the_number_of_scans_is_an_argument(tmp_path):
+def test_decode_image__max_scans(tmp_path):
     path = tmp_path / "image.jpg"
     path.write_bytes(scans(101))
     assert load_image(path, max_scans=101).shape == (50, 61, 3)

@@ -24,7 +24,7 @@ DATA = ASSETS
 
 
 @pytest.mark.parametrize("name", ["landscape", "portrait", "small"])
-def test_preprocessing_equals_the_published_one(name):
+def test_preprocess_input__equal_to_published(name):
     expected = load_file(DATA / "preprocess_eval.safetensors")[name]
     image = preprocess_input(load_image(DATA / f"astronaut_{name}.png"))
     assert image.dtype == tf.float32
@@ -55,7 +55,7 @@ sizes = st.integers(1, 40)
 
 @given(height=sides, width=sides, size=sizes)
 @settings(max_examples=150, deadline=None)
-def test_the_geometry_is_torchvisions(height, width, size):
+def test_preprocess_input__geometry_of_torchvision(height, width, size):
     short, long = sorted([height, width])
     new_short = math.floor(size / 0.9)
     new_long = int(new_short * long / short)
@@ -69,7 +69,7 @@ def test_the_geometry_is_torchvisions(height, width, size):
 
 @given(height=sides, width=sides, size=st.tuples(sizes, sizes))
 @settings(max_examples=150, deadline=None)
-def test_a_pair_of_sizes_just_covers_the_box(height, width, size):
+def test_preprocess_input__pair_covers_box(height, width, size):
     box_height, box_width = (math.floor(side / 0.9) for side in size)
     if box_height / height >= box_width / width:
         new = (box_height * width // height, box_height)
@@ -81,7 +81,7 @@ def test_a_pair_of_sizes_just_covers_the_box(height, width, size):
     np.testing.assert_allclose(preprocess_input(image, size), expected, atol=2)
 
 
-def test_a_square_pair_is_the_same_as_a_number():
+def test_preprocess_input__square_pair():
     image = np.asarray(PHOTO)
     np.testing.assert_array_equal(
         preprocess_input(image, (30, 30)), preprocess_input(image, 30)
@@ -89,12 +89,12 @@ def test_a_square_pair_is_the_same_as_a_number():
 
 
 @pytest.mark.parametrize("shape", [(1, 20000, 3), (20000, 1, 3)])
-def test_a_very_long_image_is_no_problem(shape):
+def test_preprocess_input__very_long_image(shape):
     assert np.all(preprocess_input(np.full(shape, 77, "uint8")) == 77)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
-def test_batches_and_lists_equal_single_images(channels):
+def test_preprocess_input__batch_equals_single(channels):
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (3, 40, 30, channels), "uint8")
     batch = preprocess_input(images, 16)
@@ -104,7 +104,7 @@ def test_batches_and_lists_equal_single_images(channels):
         np.testing.assert_array_equal(preprocess_input(image, 16), expected)
 
 
-def test_a_list_may_mix_sizes_and_types():
+def test_preprocess_input__mixed_list():
     image = np.asarray(PHOTO)
     batch = preprocess_input([image, tf.cast(image[:20], tf.float64)], 16)
     assert batch.shape == (2, 16, 16, 3)
@@ -112,18 +112,18 @@ def test_a_list_may_mix_sizes_and_types():
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int64", "uint16"])
-def test_other_number_types_give_the_same(dtype):
+def test_preprocess_input__dtypes(dtype):
     image = np.asarray(PHOTO)
     np.testing.assert_array_equal(
         preprocess_input(image.astype(dtype), 32), preprocess_input(image, 32)
     )
 
 
-def test_an_empty_batch_stays_empty():
+def test_preprocess_input__empty_batch():
     assert preprocess_input(np.zeros((0, 9, 9, 3), "uint8"), 4).shape == (0, 4, 4, 3)
 
 
-def test_values_stay_whole_and_within_0_255():
+def test_preprocess_input__range():
     edges = np.kron(np.indices((8, 8)).sum(0) % 2, np.ones((9, 9)))[..., None] * 255
     image = preprocess_input(edges, 100).numpy()  # bicubic overshoots at the edges
     assert image.min() == 0
@@ -150,18 +150,18 @@ def test_values_stay_whole_and_within_0_255():
         (np.full((8, 8, 3), 65535, "uint16"), "from 0 to 255.*65535"),
     ],
 )
-def test_preprocessing_refuses_what_is_no_image(images, message):
+def test_preprocess_input__not_an_image(images, message):
     with pytest.raises(ValueError, match=message):
         preprocess_input(images)
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, "224", None, (224,), (1, 2, 3), (3, 0)])
-def test_preprocessing_refuses_other_sizes(size):
+def test_preprocess_input__invalid_size(size):
     with pytest.raises(ValueError, match="`size` must be a whole number"):
         preprocess_input(np.zeros((8, 8, 3)), size)
 
 
-def test_tf_data_decodes_and_preprocesses_files(tmp_path):
+def test_preprocess_input__tf_data(tmp_path):
     for index, kind in enumerate(["jpeg", "bmp palette", "png alpha", "webp alpha"]):
         (tmp_path / f"{index}").write_bytes(AS_PILLOW[kind])
     dataset = tf.data.Dataset.list_files(str(tmp_path / "*"), shuffle=False)
@@ -174,7 +174,7 @@ def test_tf_data_decodes_and_preprocesses_files(tmp_path):
     np.testing.assert_array_equal(batch, preprocess_input(expected, (32, 48)))
 
 
-def test_an_exported_signature_takes_encoded_images(tmp_path):
+def test_preprocess_input__exported_signature(tmp_path):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def serve(images):
         return tf.map_fn(
@@ -192,7 +192,7 @@ def test_an_exported_signature_takes_encoded_images(tmp_path):
     np.testing.assert_array_equal(served, expected)
 
 
-def test_the_class_list_has_1000_different_classes():
+def test_imagenet_classes__1000_different():
     ids, names = zip(*imagenet_classes(), strict=True)
     assert len(ids) == len(set(ids)) == len(set(names)) == 1000
     assert list(ids) == sorted(ids)  # ImageNet-1k's indices follow the ids
@@ -215,11 +215,11 @@ def test_the_class_list_has_1000_different_classes():
         (999, "n15075141", "toilet_tissue"),
     ],
 )
-def test_classes_have_their_index(index, wordnet_id, name):
+def test_imagenet_classes__index(index, wordnet_id, name):
     assert imagenet_classes()[index] == (wordnet_id, name)
 
 
-def test_the_order_is_that_of_tensorflow_datasets():
+def test_imagenet_classes__order_of_tfds():
     package = importlib.util.find_spec("tensorflow_datasets")
     if package is None:
         pytest.skip("tensorflow_datasets is not installed")
@@ -229,7 +229,7 @@ def test_the_order_is_that_of_tensorflow_datasets():
 
 
 @pytest.mark.parametrize("convert", [np.asarray, tf.constant])
-def test_decode_predictions(convert):
+def test_decode_predictions__top(convert):
     probabilities = np.zeros((2, 1000), "float32")
     probabilities[0, [207, 281]] = 0.25, 0.75
     probabilities[1, 0] = 1
@@ -243,7 +243,7 @@ def test_decode_predictions(convert):
     assert type(first[0][2]) is float
 
 
-def test_decode_predictions_gives_five_unless_told():
+def test_decode_predictions__default_top():
     predictions = decode_predictions(np.random.default_rng(0).random((3, 1000)))
     assert [len(best) for best in predictions] == [5, 5, 5]
     assert all(best == sorted(best, key=lambda row: -row[2]) for best in predictions)
@@ -251,13 +251,13 @@ def test_decode_predictions_gives_five_unless_told():
 
 
 @pytest.mark.parametrize("shape", [(1000,), (2, 10), (1, 1, 1000)])
-def test_decode_predictions_refuses_other_shapes(shape):
+def test_decode_predictions__invalid_shape(shape):
     with pytest.raises(ValueError, match=r"\(batch, 1000\).*other classes"):
         decode_predictions(np.zeros(shape))
 
 
 @pytest.mark.parametrize("top", [0, -1, 1001])
-def test_decode_predictions_refuses_other_counts(top):
+def test_decode_predictions__invalid_top(top):
     with pytest.raises(ValueError, match="`top` must be from 1 to 1000"):
         decode_predictions(np.zeros((1, 1000)), top=top)
 

@@ -47,36 +47,34 @@ def found(directory, *patterns):
 
 
 class TestFindImages:
-    def test_a_file_is_taken_whatever_its_name(self, tmp_path):
+    def test_find_images__file(self, tmp_path):
         touch(tmp_path, "a.jpg", "photo", "[1].png")
         names = ["photo", "[1].png", "a.jpg"]
         assert found(tmp_path, *names) == names
 
-    def test_a_folder_gives_its_images_sorted_and_not_deeper(self, tmp_path):
+    def test_find_images__directory(self, tmp_path):
         touch(tmp_path, "p/c.GIF", "p/a.JPEG", "p/b.png", "p/notes.txt", "p/q/d.png")
         assert found(tmp_path, "p") == ["p/a.JPEG", "p/b.png", "p/c.GIF"]
 
-    def test_other_spellings_are_jpegs_and_other_formats_are_named(
-        self, tmp_path, caplog
-    ):
+    def test_find_images__suffixes(self, tmp_path, caplog):
         touch(tmp_path, "p/a.jfif", "p/b.JPE", "p/c.heic", "p/d.tif", "p/.e.jpg")
         assert found(tmp_path, "p") == ["p/a.jfif", "p/b.JPE"]
         (line,) = (record.getMessage() for record in caplog.records)
         assert line.startswith(f"Left out of {tmp_path / 'p'}: ")
         assert "(1 .heic, 1 .tif)" in line
 
-    def test_globs(self, tmp_path):
+    def test_find_images__glob(self, tmp_path):
         touch(tmp_path, "b1.png", "a1.png", "a1.jpg", "deep/er/c.png")
         assert found(tmp_path, "*1.png") == ["a1.png", "b1.png"]
         assert found(tmp_path, "**/*.png") == ["a1.png", "b1.png", "deep/er/c.png"]
 
-    def test_the_order_is_that_of_the_patterns(self, tmp_path):
+    def test_find_images__order(self, tmp_path):
         touch(tmp_path, "z/b.png", "z/a.png", "m.png", "a.jpg")
         order = ["z/a.png", "z/b.png", "m.png", "a.jpg"]
         assert found(tmp_path, "z", "m.png", "*.jpg") == order
 
     @pytest.mark.parametrize("pattern", ["none.png", "none/*.png", "empty", "texts"])
-    def test_what_names_nothing_is_named(self, pattern, tmp_path):
+    def test_find_images__no_match(self, pattern, tmp_path):
         touch(tmp_path, "there.png", "texts/notes.txt")
         (tmp_path / "empty").mkdir()
         patterns = [str(tmp_path / "there.png"), str(tmp_path / pattern)]
@@ -119,9 +117,7 @@ def check_predictions(predictions, paths, scores, names, top):
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("top", "crop_fraction"), [(1, 0.9), (3, 1.0), (100, 0.9)])
-def test_equal_to_the_model_on_the_same_files(
-    channels, top, crop_fraction, image_files
-):
+def test_predict_files__equal_to_model(channels, top, crop_fraction, image_files):
     model = small(input_shape=(32, 48, channels))
     classifier = Classifier(model, NAMES, crop_fraction)
     predictions = list(predict_files(classifier, image_files, top))
@@ -130,7 +126,7 @@ def test_equal_to_the_model_on_the_same_files(
     check_predictions(predictions, image_files, scores, NAMES, top)
 
 
-def test_more_files_than_a_batch(image_files):
+def test_predict_files__several_batches(image_files):
     model = small(depth=1, input_shape=(16, 16, 3))
     paths = (image_files * 9)[:65]  # two batches and one more
     predictions = list(predict_files(Classifier(model, NAMES, 0.9), paths))
@@ -140,7 +136,7 @@ def test_more_files_than_a_batch(image_files):
 
 
 @pytest.mark.parametrize("contents", [b"", b"no image", b"\xff\xd8\xff\xe0 cut off"])
-def test_a_broken_image_names_itself(contents, image_files, tmp_path):
+def test_predict_files__corrupt_image(contents, image_files, tmp_path):
     """The batches before it have their answers by then."""
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(contents)
@@ -211,7 +207,7 @@ def test_predict_files__turns_photographs_upright(tmp_path):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_arrays_scaled_to_0_1_are_refused(channels, rng):
+def test_classify__images_scaled_to_0_1(channels, rng):
     model = dense_classifier(input_shape=(16, 16, channels))
     classifier = Classifier(model, NAMES, 0.9)
     with pytest.raises(ValueError, match="scaled to 0-1"):
@@ -221,7 +217,7 @@ def test_arrays_scaled_to_0_1_are_refused(channels, rng):
 
 
 class TestLoadClassifier:
-    def test_a_keras_file(self, image_files, tmp_path):
+    def test_load_classifier__keras_file(self, image_files, tmp_path):
         model = small()
         model.save(tmp_path / "model.keras")
         classifier = load_classifier(str(tmp_path / "model.keras"))
@@ -232,13 +228,13 @@ class TestLoadClassifier:
         check_predictions([prediction], image_files[:1], expected, "0123456", 5)
         assert isinstance(prediction, Prediction)
 
-    def test_a_thousand_classes_are_imagenet(self, tmp_path):
+    def test_load_classifier__imagenet_names(self, tmp_path):
         small(classes=1000).save(tmp_path / "model.keras")
         names = load_classifier(tmp_path / "model.keras").class_names
         assert names == [name for _, name in imagenet_classes()]
         assert names[207] == "golden_retriever"
 
-    def test_the_folder_of_a_run(self, image_files, tmp_path):
+    def test_load_classifier__run_directory(self, image_files, tmp_path):
         """It knows the names of its classes and how much of an image to look at."""
         run, model = RunDirectory.create(tmp_path / "run"), small()
         run.write_recipe(fashion_mnist_demo(), NAMES)
@@ -251,9 +247,7 @@ class TestLoadClassifier:
         check_predictions(predictions, image_files, scores, NAMES, 5)
 
     @pytest.mark.parametrize("file_format", RUNTIMES)
-    def test_the_same_answers_from_every_format(
-        self, file_format, image_files, tmp_path
-    ):
+    def test_load_classifier__every_format(self, file_format, image_files, tmp_path):
         """Names, crop and size come with the export, whatever it is called."""
         need_runtime(file_format)
         model = small(depth=1, input_shape=(32, 48, 1))
@@ -273,28 +267,28 @@ class TestLoadClassifier:
             assert names == live_names
             np.testing.assert_allclose(scores, live_scores, atol=1e-4)
 
-    def test_a_saved_model_of_somebody_else(self, tmp_path):
+    def test_load_classifier__foreign_saved_model(self, tmp_path):
         tf.saved_model.save(tf.Module(), str(tmp_path / "m"))
         with pytest.raises(ValueError, match=r"not exported by keras_tnt.*predict_im"):
             load_classifier(str(tmp_path / "m"))
 
-    def test_a_keras_file_by_another_name(self, tmp_path):
+    def test_load_classifier__keras_file_by_another_name(self, tmp_path):
         small(depth=1).save(tmp_path / "model.keras")
         path = (tmp_path / "model.keras").rename(tmp_path / "model")
         assert load_classifier(str(path)).class_names == list("0123456")
 
-    def test_a_folder_that_is_no_run(self, tmp_path):
+    def test_load_classifier__not_a_run(self, tmp_path):
         with pytest.raises(ValueError, match=r"not a model. Expected.*recipe\.json"):
             load_classifier(str(tmp_path))
 
-    def test_a_run_that_has_not_ended(self, tmp_path):
+    def test_load_classifier__run_not_ended(self, tmp_path):
         RunDirectory(tmp_path).write_recipe(fashion_mnist_demo(), NAMES)
         message = r"has no model yet, because its training has not ended. Resume it: "
         message += r"keras-tnt train --recipe .*recipe.json --out "
         with pytest.raises(ValueError, match=message):
             load_classifier(str(tmp_path))
 
-    def test_names_of_another_number_than_the_classes(self, tmp_path):
+    def test_load_classifier__wrong_number_of_names(self, tmp_path):
         run = RunDirectory(tmp_path)
         dense_classifier(classes=3).save(run.model)
         for names in (NAMES[:2], NAMES[:4]):
@@ -303,19 +297,19 @@ class TestLoadClassifier:
             with pytest.raises(ValueError, match=message):
                 load_classifier(str(tmp_path))
 
-    def test_names_that_are_nothing(self):
+    def test_load_classifier__unknown_name(self):
         with pytest.raises(FileNotFoundError, match=r"'tnt_huge'.*tnt_small, tnt_base"):
             load_classifier("tnt_huge")
 
     @pytest.mark.parametrize("name", ["model.weights.h5", "model.safetensors", "photo"])
-    def test_other_files(self, name, tmp_path):
+    def test_load_classifier__other_file(self, name, tmp_path):
         touch(tmp_path, name)
         with pytest.raises(ValueError, match=rf"{name}' is not a model.*load_weights"):
             load_classifier(str(tmp_path / name))
 
     # Where the damage is decides whether Keras warns before it fails.
     @pytest.mark.filterwarnings("ignore:Skipping nested container:UserWarning")
-    def test_damaged_files(self, tmp_path):
+    def test_load_classifier__damaged_file(self, tmp_path):
         path = tmp_path / "model.keras"
         small(depth=1).save(path)
         whole = path.read_bytes()
@@ -338,7 +332,7 @@ class TestLoadClassifier:
             ):
                 load_classifier(str(path))
 
-    def test_unknown_class_is_named(self, tmp_path):
+    def test_load_classifier__unknown_class(self, tmp_path):
         class Unknown(keras.layers.Layer):
             def call(self, inputs):
                 return inputs
@@ -351,7 +345,7 @@ class TestLoadClassifier:
             load_classifier(str(path))
 
     @pytest.mark.parametrize("kind", ["features", "two outputs", "numbers", "channels"])
-    def test_models_that_are_no_classifiers_of_images(self, kind, tmp_path):
+    def test_load_classifier__not_an_image_classifier(self, kind, tmp_path):
         model = small(depth=1)
         numbers = keras.Input((3,))
         models = {
@@ -412,7 +406,7 @@ class TestProbabilities:
     """Every command reads scores as probabilities, and gives pixels 0-255."""
 
     @pytest.mark.parametrize("kind", SCORES)
-    def test_other_scores_are_refused(self, kind, tmp_path):
+    def test_load_classifier__not_probabilities(self, kind, tmp_path):
         path = tmp_path / "model.keras"
         SCORES[kind]().save(path)
         message = r"model.keras' does not return probabilities.*Softmax\(\)"
@@ -420,14 +414,14 @@ class TestProbabilities:
             load_classifier(str(path))
 
     @pytest.mark.parametrize("kind", SCALED)
-    def test_models_of_scaled_images_are_refused(self, kind, tmp_path):
+    def test_load_classifier__no_preprocessing(self, kind, tmp_path):
         path = tmp_path / "model.keras"
         SCALED[kind]().save(path)
         with pytest.raises(ValueError, match="expects scaled images, but gets pixels"):
             load_classifier(str(path))
 
     @pytest.mark.parametrize("kind", PROBABILITIES)
-    def test_probabilities_pass(self, kind, tmp_path):
+    def test_load_classifier__probabilities(self, kind, tmp_path):
         model = PROBABILITIES[kind]()
         if not model.built:
             model.build((None, 32, 48, 3))
@@ -435,14 +429,14 @@ class TestProbabilities:
         classifier = load_classifier(str(tmp_path / "model.keras"))
         assert len(classifier.class_names) == model.output_shape[-1]
 
-    def test_two_sigmoids_whose_sum_is_one(self, tmp_path):
+    def test_load_classifier__two_sigmoids(self, tmp_path):
         model = dense_classifier(2, "sigmoid")
         model.layers[-1].kernel.assign(model.layers[-1].kernel * 0)
         model.save(tmp_path / "model.keras")
         with pytest.raises(ValueError, match="does not return probabilities"):
             load_classifier(str(tmp_path / "model.keras"))
 
-    def test_exports_of_others_are_checked(self, tmp_path):
+    def test_load_classifier__foreign_export_without_probabilities(self, tmp_path):
         path = tmp_path / "m"
         model = dense_classifier(activation=None)
         export = keras.export.ExportArchive()
@@ -456,7 +450,9 @@ class TestProbabilities:
         with pytest.raises(ValueError, match="does not return probabilities"):
             load_classifier(str(path))
 
-    def test_every_command_refuses(self, image_files, tmp_path, monkeypatch, capsys):
+    def test_commands__model_without_probabilities(
+        self, image_files, tmp_path, monkeypatch, capsys
+    ):
         monkeypatch.chdir(tmp_path)
         dense_classifier(activation=None).save("m.keras")
         for module in (server, page):  # Gradio itself takes seconds to import
@@ -473,7 +469,7 @@ class TestProbabilities:
         assert [path.name for path in tmp_path.iterdir()] == ["m.keras"]
 
 
-def test_subclassed_model_is_named(tmp_path):
+def test_load_classifier__subclassed(tmp_path):
     @keras.saving.register_keras_serializable()
     class Subclassed(keras.Model):
         def call(self, images):
@@ -486,7 +482,7 @@ def test_subclassed_model_is_named(tmp_path):
         load_classifier(str(tmp_path / "model.keras"))
 
 
-def test_a_copied_run_still_works(image_files, tmp_path):
+def test_load_classifier__copied_run(image_files, tmp_path):
     """Nothing in a run's directory says where the directory is."""
     run = RunDirectory.create(tmp_path / "run")
     run.write_recipe(fashion_mnist_demo(), NAMES)

@@ -102,7 +102,7 @@ def test_layers__all_public_ones_are_listed():
 # Keras shuffles a generator, which it does not shuffle.
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning")
 @each_layer
-def test_run_layer_test(cls, arguments, inputs, outputs):
+def test_run_layer_test__every_layer(cls, arguments, inputs, outputs):
     several = isinstance(inputs, dict)
     KerasTestCase().run_layer_test(
         cls,
@@ -152,7 +152,7 @@ def test_compute_output_spec__with_attention_scores(cls):
     [case for case in ONE_INPUT if case[0] is not layers.PyramidStem],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
-def test_time_distributed(cls, arguments, shape, output, rng):
+def test_time_distributed__every_layer(cls, arguments, shape, output, rng):
     batch, *frame = shape
     inputs = rng.normal(size=(batch, 3, *frame)).astype("float32")
     layer = keras.layers.TimeDistributed(cls(**arguments))

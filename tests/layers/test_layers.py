@@ -44,16 +44,16 @@ POOLING = [PATCH_MAP, (1, 2, 28, 6)]
     ],
     ids=lambda value: value.name if hasattr(value, "name") else "",
 )
-def test_layer(layer, shapes, weights):
+def test_layers__shared_checks(layer, shapes, weights):
     check_layer(layer, *shapes, weights=weights)
 
 
-def test_pyramid_stem():
+def test_pyramid_stem__shared_checks():
     stem = layers.PyramidStem(outer_dim=6, inner_dim=4)
     check_layer(stem, (3, 16, 24, 3), weights=32, training=False)
 
 
 def test_layers__every_public_layer_is_checked():
-    parameters = test_layer.pytestmark[0].args[1]
+    parameters = test_layers__shared_checks.pytestmark[0].args[1]
     checked = {type(layer).__name__ for layer, _, _ in parameters} | {"PyramidStem"}
     assert checked == set(layers.__all__) - {"gelu"}

@@ -46,7 +46,7 @@ def check_trains_and_reloads(model, data, directory):
 
 
 @pytest.mark.parametrize("structure", [dict, list])
-def test_several_inputs(structure, tmp_path):
+def test_inside_models__several_inputs(structure, tmp_path):
     model = with_age(structure)
     tnt = find_tnt(model)
     images, age = pixels(tnt).astype("float32"), np.ones((3, 1), "float32")
@@ -66,7 +66,7 @@ def test_several_inputs(structure, tmp_path):
         integrated_gradients(model, data)
 
 
-def test_two_tnts(tmp_path):
+def test_inside_models__two_tnts(tmp_path):
     model = of_two()
     images = pixels(body()).astype("float32")
     check_trains_and_reloads(model, images, tmp_path)

@@ -69,7 +69,7 @@ class OwnCall(keras.Sequential):
         return 2 * super().call(inputs)
 
 
-def test_has_graph():
+def test_has_graph__kinds_of_models():
     layers = [keras.Input((4,)), L.Dense(2)]
     assert has_graph(keras.Sequential(layers))
     assert not has_graph(OwnCall(layers))

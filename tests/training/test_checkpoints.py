@@ -27,7 +27,7 @@ def assert_equal(ours, theirs):
         np.testing.assert_array_equal(tensor, theirs[name], strict=True)
 
 
-def test_a_checkpoint_comes_back(tmp_path):
+def test_checkpoints__round_trip(tmp_path):
     checkpoints = Checkpoints(tmp_path / "new" / "checkpoints")
     assert checkpoints.newest() is None
     path = checkpoints.save(7, TENSORS, STATE)
@@ -43,7 +43,7 @@ def test_a_checkpoint_comes_back(tmp_path):
         lambda dtype: arrays.arrays(dtype, arrays.array_shapes(min_dims=0, min_side=0))
     )
 )
-def test_any_array_comes_back(value, tmp_path_factory):
+def test_checkpoints__any_array(value, tmp_path_factory):
     checkpoints = Checkpoints(tmp_path_factory.mktemp("checkpoints"))
     checkpoints.save(1, {"value": value}, {})
     np.testing.assert_array_equal(
@@ -51,7 +51,7 @@ def test_any_array_comes_back(value, tmp_path_factory):
     )
 
 
-def test_the_last_ones_are_kept(tmp_path):
+def test_checkpoints__keep_last(tmp_path):
     checkpoints = Checkpoints(tmp_path, keep=2)
     for step in (5, 20, 100):
         checkpoints.save(step, TENSORS, {"step": step})
@@ -83,7 +83,7 @@ def another_file(path):
 
 
 @pytest.mark.parametrize("damage", [truncate, empty, flip_a_bit, another_file])
-def test_a_damaged_one_is_skipped(damage, tmp_path, caplog):
+def test_checkpoints__damaged_skipped(damage, tmp_path, caplog):
     checkpoints = Checkpoints(tmp_path)
     for step in (10, 20):
         path = checkpoints.save(step, TENSORS, {"step": step})
@@ -112,7 +112,7 @@ checkpoints.save(20, {"a": np.zeros(100_000)}, {"step": 20})
 """
 
 
-def test_a_full_disk_leaves_the_last_good_one(tmp_path):
+def test_checkpoints__full_disk(tmp_path):
     process = subprocess.run(
         [sys.executable, "-c", FULL, str(tmp_path)],
         capture_output=True,
@@ -128,7 +128,7 @@ def test_a_full_disk_leaves_the_last_good_one(tmp_path):
     assert Checkpoints(tmp_path).newest().state == {"step": 10}
 
 
-def test_a_killed_writer_leaves_only_a_temporary_file(tmp_path):
+def test_checkpoints__killed_writer(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(10, TENSORS, {"step": 10})
     (tmp_path / ".step-00000020.safetensors.123.tmp.safetensors").write_bytes(b"half")

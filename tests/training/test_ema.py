@@ -52,7 +52,7 @@ def expected(first, decay):
 
 @pytest.mark.parametrize("decay", [0.3, 0.999])
 @pytest.mark.parametrize("strategy", ["one", "two"])
-def test_the_average_is_that_of_the_steps(decay, strategy):
+def test_ema__average_of_steps(decay, strategy):
     steps.clear()
     one = tf.distribute.OneDeviceStrategy("/cpu:0")
     with (one if strategy == "one" else two_replicas()).scope():
@@ -82,7 +82,7 @@ def test_the_average_is_that_of_the_steps(decay, strategy):
         np.testing.assert_array_equal(weight, value)
 
 
-def test_own_weights_come_back_after_an_error():
+def test_ema__error_restores_weights():
     model = perceptron()
     average = ExponentialMovingAverage(0.9)
     average.set_model(model)
@@ -94,7 +94,7 @@ def test_own_weights_come_back_after_an_error():
         np.testing.assert_array_equal(weight, value)
 
 
-def test_accumulated_gradients_move_it_once_an_update():
+def test_ema__accumulated_gradients():
     model = perceptron(gradient_accumulation_steps=2)
     average = ExponentialMovingAverage(0.5)
     moves = []
@@ -105,7 +105,7 @@ def test_accumulated_gradients_move_it_once_an_update():
     assert shares == pytest.approx([1, 2 / 11, 1, 3 / 12])
 
 
-def test_several_steps_at_once():
+def test_ema__steps_per_execution():
     model = perceptron()
     model.compile("sgd", "sparse_categorical_crossentropy", steps_per_execution=4)
     average = ExponentialMovingAverage(0.2)
@@ -118,7 +118,7 @@ def test_several_steps_at_once():
 
 
 @pytest.mark.parametrize("policy", ["bfloat16", "float16", "mixed_bfloat16"])
-def test_half_precision_has_an_average_in_float32(policy):
+def test_ema__half_precision_averaged_in_float32(policy):
     """Steps that half precision rounds away move the average."""
     images = keras.Input((2,), dtype="float32")
     model = keras.Model(images, keras.layers.Dense(3, name="top", dtype=policy)(images))
@@ -144,6 +144,6 @@ def test_half_precision_has_an_average_in_float32(policy):
 
 
 @pytest.mark.parametrize("decay", [0, 1, -0.5, 2])
-def test_the_decay_is_checked(decay):
+def test_ema__invalid_decay(decay):
     with pytest.raises(ValueError, match="decay must be above 0 and below 1"):
         ExponentialMovingAverage(decay)

@@ -14,7 +14,7 @@ GMACS = 5.22  # of an image, without what is done element by element
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("drop_path_rate", "limit"), [(0.0, 7_000), (0.1, 8_900)])
-def test_operations_and_variables_of_a_training_step(drop_path_rate, limit):
+def test_train_step__operations_and_variables(drop_path_rate, limit):
     model, function = training_step(AdamW(1e-3), drop_path_rate)
     assert len(model.trainable_variables) == 339
     assert len(model.optimizer.variables) == 2 * 339 + 2
@@ -25,7 +25,7 @@ def test_operations_and_variables_of_a_training_step(drop_path_rate, limit):
 
 
 @pytest.mark.slow
-def test_what_xla_makes_of_a_training_step():
+def test_train_step__xla_cost():
     """With TensorFlow 2.21: 2,694 fusions, 342 copies, 150 transposes, 5.05 GB."""
     _, function = training_step(AdamW(1e-3), jit_compile=True)
     inputs = tf.zeros(IMAGES.shape), tf.zeros((2,), tf.int64)
@@ -51,14 +51,14 @@ def inference():
 
 
 @pytest.mark.slow
-def test_xla_does_no_more_arithmetic_than_the_paper_says(inference):
+def test_inference__arithmetic_of_the_paper(inference):
     images = tf.constant(np.zeros(IMAGES.shape, "float32"))
     text = inference.experimental_get_compiler_ir(images)(stage="hlo")
     assert of_program(text) == pytest.approx(2 * GMACS * 1e9, rel=0.05)
 
 
 @pytest.mark.slow
-def test_what_xla_makes_of_it(inference):
+def test_inference__xla_cost(inference):
     """With TensorFlow 2.21: 616 fusions, 124 copies, 97 transposes, 1.39 GB."""
     images = tf.constant(np.zeros(IMAGES.shape, "float32"))
     text = inference.experimental_get_compiler_ir(images)(stage="optimized_hlo")

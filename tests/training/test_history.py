@@ -8,7 +8,7 @@ from keras_tnt.training.callbacks import SaveCheckpoints
 from keras_tnt.training.history import History
 
 
-def test_rows_come_back_as_numbers(tmp_path):
+def test_history__round_trip(tmp_path):
     history = History(tmp_path / "history.csv")
     assert history.rows() == []
     rows = [
@@ -24,7 +24,7 @@ def test_rows_come_back_as_numbers(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["history.csv"]
 
 
-def test_epochs_that_are_done_again_replace_the_old_ones(tmp_path):
+def test_history__repeated_epochs(tmp_path):
     history = History(tmp_path / "history.csv")
     for epoch in (1, 2, 3):
         history.write({"epoch": epoch, "loss": epoch / 10})
@@ -58,7 +58,7 @@ class NoState:
         return {}
 
 
-def test_an_epoch_in_two_parts_has_the_mean_of_all_its_steps():
+def test_history__epoch_in_two_parts():
     losses = [1.0, 2.0, 4.0, 8.0, 16.0]
     recorder = Recorder()
     whole = SaveCheckpoints(recorder, NoState(), 3, 5)
@@ -77,7 +77,7 @@ def test_an_epoch_in_two_parts_has_the_mean_of_all_its_steps():
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
-def test_a_loss_that_is_not_finite_is_not_saved(loss):
+def test_history__loss_not_finite(loss):
     recorder = Recorder()
     callback = SaveCheckpoints(recorder, NoState(), 1, 5)
     callback.on_epoch_begin(0)

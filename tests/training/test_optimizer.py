@@ -35,7 +35,7 @@ def perceptron(optimizer):
     return model
 
 
-def test_six_steps_of_the_published_training():
+def test_adamw__six_published_steps():
     case = "tnt_training_curve"
     expected = reference.tensors(case)
     model = reference.build(case)
@@ -52,7 +52,7 @@ def test_six_steps_of_the_published_training():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_step_is_that_of_keras(dtype, rng):
+def test_adamw__equal_to_keras(dtype, rng):
     """The fused operation and Keras's own arithmetic."""
     values = rng.normal(size=(5, 3)), rng.normal(size=3)
     found = []
@@ -69,7 +69,7 @@ def test_a_step_is_that_of_keras(dtype, rng):
         np.testing.assert_allclose(ours, keras_own, rtol=1e-4, atol=1e-5)
 
 
-def test_amsgrad_is_left_to_keras(rng):
+def test_adamw__amsgrad(rng):
     values = rng.normal(size=(5, 3))
     found = []
     for optimizer in (
@@ -281,7 +281,7 @@ def kernels(variables):
     return [variable.path for variable in variables if variable.name == "kernel"]
 
 
-def test_only_kernels_decay():
+def test_adamw__only_kernels_decay():
     model = small(se_ratio=0.25, qkv_bias=True)
     variables = model.trainable_variables
     expected = kernels(variables)
@@ -296,7 +296,7 @@ def reloaded(model, path):
     return keras.saving.load_model(path)
 
 
-def test_only_kernels_decay_after_a_reload(tmp_path):
+def test_adamw__only_kernels_decay_after_reload(tmp_path):
     model = small()
     model.compile(AdamW(0.1, weight_decay=0.5), "sparse_categorical_crossentropy")
     model.optimizer.build(model.trainable_variables)
@@ -307,7 +307,7 @@ def test_only_kernels_decay_after_a_reload(tmp_path):
     assert decayed(fresh.optimizer, variables) == kernels(variables)
 
 
-def test_training_goes_on_after_a_reload_as_if_there_had_been_none(tmp_path):
+def test_adamw__reload_continues(tmp_path):
     schedule = warmup_cosine(1e-2, 1e-4, warmup_steps=2, total_steps=6)
     model = perceptron(AdamW(schedule, weight_decay=0.5))
     model.fit(IMAGES, LABELS, epochs=3, verbose=0)
@@ -319,7 +319,7 @@ def test_training_goes_on_after_a_reload_as_if_there_had_been_none(tmp_path):
         np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
 
 
-def test_two_replicas_train_as_one():
+def test_adamw__two_replicas():
     weights = []
     for strategy in (tf.distribute.OneDeviceStrategy("/cpu:0"), two_replicas()):
         keras.utils.set_random_seed(0)
@@ -347,7 +347,7 @@ def learning_rate(step, peak, final, warmup_steps, total_steps):
     cosine_steps=st.integers(1, 50_000),
     data=st.data(),
 )
-def test_warmup_cosine(peak, share, warmup_steps, cosine_steps, data):
+def test_warmup_cosine__values(peak, share, warmup_steps, cosine_steps, data):
     total_steps = warmup_steps + cosine_steps
     settings_ = (peak, peak * share, warmup_steps, total_steps)
     schedule = warmup_cosine(*settings_)
@@ -361,12 +361,12 @@ def test_warmup_cosine(peak, share, warmup_steps, cosine_steps, data):
 
 
 @pytest.mark.parametrize(("warmup_steps", "total_steps"), [(0, 0), (5, 5), (10, 5)])
-def test_the_warmup_must_leave_steps_for_the_cosine(warmup_steps, total_steps):
+def test_warmup_cosine__warmup_too_long(warmup_steps, total_steps):
     with pytest.raises(ValueError, match=f"{warmup_steps} steps must be shorter"):
         warmup_cosine(1e-3, 1e-5, warmup_steps, total_steps)
 
 
-def test_learning_rates_shrink_from_block_to_block_towards_the_image():
+def test_layer_decay__rates_by_depth():
     variables = small(depth=3, inner_blocks=(1,)).trainable_variables
     scales = learning_rate_scales(variables, 0.5)
     found = {}
@@ -383,7 +383,7 @@ def test_learning_rates_shrink_from_block_to_block_towards_the_image():
     }
 
 
-def test_a_step_has_the_learning_rate_of_its_layer(tmp_path):
+def test_layer_decay__step(tmp_path):
     """Adam's first step moves all by the learning rate, whatever the gradient."""
     model = small(depth=2)
     model.compile(AdamW(0.1, weight_decay=0.0, layer_decay=0.5), "mse")
@@ -401,6 +401,6 @@ def test_a_step_has_the_learning_rate_of_its_layer(tmp_path):
 
 
 @pytest.mark.parametrize("layer_decay", [0, -1, 1.1])
-def test_the_layer_decay_is_checked(layer_decay):
+def test_layer_decay__invalid(layer_decay):
     with pytest.raises(ValueError, match="layer_decay must be above 0 and at most 1"):
         AdamW(layer_decay=layer_decay)

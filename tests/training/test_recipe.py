@@ -12,7 +12,7 @@ from keras_tnt.training.builders import build_model
 from keras_tnt.training.recipes import RECIPES
 
 
-def test_a_recipe_does_not_change():
+def test_recipe__frozen():
     recipe = fashion_mnist_demo()
     with pytest.raises(dataclasses.FrozenInstanceError):
         recipe.epochs = 3
@@ -20,13 +20,13 @@ def test_a_recipe_does_not_change():
     assert fashion_mnist_demo() == recipe
 
 
-def test_a_recipe_survives_json():
+def test_recipe__json_round_trip():
     recipe = fashion_mnist_demo()
     record = json.loads(json.dumps(dataclasses.asdict(recipe)))
     assert Recipe.from_dict(record) == recipe
 
 
-def test_every_setting_is_documented():
+def test_recipe__every_field_documented():
     for field in dataclasses.fields(Recipe):
         assert f"\n    {field.name}: " in inspect.getdoc(Recipe)
 
@@ -34,7 +34,7 @@ def test_every_setting_is_documented():
 @pytest.mark.parametrize(
     ("epochs", "asked", "warmup"), [(1, 1, 0), (2, 5, 1), (10, 20, 5), (3, 2, 2)]
 )
-def test_the_warmup_is_shortened_for_few_epochs(epochs, asked, warmup, caplog):
+def test_recipe__warmup_shortened(epochs, asked, warmup, caplog):
     recipe = dataclasses.replace(
         fashion_mnist_demo(), epochs=epochs, warmup_epochs=asked
     )
@@ -43,7 +43,7 @@ def test_the_warmup_is_shortened_for_few_epochs(epochs, asked, warmup, caplog):
     assert (said in caplog.text) == (asked != warmup)
 
 
-def test_the_demo_is_a_small_tnt_for_gray_images():
+def test_fashion_mnist_demo__model():
     model = build_model(fashion_mnist_demo(), 10)
     assert model.input_shape == (None, 28, 28, 1)
     assert model.output_shape == (None, 10)
@@ -51,7 +51,7 @@ def test_the_demo_is_a_small_tnt_for_gray_images():
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_survives_json(name):
+def test_recipes__json_round_trip(name):
     recipe = RECIPES[name]()
     assert (
         Recipe.from_dict(json.loads(json.dumps(dataclasses.asdict(recipe)))) == recipe
@@ -96,12 +96,12 @@ def test_every_recipe_survives_json(name):
         ("precision", "int8", "precision must be one of auto, float32"),
     ],
 )
-def test_values_are_checked(field, value, message):
+def test_recipe__invalid_values(field, value, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(fashion_mnist_demo(), **{field: value})
 
 
-def test_json_lists_and_whole_numbers_become_what_they_mean():
+def test_recipe__types_from_json():
     recipe = dataclasses.replace(
         fashion_mnist_demo(), image_size=[28, 56], learning_rate=1, clip_norm=2
     )
@@ -109,7 +109,7 @@ def test_json_lists_and_whole_numbers_become_what_they_mean():
     assert (type(recipe.learning_rate), type(recipe.clip_norm)) == (float, float)
 
 
-def test_learning_rates_follow_the_batch_size_only_where_that_is_asked_for():
+def test_recipe__learning_rate_scaling():
     recipe = dataclasses.replace(tnt_small_imagenet(), batch_size=256)
     assert recipe.learning_rate_factor == 0.25
     recipe = dataclasses.replace(recipe, reference_batch_size=None)

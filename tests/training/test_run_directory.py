@@ -19,7 +19,7 @@ from keras_tnt.training.checkpoints import Checkpoints
 NAMES = ["T-shirt/top", "Größe", "靴"]
 
 
-def test_a_recipe_comes_back(tmp_path):
+def test_run_directory__recipe_round_trip(tmp_path):
     run = RunDirectory(tmp_path)
     run.write_recipe(fashion_mnist_demo(), tuple(NAMES))
     assert run.read_recipe() == (fashion_mnist_demo(), NAMES)
@@ -56,7 +56,7 @@ VALUES = st.recursive(
     ),
     names=st.lists(st.text()),
 )
-def test_any_recipe_comes_back(recipe, names, tmp_path_factory):
+def test_run_directory__any_recipe(recipe, names, tmp_path_factory):
     run = RunDirectory(tmp_path_factory.mktemp("run"))
     run.begin(recipe, names)
     model_options = json.loads(json.dumps(recipe.model_options))
@@ -137,7 +137,7 @@ def test_begin__what_does_not_change_the_training_may_change(
         run.begin(dataclasses.replace(changed, seed=1, **{name: before}), NAMES)
 
 
-def test_a_folder_without_recipe_is_no_run(tmp_path):
+def test_run_directory__no_recipe(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"not a run directory.*recipe\.json"):
         RunDirectory(tmp_path).read_recipe()
 
@@ -157,7 +157,7 @@ def test_a_folder_without_recipe_is_no_run(tmp_path):
         (lambda text: text.replace('"seed"', '"seed": 1, "sead"'), "'sead'"),
     ],
 )
-def test_a_damaged_recipe_is_named(change, message, tmp_path):
+def test_run_directory__damaged_recipe(change, message, tmp_path):
     run = RunDirectory(tmp_path)
     run.write_recipe(fashion_mnist_demo(), NAMES)
     text = run.recipe.read_text()
@@ -168,7 +168,7 @@ def test_a_damaged_recipe_is_named(change, message, tmp_path):
     assert message in str(error.value)
 
 
-def test_a_failed_write_leaves_nothing_behind(tmp_path):
+def test_run_directory__failed_write(tmp_path):
     run = RunDirectory(tmp_path)
     run.recipe.mkdir()  # no file can take its place
     with pytest.raises(OSError, match=r"recipe\.json"):
@@ -176,14 +176,14 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path):
     assert os.listdir(tmp_path) == ["recipe.json"]
 
 
-def test_a_new_folder_is_made_with_its_parents(tmp_path):
+def test_run_directory_create__parents(tmp_path):
     run = RunDirectory.create(str(tmp_path / "runs" / "first"))
     assert run.path == tmp_path / "runs" / "first"
     assert os.listdir(run.path) == []
     assert RunDirectory.create(run.path) == run  # still empty
 
 
-def test_what_is_there_is_left_alone(tmp_path):
+def test_run_directory_create__existing_kept(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "notes.txt").write_text("mine")
     for path in (tmp_path / "run", tmp_path / "run" / "notes.txt"):
@@ -192,7 +192,7 @@ def test_what_is_there_is_left_alone(tmp_path):
     assert os.listdir(tmp_path / "run") == ["notes.txt"]
 
 
-def test_every_file_is_inside_and_explained(tmp_path):
+def test_run_directory__files_documented(tmp_path):
     contents = RunDirectory(tmp_path).contents()
     assert len({path for path, _ in contents}) == len(contents)
     for path, what in contents:

@@ -37,7 +37,7 @@ def fit(model, average, steps):
     return history.history["loss"]
 
 
-def test_a_restored_training_goes_on_as_if_nothing_had_been():
+def test_restore__continues_exactly():
     model, average, state = training()
     fit(model, average, 3)
     tensors = state.tensors()
@@ -52,7 +52,7 @@ def test_a_restored_training_goes_on_as_if_nothing_had_been():
         )
 
 
-def test_the_state_has_weights_seeds_moments_step_and_average():
+def test_state__content():
     model, _, state = training()
     tensors = state.tensors()
     weights = len(model.weights)
@@ -63,7 +63,7 @@ def test_the_state_has_weights_seeds_moments_step_and_average():
     assert len(tensors) == weights + len(seeds) + 2 * trained + 2 + weights
 
 
-def test_another_training_is_refused_and_nothing_changed():
+def test_restore__other_training():
     _, _, state = training()
     model = small(classes=5)
     model.compile(AdamW(1e-2), "sparse_categorical_crossentropy")
@@ -82,7 +82,7 @@ def test_first_not_finite__in_every_precision(dtype):
     assert first_not_finite(tensors) == "b"
 
 
-def test_first_not_finite():
+def test_first_not_finite__names_array():
     tensors = {"a": np.ones(3, "float32"), "b": np.ones(2, "uint32")}
     assert first_not_finite(tensors) is None
     tensors["c"] = np.array([1, np.inf], "float32")

@@ -89,7 +89,7 @@ def assert_same_end(directory, expected):
         assert ours == pytest.approx(theirs, abs=1e-5)
 
 
-def test_killed_and_stopped_runs_end_as_the_unbroken_one(unbroken, tmp_path):
+def test_train__killed_and_stopped_equals_uninterrupted(unbroken, tmp_path):
     directory = tmp_path / "run"
     killed = start(directory)
     step = 31  # between two checkpoints
@@ -116,7 +116,7 @@ def test_killed_and_stopped_runs_end_as_the_unbroken_one(unbroken, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_full_disk_ends_the_run_and_the_same_command_goes_on(unbroken, tmp_path):
+def test_train__full_disk(unbroken, tmp_path):
     """The limit on the size of a file stands for the disk's: the same call fails."""
     directory = tmp_path / "run"
     finish(unbroken[1])

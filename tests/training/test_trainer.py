@@ -42,7 +42,7 @@ def assert_close(ours, theirs, atol):
         np.testing.assert_allclose(value, theirs[name], atol=atol, err_msg=name)
 
 
-def test_the_folder_has_what_it_says_and_nothing_else(trained):
+def test_train__files(trained):
     recipe, run, _ = trained
     names = {path.name for path, _ in run.contents()}
     expected = {"model.keras", "history.csv", "recipe.json"}
@@ -56,7 +56,7 @@ def test_the_folder_has_what_it_says_and_nothing_else(trained):
     assert steps == [f"step-{step:08}" for step in (*range(4, 30, 4), 30)]
 
 
-def test_the_history_has_raw_and_averaged_accuracy_apart(trained):
+def test_train__history_of_raw_and_averaged(trained):
     _, run, result = trained
     rows = History(run.history).rows()
     assert rows == result.history
@@ -70,7 +70,7 @@ def test_the_history_has_raw_and_averaged_accuracy_apart(trained):
     assert rows[1]["learning_rate"] == pytest.approx(4e-5, rel=0.01)
 
 
-def test_the_model_has_the_averaged_weights(trained):
+def test_train__model_has_averaged_weights(trained):
     _, run, result = trained
     reloaded = keras.saving.load_model(run.model)
     assert_close(weights(reloaded), weights(result.model), atol=0)
@@ -84,7 +84,7 @@ def test_the_model_has_the_averaged_weights(trained):
         assert value == pytest.approx(last[f"val_ema_{name}"], abs=1e-5)
 
 
-def test_the_same_call_again_changes_nothing(trained, capsys):
+def test_train__same_call_again(trained, capsys):
     recipe, run, result = trained
     before = {path: path.stat().st_mtime_ns for path in run.checkpoints.iterdir()}
     again = train(recipe, run.path)
@@ -137,7 +137,7 @@ def test_train__urls_are_refused(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_truncated_checkpoint_is_skipped(trained, tmp_path, capsys, caplog):
+def test_train__truncated_checkpoint(trained, tmp_path, capsys, caplog):
     recipe, run, result = trained
     shutil.copytree(run.path, tmp_path / "copy")
     newest = Checkpoints(tmp_path / "copy" / "checkpoints").paths()[-1]
@@ -153,7 +153,7 @@ def test_a_truncated_checkpoint_is_skipped(trained, tmp_path, capsys, caplog):
             assert resumed.history[1][name] == pytest.approx(value, abs=1e-5), name
 
 
-def test_another_recipe_does_not_go_into_the_same_directory(trained):
+def test_train__another_recipe(trained):
     recipe, run, _ = trained
     other = dataclasses.replace(recipe, epochs=3)
     with pytest.raises(FileExistsError, match=r"epochs \(2 → 3\)") as error:
@@ -163,7 +163,7 @@ def test_another_recipe_does_not_go_into_the_same_directory(trained):
 
 
 @pytest.mark.slow
-def test_two_replicas_train_as_one(tmp_path):
+def test_train__two_replicas(tmp_path):
     recipe = toy_recipe(
         augmentation=Augmentation(flip=0.5, mixup=0.8, cutmix=1.0), ema_decay=0.9
     )
@@ -176,7 +176,7 @@ def test_two_replicas_train_as_one(tmp_path):
                 assert ours[name] == pytest.approx(value, abs=1e-4), name
 
 
-def test_a_loss_that_turns_nan_stops_the_run(tmp_path):
+def test_train__loss_not_finite(tmp_path):
     recipe = toy_recipe(learning_rate=1e25, checkpoint_every=1, keep_checkpoints=99)
     with pytest.raises(FloatingPointError, match=r"diverged: .* at step \d+") as error:
         train(recipe, tmp_path)
@@ -192,7 +192,7 @@ def test_a_loss_that_turns_nan_stops_the_run(tmp_path):
 
 
 @pytest.mark.slow
-def test_fine_tuning_with_other_classes_and_size(trained, tmp_path, capsys):
+def test_train__fine_tuning(trained, tmp_path, capsys):
     _, run, _ = trained
     recipe = toy_recipe(
         weights=str(run.model),
@@ -223,7 +223,7 @@ def test_fine_tuning_with_other_classes_and_size(trained, tmp_path, capsys):
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_other_ways_to_train(changes, tmp_path):
+def test_train__options(changes, tmp_path):
     recipe = toy_recipe(epochs=1, warmup_epochs=0, **changes)
     result = train(recipe, tmp_path)
     assert result.history[0]["loss"] < 2.6
@@ -249,9 +249,7 @@ def test_other_ways_to_train(changes, tmp_path):
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_what_cannot_work_is_said_before_the_first_step(
-    changes, error, message, tmp_path
-):
+def test_train__invalid_before_first_step(changes, error, message, tmp_path):
     with pytest.raises(error, match=message):
         train(toy_recipe(**changes), tmp_path / "run")
     assert os.listdir(tmp_path) == []  # so that nothing blocks the corrected recipe
@@ -267,7 +265,7 @@ def test_what_cannot_work_is_said_before_the_first_step(
         ({"steps_per_execution": 5}, "support steps_per_execution on several devices"),
     ],
 )
-def test_what_cannot_work_on_two_devices(changes, message, tmp_path):
+def test_train__invalid_on_two_devices(changes, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         train(toy_recipe(**changes), tmp_path / "run", two_replicas())
 
@@ -282,7 +280,7 @@ def image_directory(path, classes):
 
 
 @pytest.mark.slow
-def test_a_broken_image_is_named_and_on_request_skipped(tmp_path, caplog):
+def test_train__corrupt_image(tmp_path, caplog):
     for part in ("train", "test"):
         image_directory(tmp_path / "data" / part, ["cat", "dog", "owl"])
     broken = tmp_path / "data" / "train" / "dog" / "1.png"

@@ -18,7 +18,7 @@ def write(path):
         unfinished.write_text("new")
 
 
-def test_a_file_is_replaced_by_what_was_written_beside_it(tmp_path):
+def test_atomic_write__replaces(tmp_path):
     path = tmp_path / "report.json"
     path.write_text("old")
     with atomic_write(path) as unfinished:
@@ -30,7 +30,7 @@ def test_a_file_is_replaced_by_what_was_written_beside_it(tmp_path):
     assert os.listdir(tmp_path) == [path.name]
 
 
-def test_a_file_stays_when_writing_fails(tmp_path):
+def test_atomic_write__failure_keeps_file(tmp_path):
     path = tmp_path / "report.json"
     path.write_text("old")
 
@@ -45,7 +45,7 @@ def test_a_file_stays_when_writing_fails(tmp_path):
     assert os.listdir(tmp_path) == [path.name]
 
 
-def test_nothing_is_left_behind_when_the_place_is_taken(tmp_path):
+def test_atomic_write__target_taken(tmp_path):
     (tmp_path / "report.json").mkdir()
     with pytest.raises(OSError, match=r"report\.json"):
         write(tmp_path / "report.json")

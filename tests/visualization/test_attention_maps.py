@@ -43,7 +43,7 @@ def check_same_maps(found, expected):
 @pytest.mark.parametrize(
     ("inner_blocks", "inner"), [(None, (1, 2, 3)), ((1, 3), (1, 3)), ((), ())]
 )
-def test_shapes(inner_blocks, inner, batch):
+def test_attention_maps__shapes(inner_blocks, inner, batch):
     model = small(depth=3, inner_blocks=inner_blocks)
     maps = keras_tnt.attention_maps(model, pixels(model, batch))
     assert shapes(maps.outer) == dict.fromkeys((1, 2, 3), (batch, 3, 7, 7))
@@ -53,7 +53,7 @@ def test_shapes(inner_blocks, inner, batch):
     check_maps(maps)
 
 
-def test_shapes_of_a_pyramid():
+def test_attention_maps__shapes_of_pyramid():
     """12x15 patches at first: they are no whole number of squares of four or two."""
     model = small_pyramid(depths=(2, 7, 1, 1), input_shape=(96, 120, 3))
     maps = keras_tnt.attention_maps(model, pixels(model, 2))
@@ -81,7 +81,7 @@ def test_shapes_of_a_pyramid():
 
 @pytest.mark.parametrize("build", [small, small_pyramid])
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision_gives_float32(policy, build):
+def test_attention_maps__mixed_precision(policy, build):
     exact = build()
     images = pixels(exact)
     expected = keras_tnt.attention_maps(exact, images)
@@ -111,7 +111,7 @@ def scores(tokens, weights, name, heads):
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("block", [2, 3])
-def test_equal_to_scores_by_hand(case, block):
+def test_attention_maps__by_hand(case, block):
     """What the published code had between its blocks, which it counts from 0."""
     stored, config = reference.tensors(case), reference.CASES[case]["config"]
     weights = reference.tensors(case, f"weight.blocks.{block - 1}.")
@@ -148,7 +148,7 @@ def graph_ops(model):
 
 
 @pytest.mark.parametrize("build", [small, small_pyramid])
-def test_the_model_stays_as_it_was(build):
+def test_attention_maps__model_unchanged(build):
     model = build(dropout_rate=0.1, drop_path_rate=0.1)
     images = pixels(model)
     ops = graph_ops(model)
@@ -168,7 +168,7 @@ def test_the_model_stays_as_it_was(build):
 
 
 @pytest.mark.parametrize("build", [small, small_pyramid])
-def test_every_image_by_itself(build):
+def test_attention_maps__images_independent(build):
     model = build()
     images = pixels(model)
     together = keras_tnt.attention_maps(model, images)
@@ -180,7 +180,7 @@ def test_every_image_by_itself(build):
                 assert np.abs(value[0] - value[1]).max() > 1e-3
 
 
-def test_models_grown_from_a_tnt():
+def test_attention_maps__extended_model():
     model = small()
     images = pixels(model)
     expected = keras_tnt.attention_maps(model, images)
@@ -199,7 +199,7 @@ def test_models_grown_from_a_tnt():
 
 
 @pytest.mark.parametrize("build", [small, small_pyramid])
-def test_a_tnt_nested_in_a_model(build):
+def test_attention_maps__nested_tnt(build):
     """Two models deep, behind a layer that halves the images."""
     tnt = build(include_top=False, pooling="avg")
     images = pixels(tnt)
@@ -212,7 +212,7 @@ def test_a_tnt_nested_in_a_model(build):
     check_same_maps(found, keras_tnt.attention_maps(tnt, images))
 
 
-def test_models_without_a_tnt_are_refused():
+def test_attention_maps__no_tnt():
     images = keras.Input((32, 48, 3))
     plain = keras.Model(images, keras.layers.Flatten()(images), name="plain")
     with pytest.raises(ValueError, match=r"'plain' has no layer of either"):

@@ -14,7 +14,7 @@ from keras_tnt.visualization import (
 from tests.helpers.small import pixels, small, small_pyramid
 
 
-def test_features_of_a_tnt():
+def test_block_features__tnt():
     model = small(inner_blocks=(1,))
     images = pixels(model, 2)
     features = block_features(model, images)
@@ -27,7 +27,7 @@ def test_features_of_a_tnt():
     np.testing.assert_allclose(features.pixels[1], words, atol=1e-5)
 
 
-def test_features_of_a_pyramid_in_half_precision():
+def test_block_features__pyramid_in_half_precision():
     keras.config.set_dtype_policy("mixed_bfloat16")
     model = small_pyramid()
     features = block_features(model, pixels(model, 2))
@@ -40,14 +40,14 @@ def test_features_of_a_pyramid_in_half_precision():
         assert features.patches[block].dtype == "float32"
 
 
-def test_pixels_have_their_place_in_the_image():
+def test_pixel_map__position():
     """Pixels numbered by their place, cut into patches of 2x2 as the models do."""
     image = np.arange(24).reshape(1, 4, 6, 1)
     patches = image.reshape(1, 2, 2, 3, 2, 1).swapaxes(2, 3).reshape(1, 6, 4, 1)
     np.testing.assert_array_equal(pixel_map(patches, (2, 3)), image)
 
 
-def test_principal_components_are_those_of_the_singular_values():
+def test_principal_components__equal_to_svd():
     rng = np.random.default_rng(0)
     features = rng.normal(size=(5, 4, 6)) * [9, 1, 4, 0.1, 2, 0.5]
     found = principal_components(features, 3)
@@ -62,7 +62,7 @@ def test_principal_components_are_those_of_the_singular_values():
     np.testing.assert_allclose(again, -found, atol=1e-4)  # the same directions
 
 
-def test_like_features_have_like_colors():
+def test_features_to_rgb__equal_features_equal_colors():
     groups = np.random.default_rng(0).normal(size=(3, 16))
     labels = np.random.default_rng(1).integers(0, 3, (2, 8, 8))
     colors = features_to_rgb(groups[labels])
@@ -73,7 +73,7 @@ def test_like_features_have_like_colors():
     assert np.all(features_to_rgb(np.ones((1, 2, 2, 4))) == 0)  # nothing to tell apart
 
 
-def test_tsne_keeps_groups_together():
+def test_tsne__groups():
     rng = np.random.default_rng(0)
     groups = np.repeat([[0.0] * 8, [20.0] * 8], 30, axis=0)
     layout = tsne(groups + rng.normal(size=groups.shape))
@@ -83,6 +83,6 @@ def test_tsne_keeps_groups_together():
     assert far > near
 
 
-def test_tsne_of_too_few():
+def test_tsne__too_few():
     with pytest.raises(ValueError, match="at least 3 samples, got 2"):
         tsne(np.ones((2, 5)))

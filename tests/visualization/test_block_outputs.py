@@ -10,7 +10,7 @@ from keras_tnt.visualization.block_outputs import iterate_blocks
 from tests.helpers.small import pixels, small, small_pyramid
 
 
-def test_the_steps_of_a_tnt_are_its_layers():
+def test_iterate_blocks__tnt():
     model = small(depth=3, inner_blocks=(1, 3), dropout_rate=0.5)
     images = pixels(model)
     names = ["block_1", "block_2", "block_3"]
@@ -25,7 +25,7 @@ def test_the_steps_of_a_tnt_are_its_layers():
         np.testing.assert_allclose(step.patches, expected[-1], atol=1e-5)
 
 
-def test_the_steps_of_a_pyramid_end_in_its_stages():
+def test_iterate_blocks__pyramid():
     model = small_pyramid(depths=(1, 2, 1, 2))
     images = pixels(model)
     steps = list(iterate_blocks(model, images))
@@ -38,7 +38,7 @@ def test_the_steps_of_a_pyramid_end_in_its_stages():
 
 
 @pytest.mark.parametrize("ratio", [1, 2])
-def test_scores_of_spatial_reduction_by_hand(ratio):
+def test_iterate_blocks__spatial_reduction_by_hand(ratio):
     """Each query's weights of the keys, from the layer's own projections."""
     rng = np.random.default_rng(0)
     patches = rng.normal(size=(2, 4, 6, 8)).astype("float32")

@@ -25,7 +25,7 @@ def images_of(page):
 
 
 @pytest.mark.slow
-def test_the_script_makes_the_page_and_its_images(tmp_path, monkeypatch):
+def test_make_gallery__page_and_images(tmp_path, monkeypatch):
     script = load_script()
     (tmp_path / "docs" / "images").mkdir(parents=True)
     monkeypatch.setattr(script, "PAGE", tmp_path / "docs" / "gallery.md")
@@ -41,7 +41,7 @@ def test_the_script_makes_the_page_and_its_images(tmp_path, monkeypatch):
     assert sorted(os.listdir(tmp_path / "docs" / "images")) == sorted(images)
 
 
-def test_the_page_is_the_one_of_the_template():
+def test_gallery__equals_template():
     """All but the line that says which model it is."""
     page = (SCRIPT.parents[1] / "docs" / "gallery.md").read_text("utf-8")
     template = SCRIPT.with_name("gallery_template.md").read_text("utf-8")

@@ -29,7 +29,7 @@ def outer_maps(*blocks, grid=(2, 3), sr_ratio=1):
     )
 
 
-def test_class_token_map_is_the_mean_of_the_heads_over_the_grid():
+def test_class_token_map__mean_of_heads():
     outer = np.zeros((1, 2, 7, 7))
     outer[0, :, 0] = [[0.5, 0.1, 0, 0.1, 0, 0, 0.3], [0.3, 0.1, 0, 0.3, 0, 0, 0.3]]
     outer[0, :, 1:] = 1 / 7  # what the patches attend to does not count
@@ -38,7 +38,7 @@ def test_class_token_map_is_the_mean_of_the_heads_over_the_grid():
     np.testing.assert_allclose(found, [[[1 / 3, 0, 2 / 3], [0, 0, 1]]], rtol=1e-6)
 
 
-def test_class_token_map_at_image_size():
+def test_class_token_map__image_size():
     outer = rows_of_weights(2, 3, 7, 7)
     found = class_token_map(outer, (2, 3), (32, 48))
     assert (found.shape, found.dtype) == ((2, 32, 48), "float32")
@@ -49,14 +49,14 @@ def test_class_token_map_at_image_size():
     np.testing.assert_allclose(found[:, 0, 0], small_map[:, 0, 0], rtol=1e-6)
 
 
-def test_resizing_keeps_every_image_its_own():
+def test_class_token_map__images_independent():
     maps = np.stack([np.zeros((2, 3)), np.ones((2, 3))])
     found = resize_maps(maps, (5, 7))
     np.testing.assert_array_equal(found[0], 0)
     np.testing.assert_array_equal(found[1], 1)
 
 
-def test_block_map_of_a_tnt():
+def test_block_map__tnt():
     maps = outer_maps(rows_of_weights(2, 3, 7, 7), rows_of_weights(2, 3, 7, 7)[:, ::-1])
     np.testing.assert_array_equal(
         block_map(maps, 2), class_token_map(maps.outer[2], (2, 3))
@@ -68,7 +68,7 @@ def test_block_map_of_a_tnt():
     assert block_map(maps, 1, size=(20, 30)).shape == (2, 20, 30)
 
 
-def test_block_map_spreads_pooled_keys_over_their_squares():
+def test_block_map__pooled_keys():
     """3x5 patches, pooled by two: the last row and column are in no square."""
     outer = np.zeros((1, 1, 15, 2), "float32")
     outer[0, 0, :, 0], outer[0, 0, :, 1] = 0.25, 0.75
@@ -83,7 +83,7 @@ def test_block_map_spreads_pooled_keys_over_their_squares():
     )
 
 
-def test_inside_a_patch():
+def test_inside_patch__tnt():
     model = small(inner_blocks=(2,))
     maps = keras_tnt.attention_maps(model, pixels(model, 2))
     inside = inside_patch(maps, 2, (1, 0))
@@ -93,14 +93,14 @@ def test_inside_a_patch():
     np.testing.assert_array_equal(grid[1, 2, 7, 3, 1], inside[1, 2, 7, 13])
 
 
-def test_inside_a_patch_of_a_pyramid():
+def test_inside_patch__pyramid():
     model = small_pyramid()
     maps = keras_tnt.attention_maps(model, pixels(model, 1))
     inside = inside_patch(maps, 2, (3, 1))
     np.testing.assert_array_equal(inside, maps.inner[2][:, 3 * 6 + 1])
 
 
-def test_what_is_not_there_is_named():
+def test_image_maps__missing_block():
     model = small(inner_blocks=(1,))
     maps = keras_tnt.attention_maps(model, pixels(model, 1))
     with pytest.raises(ValueError, match=r"Block 0 has no attention.*\[1, 2\]"):
@@ -114,7 +114,7 @@ def test_what_is_not_there_is_named():
             block_map(maps, 1, patch)
 
 
-def test_rollout_of_two_blocks_by_hand():
+def test_attention_rollout__by_hand():
     """A class token and one patch; a head of the first block attends to itself only."""
     first = np.array([[[[1, 0], [0, 1]], [[0.5, 0.5], [0.2, 0.8]]]])
     second = np.array([[[[0.4, 0.6], [1, 0]]]])
@@ -124,7 +124,7 @@ def test_rollout_of_two_blocks_by_hand():
     np.testing.assert_allclose(rollout, expected, rtol=1e-6)
 
 
-def test_rollout_of_a_model():
+def test_attention_rollout__model():
     model = small(depth=3)
     maps = keras_tnt.attention_maps(model, pixels(model, 2))
     rollout = attention_rollout(maps)
@@ -136,21 +136,21 @@ def test_rollout_of_a_model():
     np.testing.assert_allclose(attention_rollout(one), expected, atol=1e-6)
 
 
-def test_rollout_of_a_pyramid_is_refused():
+def test_attention_rollout__pyramid():
     model = small_pyramid()
     maps = keras_tnt.attention_maps(model, pixels(model, 1))
     with pytest.raises(ValueError, match=r"PyramidTNT.*block_map"):
         attention_rollout(maps)
 
 
-def test_most_attended_patch():
+def test_most_attended_patch__tnt():
     outer = np.full((1, 1, 7, 7), 0.1)
     outer[0, 0, 0, 1 + 4] = 0.4
     maps = AttentionMaps({1: outer}, {}, {1: (2, 3)}, {1: 1})
     assert most_attended_patch(maps, 1) == (1, 1)
 
 
-def test_most_attended_patch_of_a_late_block_of_a_pyramid():
+def test_most_attended_patch__late_block_of_pyramid():
     """The second of 2x2 patches over 8x12 begins at row 0, column 6."""
     late = np.full((1, 1, 4, 4), 0.2)
     late[..., 1] = 0.4

@@ -50,7 +50,7 @@ def brightest_column(picture, parts):
 
 
 @pytest.mark.parametrize("patch", [0, 1, 2])
-def test_heads_show_what_is_attended_to(patch, tmp_path):
+def test_plot_attention_heads__data(patch, tmp_path):
     image = np.zeros((32, 48, 3), "uint8")
     plot_attention_heads(one_bright_patch(patch), image, [1], tmp_path / "heads.png")
     assert os.listdir(tmp_path) == ["heads.png"]
@@ -58,7 +58,7 @@ def test_heads_show_what_is_attended_to(patch, tmp_path):
 
 
 @pytest.mark.parametrize("patch", [0, 2])
-def test_overlays_show_what_is_attended_to(patch, tmp_path):
+def test_plot_attention_overlays__data(patch, tmp_path):
     """Columns: the image, the block, the rollout; each of three patches' width."""
     image = np.zeros((32, 48, 3), "uint8")
     plot_attention_overlays(
@@ -70,7 +70,7 @@ def test_overlays_show_what_is_attended_to(patch, tmp_path):
 
 
 @pytest.mark.parametrize("build", [small, small_pyramid])
-def test_images_of_models(build, tmp_path):
+def test_plot_attention__models(build, tmp_path):
     maps, image = seen(build())
     blocks = [1, max(maps.outer)]
     plot_attention_overlays(maps, image, blocks, tmp_path / "overlay.png")
@@ -82,7 +82,7 @@ def test_images_of_models(build, tmp_path):
         assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50
 
 
-def test_the_chosen_patch_is_framed(tmp_path):
+def test_plot_attention__frame_of_patch(tmp_path):
     """Cyan at the patch, in the left one of three columns of axes."""
     image = np.zeros((32, 48, 3), "uint8")
     for patch in ((0, 0), (1, 2)):
@@ -109,7 +109,7 @@ def run(tmp_path_factory):
     return save_run(tmp_path_factory.mktemp("runs") / "run", model)
 
 
-def test_the_command_writes_three_images(run, tmp_path, capsys):
+def test_attention_command__three_images(run, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["attention", PHOTO, "--model", run, "--out", str(out)]) == 0
     output, errors = capsys.readouterr()
@@ -129,7 +129,7 @@ def test_the_command_writes_three_images(run, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_the_command_on_a_model_without_inner_transformers(tmp_path, capsys):
+def test_attention_command__no_inner_blocks(tmp_path, capsys):
     small(inner_blocks=()).save(tmp_path / "model.keras")
     model, out = str(tmp_path / "model.keras"), tmp_path / "out"
     assert main(["attention", PHOTO, "--model", model, "--out", str(out)]) == 0
@@ -138,7 +138,7 @@ def test_the_command_on_a_model_without_inner_transformers(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_the_command_on_a_pyramid(tmp_path, capsys):
+def test_attention_command__pyramid(tmp_path, capsys):
     small_pyramid(outer_num_heads=1).save(tmp_path / "model.keras")
     model, out = str(tmp_path / "model.keras"), tmp_path / "out"
     options = ["--blocks", "1,4", "--patch", "7,11", "--out", str(out)]
@@ -154,9 +154,7 @@ def test_the_command_on_a_pyramid(tmp_path, capsys):
         (["--model", "nothing"], "There is no model 'nothing'"),
     ],
 )
-def test_mistakes_are_explained_and_leave_nothing(
-    options, message, run, tmp_path, capsys
-):
+def test_attention_command__user_errors(options, message, run, tmp_path, capsys):
     out = tmp_path / "out"
     command = ["attention", PHOTO, "--model", run, "--out", str(out), *options]
     assert main(command) == 1
@@ -165,14 +163,14 @@ def test_mistakes_are_explained_and_leave_nothing(
 
 
 @pytest.mark.parametrize("options", [["--blocks", "one"], ["--patch", "3"]])
-def test_what_cannot_be_parsed_shows_an_example(options, capsys):
+def test_attention_command__usage(options, capsys):
     with pytest.raises(SystemExit) as end:
         main(["attention", PHOTO, *options])
     assert end.value.code == 2
     assert "such as" in capsys.readouterr().err
 
 
-def test_exported_models_are_refused(tmp_path, capsys):
+def test_attention_command__exported_model(tmp_path, capsys):
     tf.saved_model.save(tf.Module(), str(tmp_path / "exported"))
     exported = str(tmp_path / "exported")
     assert main(["attention", PHOTO, "--model", exported]) == 1

@@ -20,7 +20,7 @@ def read(path):
         return np.asarray(image.convert("RGB"), "int32")
 
 
-def test_features_of_two_halves_have_two_colors(tmp_path):
+def test_plot_features__two_halves(tmp_path):
     """Under the image's black there are but the two colors, in both columns."""
     rng = np.random.default_rng(0)
     left, right = rng.normal(size=(2, 8))
@@ -37,13 +37,13 @@ def test_features_of_two_halves_have_two_colors(tmp_path):
         assert np.any(row[width // 4] != row[3 * width // 4])
 
 
-def test_a_block_that_is_not_there_is_named(tmp_path):
+def test_plot_features__missing_block(tmp_path):
     features = BlockFeatures({1: np.ones((1, 2, 2, 8))}, {})
     with pytest.raises(ValueError, match=r"no block 2: expected some of \[1\]"):
         plot_features(features, np.zeros((1, 8, 8, 1)), [2], tmp_path / "a.png")
 
 
-def test_layouts_name_classes_or_show_shades(tmp_path):
+def test_plot_tsne__legend(tmp_path):
     layers = {"one": np.random.default_rng(0).normal(size=(30, 4))}
     plot_tsne(layers, np.arange(30) % 3, list("abc"), tmp_path / "classes.png")
     plot_tsne(layers, np.arange(30) / 30, "height", tmp_path / "shades.png")
@@ -54,7 +54,7 @@ def test_layouts_name_classes_or_show_shades(tmp_path):
         assert not (image == lacking).all(axis=-1).any()
 
 
-def test_reasons_are_red_for_and_blue_against(tmp_path):
+def test_plot_saliency__colors(tmp_path):
     images = np.zeros((1, 32, 32, 3), "uint8")
     shares = np.zeros((1, 32, 32, 3), "float32")
     shares[:, :16], shares[:, 16:] = 1, -1

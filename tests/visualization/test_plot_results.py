@@ -46,7 +46,7 @@ def write_history(path, losses):
 
 
 @pytest.mark.parametrize("losses", [[1.5], [2.0, 1.0, 0.5]])
-def test_curves(losses, tmp_path):
+def test_plot_training_curves__data(losses, tmp_path):
     write_history(tmp_path / "history.csv", losses)
     (tmp_path / "drawn").mkdir()
     path = tmp_path / "drawn" / "curves.png"
@@ -63,7 +63,7 @@ def test_curves(losses, tmp_path):
 
 
 @pytest.mark.parametrize("color", [(128,), GREEN])
-def test_predictions_mark_mistakes_in_red(color, tmp_path):
+def test_plot_predictions__errors_in_red(color, tmp_path):
     path = tmp_path / "predictions.png"
     images, labels = of_one_color(10, color), np.arange(10) % 3
     found = []
@@ -82,7 +82,7 @@ def test_predictions_mark_mistakes_in_red(color, tmp_path):
 
 
 @pytest.mark.parametrize("number", [1, 8, 9, 40])
-def test_predictions_take_any_number_of_images(number, tmp_path):
+def test_plot_predictions__any_number(number, tmp_path):
     path = tmp_path / "predictions.png"
     labels = np.zeros(number, int)
     images = of_one_color(number, GREEN)
@@ -94,7 +94,7 @@ def test_predictions_take_any_number_of_images(number, tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(32, 48, 3), (32, 32, 1)])
-def test_attention(shape, tmp_path):
+def test_plot_attention__data(shape, tmp_path):
     model = small(input_shape=shape, inner_blocks=(1,))
     images = pixels(model, 3)
     path = tmp_path / "attention.png"
@@ -110,14 +110,14 @@ def test_attention(shape, tmp_path):
     assert colors > 500  # the overlay mixes the image with the color map
 
 
-def test_attention_inside_patches_needs_an_inner_transformer(tmp_path):
+def test_plot_attention__no_inner_blocks(tmp_path):
     model = small(inner_blocks=())
     with pytest.raises(ValueError, match="'tnt' has no inner transformer"):
         plot_attention(model, pixels(model, 1), ["one"], tmp_path / "attention.png")
     assert os.listdir(tmp_path) == []
 
 
-def test_a_failed_write_leaves_nothing_behind(tmp_path):
+def test_plots__failed_write(tmp_path):
     labels = np.zeros(1, int)
     path = tmp_path / "predictions.png"
     path.mkdir()  # no file can take its place

@@ -26,7 +26,7 @@ def of_one_patch(patch, negative=False):
 
 
 @pytest.mark.parametrize("patch", [0, 4])
-def test_a_class_of_one_patch_points_at_it_or_nowhere(patch):
+def test_grad_cam__one_patch(patch):
     """The gradient speaks for the class with one sign of the head, not with both."""
     images = pixels(of_one_patch(patch), 4)
     spoke = np.zeros(4)
@@ -39,7 +39,7 @@ def test_a_class_of_one_patch_points_at_it_or_nowhere(patch):
     np.testing.assert_array_equal(spoke, 1)
 
 
-def test_grad_cam_by_hand():
+def test_grad_cam__by_hand():
     """Gradients as differences of the logits, patch by patch."""
     model = small(classifier_activation=None)
     images = pixels(model, 1)
@@ -62,7 +62,7 @@ def test_grad_cam_by_hand():
 
 
 @pytest.mark.slow
-def test_softmax_does_not_count():
+def test_grad_cam__without_softmax():
     """Its gradient would mix in the other classes."""
     images = pixels(small(), 2)
     logits = grad_cam(small(classifier_activation=None), images, classes=[1, 5])
@@ -78,7 +78,7 @@ def test_softmax_does_not_count():
 
 
 @pytest.mark.parametrize("build", [small, small_pyramid])
-def test_grad_cam_of_a_nested_model(build):
+def test_grad_cam__nested_model(build):
     tnt = build(include_top=False, pooling="avg")
     images = pixels(tnt, 2)
     photos = keras.Input(tnt.input_shape[1:])
@@ -93,7 +93,7 @@ def test_grad_cam_of_a_nested_model(build):
     np.testing.assert_array_equal(nested(images), expected)
 
 
-def test_grad_cam_takes_the_predicted_classes():
+def test_grad_cam__predicted_classes():
     model = small()
     images = pixels(model, 3)
     predicted = np.argmax(model(images), axis=1)
@@ -102,7 +102,7 @@ def test_grad_cam_takes_the_predicted_classes():
     )
 
 
-def test_grad_cam_under_mixed_precision():
+def test_grad_cam__mixed_precision():
     images = pixels(small(), 2)
     expected = grad_cam(small(), images, classes=2)
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -116,7 +116,7 @@ def test_grad_cam_under_mixed_precision():
     ("build", "baseline", "contrast", "steps"),
     [(small, 0, 1, 32), (small_pyramid, 120, 0.01, 16)],  # ReLU has corners
 )
-def test_integrated_gradients_are_complete(build, baseline, contrast, steps):
+def test_integrated_gradients__complete(build, baseline, contrast, steps):
     """They share out exactly what the image has more of the logit."""
     model = build(classifier_activation="softmax")
     images = baseline + contrast * pixels(model, 2).astype("float32")
@@ -129,7 +129,7 @@ def test_integrated_gradients_are_complete(build, baseline, contrast, steps):
     )
 
 
-def test_integrated_gradients_of_a_linear_model():
+def test_integrated_gradients__linear_model():
     """Weights times what the pixels have more than the baseline; no TNT is needed."""
     images = keras.Input((2, 2, 1))
     head = keras.layers.Dense(3, activation="sigmoid")
@@ -140,7 +140,7 @@ def test_integrated_gradients_of_a_linear_model():
     np.testing.assert_allclose(found, (values - 3) * weights, rtol=1e-4, atol=1e-6)
 
 
-def test_what_is_no_class_is_refused():
+def test_saliency__invalid_class():
     model = small()
     images = pixels(model, 1)
     for classes in (7, -1):
@@ -148,7 +148,7 @@ def test_what_is_no_class_is_refused():
             grad_cam(model, images, classes)
 
 
-def test_a_model_that_cannot_be_followed_is_refused():
+def test_saliency__unsupported_model():
     tnt = small(include_top=False, pooling="token")
 
     class Own(keras.Model):
@@ -164,7 +164,7 @@ def test_a_model_that_cannot_be_followed_is_refused():
             explain(Own(), pixels(tnt, 1))
 
 
-def test_the_model_stays_as_it_was():
+def test_saliency__model_unchanged():
     model = keras_tnt.TNT(48, 12, 2, 3, classes=7, input_shape=(32, 48, 3))
     images = pixels(model, 1)
     config, expected = model.get_config(), model(images)

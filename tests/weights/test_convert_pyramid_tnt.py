@@ -49,7 +49,7 @@ def official_file(tmp_path):
         ),
     ],
 )
-def test_published_sizes_load_and_come_back_exactly(manifest, builder, tmp_path):
+def test_convert_pyramid_tnt__published_sizes(manifest, builder, tmp_path):
     source = reference.published_tensors(manifest)
     save_file(source, tmp_path / "source.safetensors")
     model = builder(weights=str(tmp_path / "source.safetensors"))
@@ -65,7 +65,7 @@ def test_published_sizes_load_and_come_back_exactly(manifest, builder, tmp_path)
         np.testing.assert_array_equal(back[name], source[name], err_msg=name)
 
 
-def test_round_trip_records_the_grid(tmp_path):
+def test_convert_pyramid_tnt__grid_recorded(tmp_path):
     """4x16 patches: official files would be taken for 8x8, ours say what they are."""
     model = build(input_shape=(32, 128, 3))
     keras_tnt.save_upstream_weights(model, tmp_path / "wide.safetensors")
@@ -77,7 +77,7 @@ def test_round_trip_records_the_grid(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".keras"])
-def test_another_size_head_and_channels(suffix, tmp_path, caplog):
+def test_load_weights__pyramid_other_size_head_channels(suffix, tmp_path, caplog):
     """Positions and biases are resampled, whatever the file; the head stays fresh."""
     path = tmp_path / f"model{suffix}"
     model = reference.build(CASE)
@@ -108,7 +108,7 @@ def test_another_size_head_and_channels(suffix, tmp_path, caplog):
     assert np.isfinite(other(np.ones((1, 88, 64, 1)))).all()
 
 
-def test_four_channels_repeat_the_kernels_of_three(tmp_path):
+def test_load_weights__pyramid_four_channels(tmp_path):
     path = tmp_path / "model.safetensors"
     model = reference.build(CASE)
     keras_tnt.save_upstream_weights(model, path)
@@ -119,7 +119,7 @@ def test_four_channels_repeat_the_kernels_of_three(tmp_path):
     np.testing.assert_allclose(to_upstream(other)[name], expected, rtol=1e-6)
 
 
-def test_position_biases_follow_their_queries_and_keys():
+def test_resample__position_biases():
     """A bias that depends on the queries' rows alone still does at another size."""
     tensors = reference.tensors(CASE, "weight.")
     rows = np.repeat(np.arange(8.0), 8)  # of 8x8 queries
@@ -138,7 +138,7 @@ def test_position_biases_follow_their_queries_and_keys():
     assert np.all(np.diff(second[0, 0, 0]) > 0)
 
 
-def test_a_model_without_top_takes_no_head(official_file, caplog):
+def test_load_weights__pyramid_without_top(official_file, caplog):
     model = build(include_top=False, pooling="avg", weights=str(official_file))
     features = model(reference.images(CASE))
     expected = reference.tensors(CASE)["features"]
@@ -146,7 +146,7 @@ def test_a_model_without_top_takes_no_head(official_file, caplog):
     assert not caplog.records
 
 
-def test_prefix_of_parallel_training_and_half_precision(tmp_path):
+def test_load_weights__pyramid_prefix_and_half_precision(tmp_path):
     tensors = {
         f"module.{name}": value.astype("float16") if value.ndim else value
         for name, value in reference.tensors(CASE, "weight.").items()
@@ -197,7 +197,7 @@ def unchanged(model, source, message):
         ({"patch_embed.common_conv.0.weight": None}, "the file has no PyramidTNT"),
     ],
 )
-def test_misfits_are_named_and_change_nothing(changes, message, tmp_path):
+def test_load_weights__pyramid_mismatch(changes, message, tmp_path):
     tensors = reference.tensors(CASE, "weight.") | changes
     path = tmp_path / "bad.safetensors"
     save_file(
@@ -207,7 +207,7 @@ def test_misfits_are_named_and_change_nothing(changes, message, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
-def test_keras_files_of_another_kind_are_refused(suffix, tmp_path):
+def test_load_weights__pyramid_other_kind(suffix, tmp_path):
     tnt = reference.build("tnt_timm")
     pyramid = build()
     deeper = build(depths=(2, 2, 2, 1))
@@ -227,7 +227,7 @@ def test_keras_files_of_another_kind_are_refused(suffix, tmp_path):
         unchanged(ours, path, message)
 
 
-def test_a_users_own_head_is_left_alone(official_file):
+def test_load_weights__pyramid_own_head(official_file):
     backbone = build(include_top=False, pooling="avg")
     outputs = keras.layers.Dense(2, name="own")(backbone.output)
     model = keras.Model(backbone.input, outputs)

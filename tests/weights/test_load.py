@@ -46,7 +46,7 @@ def timm_file(tmp_path):
         ),
     ],
 )
-def test_published_sizes_load_and_come_back_exactly(manifest, builder, tmp_path):
+def test_load_weights__published_sizes(manifest, builder, tmp_path):
     source = reference.published_tensors(manifest)
     save_file(source, tmp_path / "source.safetensors")
     model = builder(weights=str(tmp_path / "source.safetensors"))
@@ -63,7 +63,7 @@ def test_published_sizes_load_and_come_back_exactly(manifest, builder, tmp_path)
 @pytest.mark.parametrize(
     "case", ["tnt_official_qkv_bias_gray", "tnt_official_se", "tnt_official_rect", CASE]
 )
-def test_upstream_round_trip_is_exact(case, tmp_path):
+def test_load_weights__round_trip(case, tmp_path):
     model = reference.build(case)
     path = tmp_path / "weights.safetensors"
     keras_tnt.save_upstream_weights(model, path)
@@ -74,7 +74,7 @@ def test_upstream_round_trip_is_exact(case, tmp_path):
     assert os.listdir(tmp_path) == ["weights.safetensors"]
 
 
-def test_a_square_number_of_patches_keeps_its_own_grid(tmp_path):
+def test_load_weights__square_number_of_patches(tmp_path):
     """2x8 patches: upstream files would be taken for 4x4, ours say what they are."""
     model = small(input_shape=(32, 128, 3))
     keras_tnt.save_upstream_weights(model, tmp_path / "wide.safetensors")
@@ -86,7 +86,7 @@ def test_a_square_number_of_patches_keeps_its_own_grid(tmp_path):
     )
 
 
-def test_some_inner_blocks_round_trip(tmp_path):
+def test_load_weights__some_inner_blocks(tmp_path):
     model = small(inner_blocks=(1, 3))
     keras_tnt.save_upstream_weights(model, tmp_path / "s.safetensors")
     names = load_file(tmp_path / "s.safetensors")
@@ -97,7 +97,7 @@ def test_some_inner_blocks_round_trip(tmp_path):
     np.testing.assert_array_equal(fresh.get_weights()[-2], model.get_weights()[-2])
 
 
-def test_prefix_of_parallel_training_and_half_precision(tmp_path):
+def test_load_weights__prefix_and_half_precision(tmp_path):
     tensors = reference.tensors(CASE, "weight.")
     save_file(
         {f"module.{name}": value.astype("float16") for name, value in tensors.items()},
@@ -185,7 +185,7 @@ def test_find_state_dict__nested():
         assert find(nothing) is None
 
 
-def test_another_number_of_classes_keeps_the_head_and_says_so(timm_file, caplog):
+def test_load_weights__other_number_of_classes(timm_file, caplog):
     model = small(classes=3)
     head = model.get_layer("predictions").get_weights()
     with caplog.at_level(logging.WARNING, "keras_tnt"):
@@ -198,7 +198,7 @@ def test_another_number_of_classes_keeps_the_head_and_says_so(timm_file, caplog)
     np.testing.assert_array_equal(model.get_layer("norm").gamma, expected)
 
 
-def test_a_model_without_top_takes_no_head(timm_file, tmp_path, caplog):
+def test_load_weights__without_top(timm_file, tmp_path, caplog):
     backbone = small(include_top=False, pooling="token", weights=str(timm_file))
     features = backbone(reference.images(CASE))
     expected = reference.tensors(CASE)["features"][:, 0]
@@ -210,7 +210,7 @@ def test_a_model_without_top_takes_no_head(timm_file, tmp_path, caplog):
     assert model.name in caplog.text
 
 
-def test_a_users_own_head_is_left_alone(timm_file):
+def test_load_weights__own_head(timm_file):
     backbone = small(include_top=False, pooling="token")
     model = keras.Model(
         backbone.input, keras.layers.Dense(2, name="own")(backbone.output)
@@ -224,7 +224,7 @@ def test_a_users_own_head_is_left_alone(timm_file):
     )
 
 
-def test_one_channel_sums_the_kernels_of_three(timm_file):
+def test_load_weights__one_channel(timm_file):
     grey = small(input_shape=(64, 64, 1), weights=str(timm_file))
     colour = reference.build(CASE)
     images = reference.images(CASE)[..., :1]
@@ -235,9 +235,7 @@ def test_one_channel_sums_the_kernels_of_three(timm_file):
 
 @pytest.mark.parametrize("channels", [2, 4, 6, 7])
 @pytest.mark.parametrize("suffix", [".safetensors", ".keras"])
-def test_other_channels_repeat_the_kernels_of_three(
-    channels, suffix, timm_file, tmp_path
-):
+def test_load_weights__other_channels(channels, suffix, timm_file, tmp_path):
     color = reference.build(CASE)
     path = timm_file
     if suffix == ".keras":
@@ -255,7 +253,7 @@ def test_other_channels_repeat_the_kernels_of_three(
         np.testing.assert_allclose(model(twice), color(images), atol=1e-4)
 
 
-def test_other_channels_need_a_source_of_three(tmp_path):
+def test_load_weights__channels_of_source_not_three(tmp_path):
     small(input_shape=(64, 64, 2)).save(tmp_path / "two.keras")
     with pytest.raises(ValueError, match=r"pixel_embed\.proj\.weight' has shape"):
         small(input_shape=(64, 64, 4), weights=str(tmp_path / "two.keras"))
@@ -271,14 +269,14 @@ class TestKerasFiles:
             model.save_weights(path)
         return path
 
-    def test_same_model(self, suffix, tmp_path):
+    def test_load_weights__same_model(self, suffix, tmp_path):
         path = self.save(reference.build(CASE), tmp_path, suffix)
         model = small()
         keras_tnt.load_weights(model, str(path))
         logits = reference.tensors(CASE)["logits"]
         np.testing.assert_allclose(model(reference.images(CASE)), logits, atol=1e-4)
 
-    def test_own_layers_come_along(self, suffix, tmp_path):
+    def test_load_weights__own_layers(self, suffix, tmp_path):
         def grown():
             backbone = small(include_top=False, pooling="token")
             outputs = keras.layers.Dense(2, name="own")(backbone.output)
@@ -291,7 +289,7 @@ class TestKerasFiles:
         images = reference.images(CASE)
         np.testing.assert_array_equal(fresh(images), model(images))
 
-    def test_bfloat16_and_float32_mix(self, suffix, tmp_path):
+    def test_load_weights__mixed_dtypes(self, suffix, tmp_path):
         keras.config.set_dtype_policy("bfloat16")
         half = small()
         keras.config.set_dtype_policy("float32")
@@ -304,16 +302,16 @@ class TestKerasFiles:
         for ours, theirs in zip(half.weights, whole.weights, strict=True):
             np.testing.assert_array_equal(np.asarray(ours, "float32"), theirs)
 
-    def test_other_blocks_are_refused(self, suffix, tmp_path):
+    def test_load_weights__other_blocks(self, suffix, tmp_path):
         """Same number of blocks and shapes: by order alone they would fit."""
         path = self.save(small(inner_blocks=(1, 2)), tmp_path, suffix)
         unchanged(small(inner_blocks=(1, 3)), path, self.misfit(suffix, "inner_blocks"))
 
-    def test_another_depth_is_refused(self, suffix, tmp_path):
+    def test_load_weights__other_depth(self, suffix, tmp_path):
         path = self.save(small(depth=4), tmp_path, suffix)
         unchanged(small(), path, self.misfit(suffix, "Build the model with the depth"))
 
-    def test_another_width_is_refused(self, suffix, tmp_path):
+    def test_load_weights__other_width(self, suffix, tmp_path):
         path = self.save(small(outer_dim=60), tmp_path, suffix)
         unchanged(small(), path, self.misfit(suffix, r"has shape \(1, 1, 60\)"))
 
@@ -322,21 +320,21 @@ class TestKerasFiles:
             return f"does not fit .*{message}"
         return "does not fit .* in the file, .* in the model.* save as .keras"
 
-    def test_damaged_files_are_refused(self, suffix, tmp_path):
+    def test_load_weights__damaged_file(self, suffix, tmp_path):
         path = self.save(small(), tmp_path, suffix)
         whole = path.read_bytes()
         for content in (b"", b"text", whole[: len(whole) // 2]):
             path.write_bytes(content)
             unchanged(small(), path, f"model{suffix} is not a complete")
 
-    def test_nan_is_refused(self, suffix, tmp_path):
+    def test_load_weights__nan(self, suffix, tmp_path):
         model = small()
         model.get_layer("norm").beta.assign(np.full(48, np.nan))
         path = self.save(model, tmp_path, suffix)
         name = {".keras": "norm.bias", ".weights.h5": "layers/.*/vars/1"}[suffix]
         unchanged(small(), path, f"NaN or infinite values, first in tensor '{name}'")
 
-    def test_another_architecture_is_refused(self, suffix, tmp_path):
+    def test_load_weights__other_architecture(self, suffix, tmp_path):
         images = keras.Input((64, 64, 3))
         other = keras.Model(images, keras.layers.Conv2D(4, 3)(images))
         path = self.save(other, tmp_path, suffix)
@@ -476,7 +474,7 @@ def changed(path, **changes):
         ({"cls_token": None}, "'cls_token' is missing"),
     ],
 )
-def test_misfits_are_named_and_change_nothing(changes, message, tmp_path):
+def test_load_weights__mismatch_changes_nothing(changes, message, tmp_path):
     unchanged(small(), changed(tmp_path / "bad.safetensors", **changes), message)
 
 
@@ -490,12 +488,12 @@ def test_misfits_are_named_and_change_nothing(changes, message, tmp_path):
         ),
     ],
 )
-def test_other_published_architectures_are_refused(manifest, message, tmp_path):
+def test_load_weights__other_published_architecture(manifest, message, tmp_path):
     save_file(reference.published_tensors(manifest), tmp_path / "other.safetensors")
     unchanged(small(), tmp_path / "other.safetensors", message)
 
 
-def test_low_rank_adapted_models_are_refused_but_saved_merged(timm_file, tmp_path):
+def test_load_weights__lora(timm_file, tmp_path):
     model = small(weights=str(timm_file))
     dense = model.get_layer("block_1").outer.attention.qkv
     dense.enable_lora(2)
@@ -511,7 +509,7 @@ def test_low_rank_adapted_models_are_refused_but_saved_merged(timm_file, tmp_pat
 @pytest.mark.filterwarnings(
     "ignore:(Layer .* does not have a|.model.quantize):UserWarning"
 )
-def test_quantized_models_are_refused(timm_file, tmp_path):
+def test_load_weights__quantized(timm_file, tmp_path):
     model = small()
     model.quantize("int8")
     unchanged(model, timm_file, "are quantized")
@@ -519,7 +517,7 @@ def test_quantized_models_are_refused(timm_file, tmp_path):
         keras_tnt.save_upstream_weights(model, tmp_path / "int8.safetensors")
 
 
-def test_used_outer_tokens_are_refused(tmp_path):
+def test_load_weights__used_outer_tokens(tmp_path):
     tensors = reference.tensors("tnt_official", "weight.")
     tensors["outer_tokens"] += 1
     save_file(tensors, tmp_path / "used.safetensors")
@@ -528,7 +526,7 @@ def test_used_outer_tokens_are_refused(tmp_path):
     )
 
 
-def test_truncated_files_name_the_first_cut_tensor(timm_file):
+def test_load_weights__truncated_file(timm_file):
     whole = timm_file.read_bytes()
     header = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])
     start = len(whole) - max(entry["data_offsets"][1] for entry in header.values())
@@ -548,7 +546,7 @@ def test_truncated_files_name_the_first_cut_tensor(timm_file):
     unchanged(small(), timm_file, "do not match its table")
 
 
-def test_names_of_files_and_models_are_checked(tmp_path):
+def test_load_weights__unknown_name(tmp_path):
     (tmp_path / "weights.bin").write_bytes(b"")
     unchanged(
         small(), tmp_path / "weights.bin", "Unknown kind of weight file: .*weights.bin"
@@ -566,7 +564,7 @@ def test_names_of_files_and_models_are_checked(tmp_path):
     )
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+def test_save_weights__failed_write(tmp_path, monkeypatch):
     path = tmp_path / "weights.safetensors"
     path.write_bytes(b"old")
 
@@ -580,7 +578,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert path.read_bytes() == b"old"
 
 
-def test_pytorch_files_without_pytorch_say_how_to_convert(tmp_path, monkeypatch):
+def test_load_weights__pytorch_missing(tmp_path, monkeypatch):
     (tmp_path / "tnt.pth.tar").write_bytes(b"")
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ImportError, match=r"pip install torch.*safetensors.torch"):
@@ -596,7 +594,7 @@ class TestPyTorchFiles:
 
     @pytest.mark.parametrize("wrapper", [None, "state_dict", "model", "state_dict_ema"])
     @pytest.mark.parametrize("name", ["tnt.pth", "tnt.pth.tar"])
-    def test_loads(self, torch, wrapper, name, tmp_path):
+    def test_load_weights__pytorch_file(self, torch, wrapper, name, tmp_path):
         tensors = {
             f"module.{key}": torch.from_numpy(value)
             for key, value in reference.tensors("tnt_official", "weight.").items()
@@ -609,19 +607,19 @@ class TestPyTorchFiles:
         images = reference.images("tnt_official")
         np.testing.assert_allclose(model(images), logits, atol=1e-4)
 
-    def test_code_in_the_file_is_not_run(self, torch, tmp_path):
+    def test_load_weights__pytorch_code_not_run(self, torch, tmp_path):
         torch.save({"state_dict": os.system}, tmp_path / "evil.pth")
         unchanged(
             small(), tmp_path / "evil.pth", "no PyTorch checkpoint that can be read"
         )
 
-    def test_a_file_without_tensors_says_what_it_holds(self, torch, tmp_path):
+    def test_load_weights__no_tensors(self, torch, tmp_path):
         torch.save({"epoch": 3, "best": 0.5}, tmp_path / "notes.pth")
         unchanged(small(), tmp_path / "notes.pth", r"found \['epoch', 'best'\]")
 
 
 @pytest.mark.slow
-def test_imagenet_weights_come_from_the_hub(tmp_path):
+def test_load_weights__imagenet_from_hub(tmp_path):
     """A user's `TNTSmall()` against a hub on loopback, then offline from the cache."""
     source = tmp_path / "source.safetensors"
     save_file(reference.published_tensors("timm/tnt_s_patch16_224.in1k"), source)
@@ -658,7 +656,7 @@ def test_imagenet_weights_come_from_the_hub(tmp_path):
         assert "keeps its values: the weights come with 1000 classes" in process.stderr
 
 
-def test_assigning_needs_no_particular_order():
+def test_load_weights__any_order():
     tensors = reference.tensors(CASE, "weight.")
     model = small()
     assign_upstream(model, dict(reversed(tensors.items())))

@@ -98,7 +98,7 @@ def sha256(content):
     return hashlib.sha256(content).hexdigest()
 
 
-def test_second_fetch_is_served_by_the_cache(hub, client):
+def test_fetch__cached(hub, client):
     hub.publish(REPO, b"weights")
     (first,) = client.fetch(f"hf://{REPO}")
     assert first["sha256"] == sha256(b"weights")
@@ -114,7 +114,7 @@ def test_second_fetch_is_served_by_the_cache(hub, client):
 
 
 @pytest.mark.parametrize("disable", ["0", "1"])
-def test_progress_bar(hub, client, disable):
+def test_fetch__progress_bar(hub, client, disable):
     hub.publish(REPO, b"weights")
     # tqdm is silent where there is no terminal, unless its position says otherwise.
     shown = {"TQDM_POSITION": "-1", "HF_HUB_DISABLE_PROGRESS_BARS": disable}
@@ -122,7 +122,7 @@ def test_progress_bar(hub, client, disable):
     assert ("model.safetensors: 100%" in client.stderr) == (disable == "0")
 
 
-def test_new_commit_is_downloaded_again(hub, client):
+def test_fetch__new_commit(hub, client):
     hub.publish(REPO, b"old")
     (old,) = client.fetch(f"hf://{REPO}")
     commit = hub.publish(REPO, b"new")
@@ -132,7 +132,7 @@ def test_new_commit_is_downloaded_again(hub, client):
     assert pathlib.Path(old["path"]).read_bytes() == b"old"
 
 
-def test_revision_is_a_branch_or_a_commit(hub, client):
+def test_fetch__revision(hub, client):
     commit = hub.publish(REPO, b"main")
     hub.publish(REPO, b"proposed", branch="refs/pr/1")
     hub.publish(REPO, b"new main")
@@ -140,7 +140,7 @@ def test_revision_is_a_branch_or_a_commit(hub, client):
     assert [f["sha256"] for f in fetched] == [sha256(b"proposed"), sha256(b"main")]
 
 
-def test_cut_download_is_resumed(hub, client):
+def test_fetch__resumed(hub, client):
     content = random.Random(0).randbytes(12 << 20)
     hub.publish(REPO, content)
     hub.cut(at=11 << 20, times=1)
@@ -151,7 +151,7 @@ def test_cut_download_is_resumed(hub, client):
     assert [r.range for r in hub.downloads()] == [None, f"bytes={10 << 20}-"]
 
 
-def test_download_that_is_always_cut_leaves_nothing_behind(hub, client):
+def test_fetch__always_cut(hub, client):
     hub.publish(REPO, b"weights")
     hub.cut(at=3, times=1000)
     (failed,) = client.fetch(f"hf://{REPO}")
@@ -168,7 +168,7 @@ def test_download_that_is_always_cut_leaves_nothing_behind(hub, client):
     assert healed["sha256"] == sha256(b"weights")
 
 
-def test_refusals_of_the_hub_say_what_to_do(hub, client):
+def test_fetch__refused(hub, client):
     hub.publish(REPO, b"weights")
     hub.publish("owner/onnx", b"weights", filename="model.onnx")
     hub.publish("owner/gated", b"weights")
@@ -206,14 +206,14 @@ def test_refusals_of_the_hub_say_what_to_do(hub, client):
         assert OWN_FILE in answer["message"]
 
 
-def test_token_opens_a_gated_repository(hub, client):
+def test_fetch__token(hub, client):
     hub.publish("owner/gated", b"weights")
     hub.gated.add("owner/gated")
     (opened,) = client.fetch("hf://owner/gated", HF_TOKEN=hub.TOKEN)
     assert opened["sha256"] == sha256(b"weights")
 
 
-def test_wrong_token(hub, client):
+def test_fetch__wrong_token(hub, client):
     hub.publish(REPO, b"weights")
     (failed,) = client.fetch(f"hf://{REPO}", HF_TOKEN="hf_expired")
     assert failed["error"] == "PermissionError"
@@ -221,7 +221,7 @@ def test_wrong_token(hub, client):
     assert "Renew HF_TOKEN" in failed["message"]
 
 
-def test_without_a_hub(tmp_path):
+def test_fetch__no_hub(tmp_path):
     with HubServer() as hub:
         client = Client(tmp_path / "home", hub.url)
         hub.publish(REPO, b"weights")
@@ -244,7 +244,7 @@ def test_without_a_hub(tmp_path):
     assert OWN_FILE in missing["message"]
 
 
-def test_requests_take_the_proxy(hub, client):
+def test_fetch__proxy(hub, client):
     hub.publish(REPO, b"weights")
     # A name that no resolver knows: only the proxy, played by the hub, can answer.
     client.endpoint = "http://hub.invalid"
@@ -254,7 +254,7 @@ def test_requests_take_the_proxy(hub, client):
     assert f"http://hub.invalid/{REPO}/resolve/main/model.safetensors" in targets
 
 
-def test_proxy_that_is_down(client):
+def test_fetch__proxy_down(client):
     client.endpoint = "http://hub.invalid"
     (failed,) = client.fetch(f"hf://{REPO}")
     assert failed["error"] == "ConnectionError"
@@ -262,7 +262,7 @@ def test_proxy_that_is_down(client):
     assert "HTTPS_PROXY" in failed["message"]
 
 
-def test_cache_that_cannot_be_written(hub, client):
+def test_fetch__read_only_cache(hub, client):
     hub.publish(REPO, b"weights")
     client.home.write_text("a file where a directory is expected")
     (failed,) = client.fetch(f"hf://{REPO}")
@@ -271,7 +271,7 @@ def test_cache_that_cannot_be_written(hub, client):
     assert "Set HF_HOME" in failed["message"]
 
 
-def test_name_that_the_hub_does_not_allow(client):
+def test_fetch__invalid_name(client):
     (failed,) = client.fetch("hf://owner/a--b")
     assert failed["error"] == "ValueError"
     assert failed["cause"] == "HFValidationError"
@@ -297,7 +297,7 @@ MALFORMED = st.one_of(
 
 
 @given(source=MALFORMED)
-def test_malformed_hub_id_shows_the_form(source):
+def test_fetch__malformed_id(source):
     with pytest.MonkeyPatch.context() as patch:
         # An id that got through would be asked of the real Hub.
         patch.setattr(registry, "download", lambda *_, **__: pytest.fail("let through"))
@@ -305,7 +305,7 @@ def test_malformed_hub_id_shows_the_form(source):
             registry.fetch(source)
 
 
-def test_local_file_is_passed_through(tmp_path):
+def test_fetch__local_file(tmp_path):
     path = tmp_path / "tnt.safetensors"
     path.write_bytes(b"weights")
     assert registry.fetch(path) == path
@@ -313,19 +313,19 @@ def test_local_file_is_passed_through(tmp_path):
 
 
 @pytest.mark.parametrize("name", [REPO, ".", ""])
-def test_missing_local_file_points_to_the_hub(name, tmp_path, monkeypatch):
+def test_fetch__missing_local_file(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match="write hf://owner/name"):
         registry.fetch(name)
 
 
-def test_published_variants():
+def test_published__variants():
     assert registry.published("tnt_small").repo_id == "timm/tnt_s_patch16_224.in1k"
     assert registry.published("tnt_base").repo_id == "timm/tnt_b_patch16_224.in1k"
 
 
 @pytest.mark.parametrize("variant", ["tnt_tiny", "tnt_small_se", "vit"])
-def test_variant_without_published_weights(variant):
+def test_published__unpublished_variant(variant):
     with pytest.raises(ValueError, match=f"'{variant}'.*tnt_small, tnt_base") as raised:
         registry.published(variant)
     assert "weights=None" in str(raised.value)

@@ -10,7 +10,7 @@ grids = st.tuples(st.integers(1, 12), st.integers(1, 12))
 
 @settings(max_examples=30, deadline=None)
 @given(old=grids, new=grids)
-def test_constants_and_the_class_token_stay(old, new):
+def test_resample__constants_and_class_token(old, new):
     positions = np.full((1, 1 + old[0] * old[1], 3), 0.5, "float32")
     positions[:, 0] = [1, 2, 3]
     found = resample_patch_positions(positions, old, new)
@@ -21,7 +21,7 @@ def test_constants_and_the_class_token_stay(old, new):
 
 @settings(max_examples=20, deadline=None)
 @given(old=grids, new=grids)
-def test_rows_and_columns_are_not_mixed_up(old, new):
+def test_resample__rows_and_columns(old, new):
     """A grid that varies along the rows only stays so."""
     rows = np.linspace(0, 1, old[0], dtype="float32")
     grid = np.broadcast_to(rows[:, None, None], (*old, 1)).reshape(1, -1, 1)
@@ -30,7 +30,7 @@ def test_rows_and_columns_are_not_mixed_up(old, new):
     np.testing.assert_allclose(found, found[:, :1] + np.zeros(new), atol=1e-5)
 
 
-def test_the_same_grid_is_untouched():
+def test_resample__same_grid():
     positions = np.random.default_rng(0).random((1, 13, 4), "float32")
     found = resample_patch_positions(positions, (3, 4), (3, 4))
     np.testing.assert_array_equal(found, positions)
@@ -46,5 +46,5 @@ def test_the_same_grid_is_untouched():
         (8, (3, 3), None, None),
     ],
 )
-def test_source_grid(positions, target, recorded, expected):
+def test_source_grid__square_and_recorded(positions, target, recorded, expected):
     assert source_grid(positions, target, recorded) == expected

@@ -17,12 +17,12 @@ from keras_tnt.data import (
     "augmentation",
     [Augmentation(), FINETUNE_AUGMENTATION, FLIP_AUGMENTATION, IMAGENET_AUGMENTATION],
 )
-def test_it_survives_json(augmentation):
+def test_config__json_round_trip(augmentation):
     text = json.dumps(dataclasses.asdict(augmentation))
     assert Augmentation(**json.loads(text)) == augmentation
 
 
-def test_the_recipe_is_the_papers():
+def test_config__published_recipe():
     recipe = IMAGENET_AUGMENTATION
     assert recipe.crop_scale == (0.08, 1.0)
     assert recipe.crop_ratio == (3 / 4, 4 / 3)
@@ -53,6 +53,6 @@ def test_the_recipe_is_the_papers():
         ({"rand_augment_policy": "timm"}, "rand_augment_policy must be one of"),
     ],
 )
-def test_mistakes(arguments, message):
+def test_config__invalid_values(arguments, message):
     with pytest.raises(ValueError, match=message):
         Augmentation(**arguments)

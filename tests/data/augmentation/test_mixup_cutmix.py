@@ -27,7 +27,7 @@ def plain_images(batch, height, width):
     st.tuples(st.integers(1, 40), st.integers(1, 40)),
     ALPHAS,
 )
-def test_cutmix_labels_are_the_counted_shares_of_pixels(seed, pairs, size, alpha):
+def test_cutmix__labels_are_pixel_fractions(seed, pairs, size, alpha):
     images, labels = plain_images(2 * pairs, *size)
     mixed, found = cutmix(images, labels, tf.constant(seed, tf.int64), alpha)
     for number in range(2 * pairs):
@@ -40,7 +40,7 @@ def test_cutmix_labels_are_the_counted_shares_of_pixels(seed, pairs, size, alpha
 
 @settings(max_examples=50, deadline=None)
 @given(SEEDS, ALPHAS)
-def test_mixup_labels_are_the_weights_of_the_images(seed, alpha):
+def test_mixup__labels_are_image_weights(seed, alpha):
     images, labels = plain_images(4, 3, 5)
     mixed, found = mixup(images, labels, tf.constant(seed, tf.int64), alpha)
     values = np.asarray(mixed)
@@ -61,7 +61,7 @@ def shares(draw, alpha, number=400):
     return np.array([one(seed) for seed in seeds])
 
 
-def test_mixup_shares_follow_the_beta_distribution():
+def test_mixup__beta_distribution():
     """Beta(a, a) has mean 1/2 and variance 1 / (8 a + 4)."""
     for alpha in (0.2, 0.8, 3.0):
         found = shares(mixup, alpha)
@@ -69,7 +69,7 @@ def test_mixup_shares_follow_the_beta_distribution():
         assert abs(found.var() * (8 * alpha + 4) - 1) < 0.25
 
 
-def test_cutmix_keeps_more_than_half_as_rectangles_are_cut_off():
+def test_cutmix__clipped_rectangles():
     found = shares(cutmix, 1.0)
     assert 0.55 < found.mean() < 0.75
     assert found.min() < 0.2
@@ -101,13 +101,13 @@ def kinds(augmentation, number=300):
         (Augmentation(cutmix=1.0), (0, 0, 1)),
     ],
 )
-def test_one_or_the_other_as_often_as_asked_for(augmentation, expected):
+def test_mixup_cutmix__switch_probability(augmentation, expected):
     found = kinds(augmentation)
     # Some rectangles are empty at this size, so some CutMix batches stay as they were.
     np.testing.assert_allclose(list(found.values()), expected, atol=0.1)
 
 
-def test_parts_of_a_batch_are_mixed_as_in_the_whole():
+def test_mixup_cutmix__shards_equal_whole_batch():
     rng = np.random.default_rng(0)
     images = tf.constant(rng.uniform(0, 255, (8, 12, 10, 3)), tf.float32)
     labels = tf.constant(rng.uniform(0, 1, (8, 5)), tf.float32)

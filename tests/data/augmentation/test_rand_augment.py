@@ -88,7 +88,7 @@ def pillow(image):
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", NAMES)
-def test_operations_do_what_pillow_does(name, channels):
+def test_operations__equal_to_pillow(name, channels):
     image = photo(*SHAPE[:2], channels)
     image = image // 2 + 40  # not all values, so that contrast can be stretched
     for level, sign in ((0.0, 1.0), (0.3, -1.0), (0.75, 1.0), (0.93, -1.0), (1.0, 1.0)):
@@ -109,7 +109,7 @@ def test_operations_do_what_pillow_does(name, channels):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_severity_increases(name):
+def test_operations__severity_increases(name):
     image = photo(*SHAPE)
     changes = [
         np.abs(apply(name, image, level, -1.0) - image).mean()
@@ -122,7 +122,7 @@ def test_severity_increases(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_operations_take_images_of_one_color(name):
+def test_operations__uniform_image(name):
     for value in (0, 7, 255):
         image = np.full((8, 8, 3), value, "uint8")
         expected = np.asarray(reference(name, pillow(image), 0.0, 1.0))
@@ -138,7 +138,7 @@ def draws(augmentation, number):
     return image, np.stack([one(seed) for seed in seeds])
 
 
-def test_half_of_the_drawn_operations_are_applied():
+def test_rand_augment__half_applied():
     """Of two, each with probability 1/2, none is in a quarter of the images."""
     image, found = draws(IMAGENET_AUGMENTATION, 400)
     unchanged = (found == image).all(axis=(1, 2, 3)).mean()
@@ -148,7 +148,7 @@ def test_half_of_the_drawn_operations_are_applied():
     assert (found == image).all(axis=(1, 2, 3)).mean() < 0.06
 
 
-def test_every_operation_is_drawn():
+def test_rand_augment__every_operation_drawn():
     augmentation = Augmentation(
         rand_augment=1,
         rand_augment_probability=1.0,
@@ -165,7 +165,7 @@ def test_every_operation_is_drawn():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_policy_of_keras_cv(channels):
+def test_rand_augment__keras_cv_policy(channels):
     pytest.importorskip("keras_cv")
     augmentation = Augmentation(rand_augment=2, rand_augment_policy="keras_cv")
     ((found, _),), ((expected, _),) = (
@@ -179,7 +179,7 @@ def test_the_policy_of_keras_cv(channels):
     assert np.any(found.numpy() != expected.numpy())
 
 
-def test_keras_cv_missing(monkeypatch):
+def test_rand_augment__keras_cv_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras_cv", None)
     with pytest.raises(ImportError, match=r'pip install "keras-tnt\[train\]"'):
         keras_cv_layer(Augmentation(rand_augment=2, rand_augment_policy="keras_cv"))
@@ -211,7 +211,7 @@ def test_keras_cv_layer__is_not_shared_among_data_sets(monkeypatch):
     assert keras_cv_layer(Augmentation(rand_augment=2)) is None
 
 
-def test_the_same_seeds_give_the_same_image():
+def test_rand_augment__same_seed():
     _, first = draws(IMAGENET_AUGMENTATION, 20)
     _, second = draws(IMAGENET_AUGMENTATION, 20)
     np.testing.assert_array_equal(first, second)

@@ -46,7 +46,7 @@ def train(contents, augmentation, shape=(24, 20, 3), number=200, crop_fraction=0
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_jpegs_are_cropped_as_if_decoded_first(data):
+def test_random_crop__jpeg_equals_decoded(data):
     height, width = data.draw(st.integers(1, 70)), data.draw(st.integers(1, 70))
     contents = encoded(
         photo(height, width),
@@ -68,14 +68,14 @@ def test_jpegs_are_cropped_as_if_decoded_first(data):
 @pytest.mark.parametrize(
     "kind", ["PNG", "GIF", "BMP", "WEBP", "gray JPEG", "CMYK JPEG"]
 )
-def test_other_formats_are_cropped_too(kind):
+def test_random_crop__other_formats(kind):
     contents = encoded(photo(40, 50), kind)
     box = tf.unstack(tf.constant([5, 7, 20, 30]))
     found = decode_and_crop(tf.constant(contents), lambda *shape: box)
     np.testing.assert_array_equal(found, decode_image(contents)[5:25, 7:37])
 
 
-def test_a_whole_crop_is_resized_as_by_pillow():
+def test_random_crop__resize_equals_pillow():
     image = photo(60, 50)
     contents = encoded(image, "PNG")
     # Pillow cuts bicubic's overshoots off between its two passes, too.
@@ -93,7 +93,7 @@ def test_a_whole_crop_is_resized_as_by_pillow():
         assert difference.mean() < 0.3
 
 
-def test_random_interpolation_takes_either():
+def test_random_crop__random_interpolation():
     contents = encoded(photo(60, 50), "PNG")
     whole = Augmentation(crop_scale=(1.0, 1.0), crop_ratio=(5 / 6, 5 / 6))
     found = train(
@@ -113,7 +113,7 @@ def boxes(height, width, augmentation, number=400):
     return np.stack([one(seeds(index)) for index in range(number)]).T
 
 
-def test_crops_are_as_large_and_as_long_as_asked_for():
+def test_random_crop__area_and_aspect_ratio():
     top, left, rows, columns = boxes(300, 400, CROP)
     assert min(top.min(), left.min()) == 0
     assert (top + rows <= 300).all()
@@ -134,13 +134,13 @@ def test_crops_are_as_large_and_as_long_as_asked_for():
     ("height", "width", "box"),
     [(10, 400, (0, 193, 10, 13)), (400, 10, (193, 0, 13, 10)), (1, 1, (0, 0, 1, 1))],
 )
-def test_images_in_which_no_crop_fits_are_cropped_at_the_center(height, width, box):
+def test_random_crop__fallback_to_center(height, width, box):
     augmentation = Augmentation(crop_scale=(0.9, 1.0))
     found = boxes(height, width, augmentation, 5).T
     np.testing.assert_array_equal(found, [box] * 5)
 
 
-def test_mirroring():
+def test_flip__half_mirrored():
     contents = encoded(photo(24, 20), "PNG")
     found = train(contents, FLIP_AUGMENTATION, crop_fraction=1.0)
     image = photo(24, 20).astype("float32")
@@ -150,7 +150,7 @@ def test_mirroring():
     assert 0.38 < mirrored.mean() < 0.62
 
 
-def test_erasing_fills_rectangles_with_noise():
+def test_random_erasing__noise():
     contents = encoded(np.full((32, 32, 3), 77, "uint8"), "PNG")
     augmentation = Augmentation(random_erasing=0.25)
     found = train(contents, augmentation, (32, 32, 3), 400, crop_fraction=1.0)
@@ -175,7 +175,7 @@ def test_erasing_fills_rectangles_with_noise():
 
 
 @pytest.mark.parametrize("crop_fraction", [0.9, 1.0])
-def test_evaluation_is_the_published_transform(crop_fraction):
+def test_evaluation_transform__equal_to_published(crop_fraction):
     for size in ((24, 20), (60, 50), (31, 80)):
         image = photo(*size)
         found = evaluation_image(encoded(image, "PNG"), (24, 20, 3), crop_fraction)
@@ -184,7 +184,7 @@ def test_evaluation_is_the_published_transform(crop_fraction):
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "gray JPEG", "gray PNG", "16-bit PNG"])
-def test_gray_and_color_to_either(kind):
+def test_transforms__gray_and_color(kind):
     """Gray is Pillow's; gray images in color have three equal channels."""
     contents = encoded(photo(24, 20), kind)
     picture = Image.open(io.BytesIO(contents))
@@ -206,14 +206,14 @@ def test_gray_and_color_to_either(kind):
         assert len({image.tobytes() for image in found}) > 1
 
 
-def test_the_same_seeds_give_the_same_image_and_others_another():
+def test_transforms__seeds():
     contents = encoded(photo(60, 50), "JPEG")
     first, second = (train(contents, IMAGENET_AUGMENTATION, number=20) for _ in "ab")
     np.testing.assert_array_equal(first, second)
     assert len({image.tobytes() for image in first}) == 20
 
 
-def test_no_augmentation_is_evaluation():
+def test_transforms__no_augmentation():
     contents = encoded(photo(60, 50), "JPEG")
     found = train(contents, Augmentation(), number=2)
     expected = evaluation_image(contents, (24, 20, 3), 0.9)
