@@ -22,6 +22,10 @@ MAX_FILE_BYTES = 50 * 2**20
 MAX_VISITORS = 200  # whose last answers are kept in memory, each for at most an hour
 FORGET_ANSWER = 3600
 FORGET_FILES = (60, 600)  # every minute, those older than ten minutes
+FIXED: dict = {"interactive": False, "buttons": []}
+GRID = FIXED | {"columns": 5, "fit_columns": False, "height": 240}
+GRID["allow_preview"] = False  # a click chooses the image
+SLIDER: dict = {"label": "Attention in block", "buttons": []}
 
 
 def build_app(
@@ -94,49 +98,26 @@ def build_app(
             with gradio.Column(min_width=300):
                 upload = gradio.File(label="Your image", file_types=["image"])
                 gallery = gradio.Gallery(
-                    thumbnails,
-                    label="Examples",
-                    columns=5,
-                    fit_columns=False,
-                    height=240,
-                    allow_preview=False,
-                    interactive=False,
-                    buttons=[],
-                    visible=bool(paths),
+                    thumbnails, label="Examples", visible=bool(paths), **GRID
                 )
             with gradio.Column(min_width=300):
                 classes = gradio.Label(label="Classes", buttons=[])
                 seconds = gradio.Markdown()
             with gradio.Column(min_width=300):
-                image = gradio.Image(
-                    label="Attention" if depth else "Image",
-                    format="png",
-                    interactive=False,
-                    buttons=[],
-                )
+                label = "Attention" if depth else "Image"
+                image = gradio.Image(label=label, format="png", **FIXED)
+                last = max(depth, 2)  # Gradio refuses a slider of one value
                 slider = gradio.Slider(
-                    1,
-                    max(depth, 2),  # Gradio refuses a slider of one value
-                    value=max(depth, 1),
-                    step=1,
-                    label="Attention in block",
-                    buttons=[],
-                    visible=depth > 1,
+                    1, last, max(depth, 1), step=1, visible=depth > 1, **SLIDER
                 )
         outputs = [classes, seconds, image, kept]
         # One image at a time, whoever sent it.
-        one = {"concurrency_id": "model", "api_visibility": "undocumented"}
+        hidden = {"api_visibility": "undocumented"}
+        one = hidden | {"concurrency_id": "model"}
         upload.upload(show, [upload, slider], outputs, scroll_to_output=True, **one)
         gallery.select(show_example, slider, [upload, *outputs], **one)
-        slider.input(
-            view,
-            [kept, slider],
-            image,
-            api_name="show_block",
-            api_visibility="undocumented",
-            show_progress="hidden",
-            trigger_mode="always_last",
-        )
+        latest = hidden | {"show_progress": "hidden", "trigger_mode": "always_last"}
+        slider.input(view, [kept, slider], image, api_name="show_block", **latest)
     return app
 
 
@@ -228,11 +209,11 @@ def _thumbnail(image):
 
 def _introduction(name, classifier, depth):
     _, height, width, _ = classifier.model.input_shape
-    text = (
+    attention = "The colors show what it attends to, a patch at a time."
+    if not depth:
+        attention = "Its attention cannot be shown, because it is not a TNT in Keras."
+    return (
         f"# Try {name} on your own images\nIt distinguishes "
         f"{len(classifier.class_names):,} classes in images of {width} x {height} "
-        "pixels. "
+        f"pixels. {attention}"
     )
-    if depth:
-        return text + "The colors show what it attends to, a patch at a time."
-    return text + "Its attention cannot be shown, because it is not a TNT in Keras."
