@@ -17,6 +17,7 @@ from keras_tnt.inference.classifier import find_images, load_classifier
 from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.utils.typing import PathLike
 
+TEMP_DIR = "GRADIO_TEMP_DIR"  # the environment variable
 MAX_EXAMPLES = 20
 MAX_FILE_BYTES = 50 * 2**20
 MAX_VISITORS = 200  # whose last answers are kept in memory, each for at most an hour
@@ -182,13 +183,13 @@ def serve(
 @contextlib.contextmanager
 def _own_directory() -> Iterator[None]:
     """Keep Gradio's files apart from those of others, and delete them."""
-    before = dict(os.environ)
+    before = {key: os.environ[key] for key in {TEMP_DIR} & os.environ.keys()}
     with tempfile.TemporaryDirectory(prefix="keras-tnt-app-") as directory:
-        os.environ["GRADIO_TEMP_DIR"] = directory
+        os.environ[TEMP_DIR] = directory
         try:
             yield
         finally:
-            os.environ.pop("GRADIO_TEMP_DIR")
+            del os.environ[TEMP_DIR]
             os.environ |= before
 
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from keras_tnt.compat.model_files import load_keras_file
 from keras_tnt.export.exported_model import ExportedModel
 from keras_tnt.export.load_exported import find_format, load_exported
+from keras_tnt.export.validation import choose_image_size, with_image_size
 from keras_tnt.images import (
     CROP_FRACTION,
     SUFFIXES,
@@ -101,6 +102,8 @@ def load_classifier(source: str) -> Classifier:
     if file_format == "keras":
         return _without_metadata(_load_keras(path))
     model = load_exported(path, file_format)
+    if model.metadata is not None:  # the file itself may take images of any size
+        model = model._replace(input_shape=(None, *model.metadata.image_shape))
     _check_shapes(path, model.input_shape, model.output_shape)
     if model.metadata is None:
         _check_probabilities(path, model.predict_on_batch, model.input_shape)
@@ -317,6 +320,8 @@ def _load_keras(path):
             f"{str(path)!r} is not an image classifier but a model of "
             f"{ends[0]} inputs and {ends[1]} outputs."
         )
+    if len(model.input_shape) == 4 and None in model.input_shape[1:3]:
+        model = _with_static_size(path, model)
     _check_shapes(path, model.input_shape, model.output_shape)
     if not has_preprocessing(model):
         raise ValueError(
@@ -326,6 +331,17 @@ def _load_keras(path):
         )
     _check_probabilities(path, model, model.input_shape)
     return model
+
+
+def _with_static_size(path, model):
+    """A model on images of any size, at the size of its first Resizing."""
+    try:
+        return with_image_size(model, choose_image_size(model, None))
+    except ValueError as error:
+        raise ValueError(
+            f"{str(path)!r} takes images of any size, and no layer of it tells one. "
+            "Begin the model with keras.layers.Resizing(height, width)."
+        ) from error
 
 
 def _check_shapes(path, input_shape, output_shape):

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import sys
+import types
 
 import keras
 import numpy as np
@@ -10,9 +12,9 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_tnt
-from keras_tnt.app import page, server
+from keras_tnt.app import page
 from keras_tnt.cli import main
-from keras_tnt.export import export_model
+from keras_tnt.export import export_model, export_saved_model
 from keras_tnt.images import imagenet_classes, load_image
 from keras_tnt.inference.classifier import (
     Classifier,
@@ -455,8 +457,9 @@ class TestProbabilities:
     ):
         monkeypatch.chdir(tmp_path)
         dense_classifier(activation=None).save("m.keras")
-        for module in (server, page):  # Gradio itself takes seconds to import
-            monkeypatch.setattr(module, "require_gradio", lambda: None)
+        # Gradio itself takes seconds to import.
+        monkeypatch.setattr(page, "_check_packages", lambda: None)
+        monkeypatch.setitem(sys.modules, "gradio", types.ModuleType("gradio"))
         for command in (
             ["predict", str(image_files[0])],
             ["attention", str(image_files[0])],
@@ -490,3 +493,33 @@ def test_load_classifier__copied_run(image_files, tmp_path):
     shutil.move(run.path, tmp_path / "elsewhere")
     classifier = load_classifier(str(tmp_path / "elsewhere"))
     assert len(list(predict_files(classifier, image_files[:2]))) == 2
+
+
+def open_size(*layers):
+    images = features = keras.Input((None, None, 3))
+    for layer in layers:
+        features = layer(features)
+    return keras.Model(images, keras.layers.Dense(3, "softmax")(features))
+
+
+def test_load_classifier__images_of_any_size(tmp_path, rng):
+    model = open_size(
+        keras.layers.Resizing(16, 24),
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Flatten(),
+    )
+    model.save(tmp_path / "open.keras")
+    classifier = load_classifier(str(tmp_path / "open.keras"))
+    assert classifier.model.input_shape == (None, 16, 24, 3)
+    images = rng.integers(0, 256, (2, 16, 24, 3)).astype("float32")
+    found = classifier.model.predict_on_batch(images)
+    np.testing.assert_allclose(found, model.predict_on_batch(images), atol=1e-6)
+    exported = export_saved_model(model, tmp_path / "exported", image_size=(20, 30))
+    assert load_classifier(str(exported)).model.input_shape == (None, 20, 30, 3)
+
+
+def test_load_classifier__images_of_unknown_size(tmp_path):
+    layers = keras.layers.Rescaling(1 / 255), keras.layers.GlobalAveragePooling2D()
+    open_size(*layers).save(tmp_path / "open.keras")
+    with pytest.raises(ValueError, match=r"no layer of it tells one. Begin the model"):
+        load_classifier(str(tmp_path / "open.keras"))

@@ -2,11 +2,10 @@
 
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from keras_tnt.app import server
+from keras_tnt.app import page
 
 
 @pytest.mark.parametrize("before", [None, "/elsewhere"])
@@ -17,22 +16,19 @@ def test_serve__restores_the_environment(before, monkeypatch):
         monkeypatch.setenv("GRADIO_TEMP_DIR", before)
     used = []
 
-    def build(model, examples):
+    def build(*_):
         used.append(Path(os.environ["GRADIO_TEMP_DIR"]))
         assert used[0].is_dir()
         raise FileNotFoundError("no model")
 
-    gradio = SimpleNamespace()
-    monkeypatch.setattr(server, "require_gradio", lambda: gradio)
-    monkeypatch.setattr(server, "build_app", build)
+    monkeypatch.setattr(page, "build_app", build)
     with pytest.raises(FileNotFoundError, match="no model"):
-        server.serve("nothing")
+        page.serve("nothing")
     assert os.environ.get("GRADIO_TEMP_DIR") == before
     assert not used[0].exists()
 
 
 @pytest.mark.parametrize("port", [-1, 0, 65536, 99999999])
-def test_serve__port_out_of_range(port, monkeypatch):
-    monkeypatch.setattr(server, "require_gradio", lambda: None)
+def test_serve__port_out_of_range(port):
     with pytest.raises(ValueError, match=f"from 1 to 65535, got {port}"):
-        server.serve("nothing", port=port)
+        page.serve("nothing", port=port)
