@@ -106,7 +106,7 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
         >>> from keras_tnt.training.builders import build_model, compile_model
         >>> model = build_model(fashion_mnist_demo(), 10)
         >>> compile_model(model, fashion_mnist_demo(), steps_per_epoch=187)
-        >>> model.optimizer.kernel_decay
+        >>> model.optimizer.weight_decay
         0.05
     """
     factor = recipe.learning_rate_factor

@@ -10,7 +10,6 @@ import urllib.request
 import warnings
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
@@ -21,6 +20,7 @@ from keras_tnt.inference.classifier import load_classifier
 from tests.helpers.app_runs import OTHER_PHOTO, PHOTO, make_run
 from tests.helpers.app_server import serving
 from tests.helpers.encoded import bmp
+from tests.helpers.small import dense_classifier
 
 pytestmark = [pytest.mark.slow]
 
@@ -205,10 +205,7 @@ def test_build_app__examples(run, tmp_path):
 
 @needs_gradio
 def test_build_app__model_without_attention(tmp_path):
-    model = keras.Sequential(
-        [keras.Input((32, 48, 3)), keras.layers.Flatten(), keras.layers.Dense(7)]
-    )
-    model.save(tmp_path / "flat.keras")
+    dense_classifier().save(tmp_path / "flat.keras")
     app = build(tmp_path / "flat.keras")
     texts = [b.value for b in app.blocks.values() if b.get_block_name() == "markdown"]
     assert "# Try flat on your own images" in texts[0]

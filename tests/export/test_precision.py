@@ -187,7 +187,7 @@ def test_in_int8__prints_no_report(monkeypatch, capsys):
     """Keras prints one from 3.16 on, unless it is asked not to."""
     calls = []
 
-    def quantize(self, mode, filters=None, verbose=True):
+    def quantize(self, mode, config=None, filters=None, verbose=True):
         calls.append((mode, verbose, [layer.name for layer in filter(filters, layers)]))
 
     layers = [keras.layers.Dense(2, name="inner"), keras.layers.Dropout(0.1)]
