@@ -8,7 +8,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 # A file's tests run in one process, so that its fixtures are built once.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-all test-nightly test-study coverage fuzz lint clean
+.PHONY: fuzz-models demo test test-all test-nightly test-study coverage fuzz lint clean
 
 demo: $(VENV)/demo.stamp
 	$(VENV)/bin/keras-tnt demo
@@ -41,6 +41,10 @@ coverage: $(VENV)/dev.stamp
 # 20,000 damaged images against a SavedModel, in its own process.
 fuzz: $(VENV)/dev.stamp
 	$(VENV)/bin/python benchmarks/serving_fuzz.py
+
+# 300 models as users build them: saved, trained, exported, explained. About an hour.
+fuzz-models: $(VENV)/dev.stamp
+	DRAWN_MODELS=300 $(PYTEST) tests/test_drawn_models.py
 
 lint: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff check .

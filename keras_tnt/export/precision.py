@@ -69,7 +69,7 @@ def with_policy(model: keras.Model, policy: str) -> keras.Model:
         return _copy_layer(layer, "float32" if is_exact else policy)
 
     copied = keras.models.clone_model(model, clone_function=copy, recursive=True)
-    copied.set_weights(model.get_weights())
+    _copy_weights(model, copied)
     other = [
         layer.path
         for layer in _layers(copied)
@@ -83,6 +83,16 @@ def with_policy(model: keras.Model, policy: str) -> keras.Model:
             "build the model in that precision."
         )
     return copied
+
+
+def _copy_weights(model, copied):
+    """Copy the weights of all layers, with low-rank adapters merged as in a file."""
+    for layer, other in zip(
+        model._flatten_layers(), copied._flatten_layers(), strict=True
+    ):
+        store: dict = {}
+        layer.save_own_variables(store)
+        other.load_own_variables(store)
 
 
 def _copy_layer(layer, policy):

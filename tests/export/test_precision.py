@@ -198,3 +198,17 @@ def test_in_int8__prints_no_report(monkeypatch, capsys):
     model = in_int8(dense_classifier())
     assert model.count_params() > 0
     assert capsys.readouterr().out == ""
+
+
+def test_with_policy__merges_low_rank_adapters():
+    model = as_functional(nested())
+    layers = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.Dense)
+    ]
+    for layer in layers:
+        layer.enable_lora(2)
+        layer.lora_kernel_b.assign(tf.ones_like(layer.lora_kernel_b) / 8)
+    copied = with_policy(model, "float32")
+    np.testing.assert_allclose(copied(images()), model(images()), atol=1e-6)
