@@ -24,7 +24,7 @@ MAX_VISITORS = 200  # whose last answers are kept in memory, each for at most an
 FORGET_ANSWER = 3600
 FORGET_FILES = (60, 600)  # every minute, those older than ten minutes
 FIXED: dict = {"interactive": False, "buttons": []}
-GRID = FIXED | {"columns": 5, "fit_columns": False, "height": 240}
+GRID = FIXED | {"columns": 3, "fit_columns": False, "height": 240}
 GRID["allow_preview"] = False  # a click chooses the image
 SLIDER: dict = {"label": "Attention in block", "buttons": []}
 
