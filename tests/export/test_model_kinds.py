@@ -13,7 +13,7 @@ from keras_tnt.cli import main
 from keras_tnt.export import comparison, export_model
 from keras_tnt.export.load_exported import find_format, load_exported
 from keras_tnt.export.validation import as_functional, choose_image_size
-from tests.export.models import SHAPE, body, functional, images, subclassed
+from tests.helpers.classifiers import SHAPE, body, functional, images, subclassed
 from tests.helpers.runtimes import need_runtime
 from tests.helpers.small import dense_classifier
 

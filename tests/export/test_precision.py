@@ -11,7 +11,14 @@ from keras_tnt.export import export_model
 from keras_tnt.export.load_exported import find_format, load_exported
 from keras_tnt.export.precision import in_int8, precision_of, with_policy
 from keras_tnt.export.validation import as_functional
-from tests.export.models import SHAPE, Subclassed, body, functional, images, subclassed
+from tests.helpers.classifiers import (
+    SHAPE,
+    Subclassed,
+    body,
+    functional,
+    images,
+    subclassed,
+)
 from tests.helpers.runtimes import need_runtime
 from tests.helpers.small import dense_classifier
 

@@ -16,20 +16,20 @@ from hypothesis import HealthCheck, Phase, given, settings
 import keras_tnt
 from keras_tnt.export import export_model
 from keras_tnt.export.load_exported import load_exported
-from tests.helpers.drawn_models import (
+from tests.helpers.random_models import (
     CLASSES,
     build,
-    drawn_models,
     images,
     is_quantized,
+    random_models,
 )
 
-EXAMPLES = int(os.environ.get("DRAWN_MODELS", "20"))
+EXAMPLES = int(os.environ.get("RANDOM_MODELS", "20"))
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of models frozen as a whole
-@given(drawn_models)
+@given(random_models)
 @settings(
     max_examples=EXAMPLES,
     derandomize=True,
@@ -38,17 +38,17 @@ EXAMPLES = int(os.environ.get("DRAWN_MODELS", "20"))
     phases=[Phase.generate],  # a model is small: shrinking takes longer than it helps
     suppress_health_check=list(HealthCheck),
 )
-def test_drawn_model__saved_trained_exported_and_explained(drawn):
-    model = build(drawn)
-    pixels = images(drawn)
+def test_random_model__saved_trained_exported_and_explained(spec):
+    model = build(spec)
+    pixels = images(spec)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        check_saved(drawn, model, pixels, directory)
-        check_explained(drawn, model, pixels)
-        for file_format in ("savedmodel", drawn.file_format):
-            check_exported(drawn, model, pixels, file_format, directory)
-        if not (is_quantized(drawn) or drawn.lora or loses_loss_scaling(drawn)):
-            check_training_continues(drawn, model, pixels, directory)
+        check_saved(spec, model, pixels, directory)
+        check_explained(spec, model, pixels)
+        for file_format in ("savedmodel", spec.file_format):
+            check_exported(spec, model, pixels, file_format, directory)
+        if not (is_quantized(spec) or spec.lora or loses_loss_scaling(spec)):
+            check_training_continues(spec, model, pixels, directory)
     keras.utils.clear_session(free_memory=False)
 
 
@@ -56,11 +56,11 @@ def predict(model, pixels):
     return keras.ops.convert_to_numpy(model(pixels, training=False)).astype("float32")
 
 
-def check_saved(drawn, model, pixels, directory):
+def check_saved(spec, model, pixels, directory):
     model.save(directory / "model.keras")
     loaded = keras.saving.load_model(directory / "model.keras")
     found, expected = predict(loaded, pixels), predict(model, pixels)
-    if drawn.lora:  # Keras merges the adapters when it saves sublayers
+    if spec.lora:  # Keras merges the adapters when it saves sublayers
         np.testing.assert_allclose(found, expected, atol=0.01)
         return
     np.testing.assert_array_equal(found, expected)
@@ -69,14 +69,14 @@ def check_saved(drawn, model, pixels, directory):
         assert ours.trainable == theirs.trainable
 
 
-def loses_loss_scaling(drawn):
+def loses_loss_scaling(spec):
     """Whether Keras, which does not save a model's own policy, forgets loss scaling."""
-    return drawn.nesting == 0 and drawn.body_policy == "mixed_float16"
+    return spec.nesting == 0 and spec.body_policy == "mixed_float16"
 
 
-def check_training_continues(drawn, model, pixels, directory):
+def check_training_continues(spec, model, pixels, directory):
     """A step before saving and one after it equal two steps in a row."""
-    loss = keras.losses.CategoricalCrossentropy(from_logits=drawn.after == "logits")
+    loss = keras.losses.CategoricalCrossentropy(from_logits=spec.after == "logits")
     # Keras's Adam cannot train bfloat16 weights: their beta_2 is rounded to 1.
     optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
     model.compile(optimizer, loss, run_eagerly=True)
@@ -99,46 +99,46 @@ def check_training_continues(drawn, model, pixels, directory):
         np.testing.assert_allclose(ours, theirs, atol=0.01, rtol=0.01)
 
 
-def check_exported(drawn, model, pixels, file_format, directory):
+def check_exported(spec, model, pixels, file_format, directory):
     """An export predicts what a float32 copy of the model does, or is refused."""
     path = directory / f"exported.{file_format}"
     try:
         export = export_model(model, path, file_format)
     except ValueError:
-        if not may_be_refused(drawn) or path.exists():
+        if not may_be_refused(spec) or path.exists():
             raise
         return
     exported = load_exported(export.path, file_format)
     if exported.input_shape[1] is not None:  # an open size is fixed in other formats
         pixels = np.array(keras.ops.image.resize(pixels, exported.input_shape[1:3]))
-    tolerance = 1e-4 if float32(drawn) else 0.05
+    tolerance = 1e-4 if float32(spec) else 0.05
     expected = predict(model, pixels)
-    if drawn.after == "logits":
+    if spec.after == "logits":
         expected = keras.ops.convert_to_numpy(keras.ops.softmax(expected))
     np.testing.assert_allclose(
         exported.predict_on_batch(pixels), expected, atol=tolerance
     )
 
 
-def float32(drawn):
-    policies = {drawn.body_policy} | ({drawn.head_policy} if drawn.nesting else set())
+def float32(spec):
+    policies = {spec.body_policy} | ({spec.head_policy} if spec.nesting else set())
     return policies == {"float32"}
 
 
-def may_be_refused(drawn):
-    return is_quantized(drawn) or is_subclassed(drawn) or drawn.after == "logits"
+def may_be_refused(spec):
+    return is_quantized(spec) or is_subclassed(spec) or spec.after == "logits"
 
 
-def is_subclassed(drawn):
-    return drawn.nesting > 0 and drawn.form == "subclassed"
+def is_subclassed(spec):
+    return spec.nesting > 0 and spec.form == "subclassed"
 
 
-def check_explained(drawn, model, pixels):
+def check_explained(spec, model, pixels):
     try:
         features = keras_tnt.feature_extractor(model, blocks=[1, 2])
         maps = keras_tnt.attention_maps(model, pixels)
     except ValueError:
-        if not is_subclassed(drawn):
+        if not is_subclassed(spec):
             raise
         return
     outputs = features(pixels)

@@ -1,4 +1,4 @@
-"""Models as users build them, drawn by hypothesis."""
+"""Models as users build them, spec by hypothesis."""
 
 import dataclasses
 import warnings
@@ -15,7 +15,7 @@ FORMATS = ("onnx", "litert", "openvino")
 
 
 @dataclasses.dataclass(frozen=True)
-class Drawn:
+class ModelSpec:
     """How a model is built.
 
     Attributes:
@@ -50,8 +50,8 @@ class Drawn:
     file_format: str
 
 
-drawn_models = st.builds(
-    Drawn,
+random_models = st.builds(
+    ModelSpec,
     family=st.sampled_from(("tnt", "pyramid_tnt")),
     form=st.sampled_from(("functional", "sequential", "subclassed")),
     nesting=st.sampled_from((1, 0, 2)),
@@ -68,7 +68,7 @@ drawn_models = st.builds(
 )
 
 
-@keras.saving.register_keras_serializable("drawn_models")
+@keras.saving.register_keras_serializable("random_models")
 class Subclassed(keras.Model):
     """A model whose graph is not known: layers called in a row."""
 
@@ -97,44 +97,44 @@ class Subclassed(keras.Model):
         return cls(keras.saving.deserialize_keras_object(config["parts"]))
 
 
-def is_quantized(drawn):
+def is_quantized(spec):
     """Whether the model is quantized."""
-    policies = {drawn.body_policy, drawn.head_policy}
-    return drawn.quantized and "mixed_float16" not in policies
+    policies = {spec.body_policy, spec.head_policy}
+    return spec.quantized and "mixed_float16" not in policies
 
 
-def build(drawn):
+def build(spec):
     """Build the model."""
-    model = _build_body(drawn) if drawn.nesting == 0 else _nest(drawn)
-    if is_quantized(drawn):
+    model = _build_body(spec) if spec.nesting == 0 else _nest(spec)
+    if is_quantized(spec):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of layers that stay as they are
             model.quantize("int8")
     return model
 
 
-def images(drawn, batch=2):
+def images(spec, batch=2):
     """Return images for the model: float32 pixels, ``(batch, height, width, 3)``."""
-    size = _size(drawn)
-    if drawn.nesting and drawn.before in ("resizing", "open"):
+    size = _size(spec)
+    if spec.nesting and spec.before in ("resizing", "open"):
         size = (size[0] + 8, size[1] + 16)
     rng = np.random.default_rng(0)
     return rng.uniform(0, 255, (batch, *size, 3)).astype("float32")
 
 
-def _size(drawn):
-    return (32, 32) if drawn.family == "tnt" else (64, 64)
+def _size(spec):
+    return (32, 32) if spec.family == "tnt" else (64, 64)
 
 
-def _build_body(drawn):
-    options = {"input_shape": (*_size(drawn), 3), "dtype": drawn.body_policy}
-    if drawn.nesting:
+def _build_body(spec):
+    options = {"input_shape": (*_size(spec), 3), "dtype": spec.body_policy}
+    if spec.nesting:
         options |= {"include_top": False}
-        options |= {"pooling": "token" if drawn.family == "tnt" else "avg"}
+        options |= {"pooling": "token" if spec.family == "tnt" else "avg"}
     else:
-        activation = None if drawn.after == "logits" else "softmax"
+        activation = None if spec.after == "logits" else "softmax"
         options |= {"classes": CLASSES, "classifier_activation": activation}
-    if drawn.family == "tnt":
+    if spec.family == "tnt":
         body = keras_tnt.TNT(48, 12, depth=2, outer_num_heads=3, **options)
     else:
         body = keras_tnt.PyramidTNT(16, 4, (1, 1, 1, 1), 2, 1, **options)
@@ -142,33 +142,33 @@ def _build_body(drawn):
     for weight in body.weights:
         noise = rng.normal(0, 0.05, weight.shape)
         weight.assign(weight + noise.astype("float32"))
-    if drawn.lora:
+    if spec.lora:
         for layer in body._flatten_layers():
             if isinstance(layer, keras.layers.Dense):
                 layer.enable_lora(2)
-    if drawn.frozen == "body":
+    if spec.frozen == "body":
         body.trainable = False
-    elif drawn.frozen == "block":
+    elif spec.frozen == "block":
         blocks = (keras_tnt.layers.TNTBlock, keras_tnt.layers.PyramidStage)
         next(each for each in body.layers if isinstance(each, blocks)).trainable = False
     return body
 
 
-def _nest(drawn):
-    body = _build_body(drawn)
-    if drawn.nesting == 2:
+def _nest(spec):
+    body = _build_body(spec)
+    if spec.nesting == 2:
         inputs = keras.Input(body.input_shape[1:])
         body = keras.Model(inputs, keras.layers.Identity()(body(inputs)))
-    shape = images(drawn).shape[1:]
-    if drawn.before == "open":
+    shape = images(spec).shape[1:]
+    if spec.before == "open":
         shape = (None, None, 3)
-    parts = [*_before(drawn), body, *_after(drawn)]
-    if drawn.form == "subclassed":
+    parts = [*_before(spec), body, *_after(spec)]
+    if spec.form == "subclassed":
         model = Subclassed(parts)
-        model.build((None, *images(drawn).shape[1:]))
+        model.build((None, *images(spec).shape[1:]))
         return model
     operations = [part for part in parts if not isinstance(part, keras.layers.Layer)]
-    if drawn.form == "sequential" and not operations:
+    if spec.form == "sequential" and not operations:
         return keras.Sequential([keras.Input(shape), *parts])
     tensor = inputs = keras.Input(shape)
     for part in parts:
@@ -176,17 +176,17 @@ def _nest(drawn):
     return keras.Model(inputs, tensor)
 
 
-def _before(drawn):
+def _before(spec):
     return {
         "nothing": [],
         "rescaling": [keras.layers.Rescaling(0.5, offset=20.0)],
-        "resizing": [keras.layers.Resizing(*_size(drawn))],
-        "open": [keras.layers.Resizing(*_size(drawn))],
-    }[drawn.before]
+        "resizing": [keras.layers.Resizing(*_size(spec))],
+        "open": [keras.layers.Resizing(*_size(spec))],
+    }[spec.before]
 
 
-def _after(drawn):
-    policy = drawn.head_policy
+def _after(spec):
+    policy = spec.head_policy
     dense = keras.layers.Dense(CLASSES, dtype=policy)
     return {
         "dense": [keras.layers.Dense(CLASSES, activation="softmax", dtype=policy)],
@@ -202,9 +202,9 @@ def _after(drawn):
             _as_float32,
         ],
         "logits": [dense],
-    }[drawn.after]
+    }[spec.after]
 
 
-@keras.saving.register_keras_serializable("drawn_models")
+@keras.saving.register_keras_serializable("random_models")
 def _as_float32(tensor):
     return keras.ops.cast(tensor, "float32")
