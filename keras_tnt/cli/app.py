@@ -3,6 +3,8 @@
 import argparse
 import signal
 
+from keras_tnt.cli.options import add_orientation_option
+
 
 def add_command(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
@@ -24,11 +26,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         help="address to listen at (127.0.0.1: for this machine only)",
     )
     app.add_argument("--port", type=int, default=7860, help="port (7860)")
-    app.add_argument(
-        "--ignore-orientation",
-        action="store_true",
-        help="do not turn images as their EXIF orientation says",
-    )
+    add_orientation_option(app)
     app.set_defaults(run=run)
 
 

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from keras_tnt.cli.options import add_orientation_option
 from keras_tnt.export.load_exported import find_format
 from keras_tnt.images import load_image
 from keras_tnt.inference import classify, load_classifier, prepare
@@ -47,11 +48,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         help="patch, counted from 0, whose inner attention is plotted; the most "
         "attended one by default",
     )
-    attention.add_argument(
-        "--ignore-orientation",
-        action="store_true",
-        help="do not turn a photograph upright as its EXIF orientation says",
-    )
+    add_orientation_option(attention)
     attention.set_defaults(run=run)
 
 

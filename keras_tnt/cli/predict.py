@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 
+from keras_tnt.cli.options import add_orientation_option
 from keras_tnt.inference import find_images, load_classifier, predict_files
 
 
@@ -25,11 +26,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     predict.add_argument(
         "--json", action="store_true", help="print a JSON line for each image"
     )
-    predict.add_argument(
-        "--ignore-orientation",
-        action="store_true",
-        help="do not turn photographs upright as their EXIF orientation says",
-    )
+    add_orientation_option(predict)
     predict.set_defaults(run=run)
 
 
