@@ -44,7 +44,7 @@ def output_activation(model: keras.Model, image_size: tuple[int, int]) -> str:
         outputs = run(model, noise((*image_size, model.input_shape[-1])))
         if outputs.min() < 0:
             return "linear"
-        if np.allclose(outputs.sum(axis=1), 1, atol=ROUNDING):
+        if are_probabilities(outputs):
             return "softmax"
     raise ValueError(
         f"The output of model {model.name!r} is neither probabilities nor logits: it "
@@ -55,6 +55,12 @@ def output_activation(model: keras.Model, image_size: tuple[int, int]) -> str:
         )
         + " End the model in a Dense layer with softmax, sigmoid or no activation."
     )
+
+
+def are_probabilities(outputs: np.ndarray) -> bool:
+    """Return whether the outputs for each image are positive or 0 and sum to 1."""
+    sums = outputs.sum(axis=1)
+    return bool(outputs.min() >= 0 and np.allclose(sums, 1, atol=ROUNDING))
 
 
 def compare(

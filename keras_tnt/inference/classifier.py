@@ -12,6 +12,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_tnt.compat.model_files import load_keras_file
+from keras_tnt.export.comparison import are_probabilities, noise
 from keras_tnt.export.exported_model import ExportedModel
 from keras_tnt.export.load_exported import find_format, load_exported
 from keras_tnt.export.validation import choose_image_size, with_image_size
@@ -26,7 +27,7 @@ from keras_tnt.images import (
 from keras_tnt.images.preprocess import check_scale
 from keras_tnt.images.suffixes import count_other_files, has_image_suffix
 from keras_tnt.models import TNTBase, TNTSmall
-from keras_tnt.structure import has_preprocessing
+from keras_tnt.structure import find_head, has_preprocessing
 from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.utils.typing import PathLike, Tensor
 
@@ -34,7 +35,6 @@ logger = logging.getLogger(__name__)
 
 PUBLISHED = {"tnt_small": TNTSmall, "tnt_base": TNTBase}
 BATCH_SIZE = 32
-ROUNDING = 0.02  # of the sum of probabilities, in half precision
 
 
 class Classifier(NamedTuple):
@@ -356,12 +356,11 @@ def _check_shapes(path, input_shape, output_shape):
 
 def _check_probabilities(path, predict, input_shape):
     """Check on images of noise that a model returns probabilities."""
-    noise = np.random.default_rng(0).uniform(0, 255, (4, *input_shape[1:]))
-    scores = np.asarray(predict(noise.astype("float32")), "float32")
-    sums = scores.sum(axis=1)
-    if _ends_in_sigmoid(predict) or not (
-        scores.min() >= 0 and np.allclose(sums, 1, atol=ROUNDING)
-    ):
+    scores = np.asarray(predict(noise(input_shape[1:], number=4)), "float32")
+    # Two scores of a sigmoid may sum to 1.
+    is_keras = isinstance(predict, keras.Model)
+    is_sigmoid = is_keras and find_head(predict).activation == "sigmoid"
+    if is_sigmoid or not are_probabilities(scores):
         raise ValueError(
             f"{str(path)!r} does not return probabilities that sum to 1, but values "
             f"such as {scores[0][:3].tolist()}: logits, independent scores of several "
@@ -369,14 +368,6 @@ def _check_probabilities(path, predict, input_shape):
             "these are logits, append it: keras.Sequential([model, "
             "keras.layers.Softmax()])."
         )
-
-
-def _ends_in_sigmoid(model):
-    """Whether the last operation is a sigmoid: two scores of it may sum to 1."""
-    while isinstance(model, keras.Model):
-        model = model.outputs[0]._keras_history.operation
-    activation = getattr(model, "activation", model)
-    return activation is keras.activations.sigmoid or type(model).__name__ == "Sigmoid"
 
 
 def _imagenet_names():
