@@ -60,11 +60,7 @@ class TestTNTBackbone(HubTestCase):
         self.run_model_saving_test(self.cls, dict(ARGUMENTS), IMAGES)
 
     def test_preset(self):
-        backbone = self.cls(**ARGUMENTS)
-        directory = self.get_temp_dir()
-        backbone.save_to_preset(directory)
-        expected = np.asarray(backbone(IMAGES))
-        self.run_preset_test(self.cls, directory, IMAGES, expected_output=expected)
+        self.run_local_preset_test(self.cls(**ARGUMENTS), IMAGES)
 
 
 class TestTNTImageClassifier(HubTestCase):
@@ -90,11 +86,7 @@ class TestTNTImageClassifier(HubTestCase):
         self.run_quantization_test(task, self.cls, task_arguments(), IMAGES)
 
     def test_preset(self):
-        task = self.cls(**task_arguments())
-        directory = self.get_temp_dir()
-        task.save_to_preset(directory)
-        expected = np.asarray(task(IMAGES))
-        self.run_preset_test(self.cls, directory, IMAGES, expected_output=expected)
+        self.run_local_preset_test(self.cls(**task_arguments()), IMAGES)
 
 
 class TestTNTImageConverter(HubTestCase):

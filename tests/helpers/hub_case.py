@@ -5,6 +5,7 @@ import sys
 import types
 
 import keras_hub  # noqa: F401 (before the placeholder, or it takes that for Grain)
+import numpy as np
 
 
 def _test_case():
@@ -27,3 +28,10 @@ class HubTestCase(_test_case()):
     def run_grain_preprocessing_test(self, *arguments):
         if importlib.util.find_spec("grain"):
             super().run_grain_preprocessing_test(*arguments)
+
+    def run_local_preset_test(self, model, inputs):
+        """Save a model as a preset, and check what KerasHub loads from it."""
+        directory = self.get_temp_dir()
+        model.save_to_preset(directory)
+        expected = np.asarray(model(inputs))
+        self.run_preset_test(type(model), directory, inputs, expected_output=expected)
