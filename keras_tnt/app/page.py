@@ -183,14 +183,15 @@ def serve(
 @contextlib.contextmanager
 def _own_directory() -> Iterator[None]:
     """Keep Gradio's files apart from those of others, and delete them."""
-    before = {key: os.environ[key] for key in {TEMP_DIR} & os.environ.keys()}
+    before = os.environ.get(TEMP_DIR)
     with tempfile.TemporaryDirectory(prefix="keras-tnt-app-") as directory:
         os.environ[TEMP_DIR] = directory
         try:
             yield
         finally:
             del os.environ[TEMP_DIR]
-            os.environ |= before
+            if before is not None:
+                os.environ[TEMP_DIR] = before
 
 
 def _check_packages():

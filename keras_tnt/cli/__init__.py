@@ -36,8 +36,8 @@ COMMANDS = (
     benchmark,
 )
 
-# What is wrong with a user's input, where this package says so itself. Raised by Keras,
-# TensorFlow or Python, such an error is a bug: input is checked before.
+# Errors of the user, if the package itself raises them. From Keras, TensorFlow or
+# Python they are bugs, because the package checks all input.
 CHECKED_ERRORS = (FloatingPointError, ImportError, RuntimeError, ValueError)
 PACKAGE = Path(__file__).parents[1]
 
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s")
     try:
         if getattr(options, "out", None):
-            local_path(options.out)  # before hours of work
+            local_path(options.out)  # fails before the work starts
         return options.run(options) or 0
     except TrainingInterrupted as stopped:
         print(f"keras-tnt: {stopped}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Deterministic ops, for a while."""
+"""Deterministic ops for a limited time."""
 
 import contextlib
 from collections.abc import Iterator

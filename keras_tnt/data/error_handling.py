@@ -14,7 +14,7 @@ from keras_tnt.utils.assertions import assertion_text
 
 logger = logging.getLogger(__name__)
 
-# Errors that come again. All others, such as those of a network, may pass.
+# Permanent errors. All others, such as network errors, can be temporary.
 PERMANENT_ERRORS = (
     tf.errors.DataLossError,
     tf.errors.FailedPreconditionError,  # such as a directory
@@ -138,7 +138,7 @@ def next_readable(
 def note_corrupt(source: ImageSource, indices: tf.Tensor) -> tf.Operation:
     """Return an op that adds images to `ImageSource.corrupt`, and logs the new ones.
 
-    It fails if the fault is none of the image, such as one of the network.
+    It fails if the image is not the cause, as with a network error.
     """
 
     def note(indices, names):

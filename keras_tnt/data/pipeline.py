@@ -72,8 +72,8 @@ def image_dataset(
         classes: number of classes of the model, for a check.
         skip_corrupt: skip images that cannot be read or decoded, and note them in
             `ImageSource.corrupt`, instead of raising an error. In training the next
-            image replaces them, in evaluation they get weight 0. Faults that pass,
-            such as those of the network, are errors all the same.
+            image replaces them, in evaluation they get weight 0. Temporary faults,
+            such as network errors, always raise an error.
         cache: keep all encoded images in memory.
         parallel_calls: number of images processed at the same time, at least 1; tuned
             by TensorFlow by default.

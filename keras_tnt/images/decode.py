@@ -128,7 +128,7 @@ def load_image(
 
 
 def explain_failure(contents: bytes, error: tf.errors.OpError) -> str:
-    """Say why an image cannot be decoded: "is empty" and the like.
+    """Say why an image cannot be decoded, such as "is empty".
 
     Args:
         contents: what was to be decoded.

@@ -36,9 +36,8 @@ def preprocess_input(
         size: height and width of the result, or a pair (height, width).
         crop_fraction: side of the result as a share of the box; 1 for no margin.
         scale: factor that brings the values to 0-255: 255 for images scaled to 0-1, 1
-            for images that are 0-255 whatever they look like. By default they are
-            taken as 0-255, and float images that are obviously scaled to 0-1 are
-            refused.
+            for images that are 0-255 already. By default values are taken as 0-255,
+            and float images that are obviously scaled to 0-1 are refused.
 
     Returns:
         A float32 tensor (height, width, channels) for one image, else
