@@ -70,7 +70,7 @@ def export_saved_model(
 
     Args:
         model: a classifier, such as a TNT, with preprocessing inside and 1 or 3
-            channels. Its output are probabilities or logits; the graph tells which, or
+            channels. Its outputs are probabilities or logits; the graph tells which, or
             for a subclassed model a run on images of noise. After a sigmoid,
             probabilities do not depend on each other.
         path: the directory of the model; the version is a directory in it.
