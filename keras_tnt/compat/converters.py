@@ -76,6 +76,35 @@ def keep_onnx_transposes() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def optimize_onnx_in_place() -> Iterator[None]:
+    """Convert to ONNX without copying all weights for each optimizer.
+
+    Fault: tf2onnx copies the graph before each of its optimizers, and afterwards writes
+    all weights into the nodes' messages again, which do not free what they held. TNT-S
+    takes 21 s instead of 9 s and 1.5 GB more, PyramidTNT-M takes more than 15 GB. The
+    copies serve to skip an optimizer that fails; in place, it ends the conversion.
+    Issue: no issue known.
+    Seen in: tf2onnx 1.17.0 (first and last version checked).
+    """
+    optimizer = importlib.import_module("tf2onnx.optimizer")
+    graph_class = importlib.import_module("tf2onnx.graph").Graph
+    optimize_graph, update_proto = optimizer.optimize_graph, graph_class.update_proto
+
+    def in_place(graph, catch_errors=False, optimizers=None):
+        graph_class.update_proto = lambda graph: None  # the conversion ends with it
+        try:
+            return optimize_graph(graph, catch_errors=False, optimizers=optimizers)
+        finally:
+            graph_class.update_proto = update_proto
+
+    optimizer.optimize_graph = in_place
+    try:
+        yield
+    finally:
+        optimizer.optimize_graph = optimize_graph
+
+
+@contextlib.contextmanager
 def ignore_preprocessing_advice() -> Iterator[None]:
     """Hide the advice that ONNX Runtime's static quantization logs.
 

@@ -9,6 +9,7 @@ import numpy as np
 from keras_tnt.compat.converters import (
     ignore_preprocessing_advice,
     keep_onnx_transposes,
+    optimize_onnx_in_place,
 )
 from keras_tnt.export.exported_model import (
     INPUT,
@@ -41,7 +42,7 @@ def write_onnx(
     """
     onnx, tf2onnx = require("onnx"), require("tf2onnx")
     function = prediction_function(model)
-    with keep_onnx_transposes():
+    with keep_onnx_transposes(), optimize_onnx_in_place():
         graph, _ = tf2onnx.convert.from_function(
             function, function.input_signature, opset=OPSET
         )

@@ -90,6 +90,42 @@ def test_keep_onnx_transposes__still_present(rng):
     )
 
 
+def test_optimize_onnx_in_place__still_present(rng, monkeypatch):
+    tf2onnx, onnxruntime = map(pytest.importorskip, ("tf2onnx", "onnxruntime"))
+    dense = keras.layers.Dense(3)
+    dense.build((None, 4))
+    function = graphs.traced(lambda x: keras.ops.relu(dense(x)) + 1, (None, 4))
+    updates = []
+    update_proto = tf2onnx.graph.Graph.update_proto
+
+    def counted(graph, *arguments):
+        updates.append(graph)
+        update_proto(graph, *arguments)
+
+    def convert():
+        updates.clear()
+        graph, _ = tf2onnx.convert.from_function(
+            function, function.input_signature, opset=18
+        )
+        return graph
+
+    monkeypatch.setattr(tf2onnx.graph.Graph, "update_proto", counted)
+    with converters.optimize_onnx_in_place():
+        session = onnxruntime.InferenceSession(
+            convert().SerializeToString(), providers=["CPUExecutionProvider"]
+        )
+    assert len(updates) == 2
+    assert tf2onnx.graph.Graph.update_proto is counted
+    inputs = rng.normal(size=(3, 4)).astype("float32")
+    (found,) = session.run(None, {session.get_inputs()[0].name: inputs})
+    np.testing.assert_allclose(found, function(inputs), atol=1e-5)
+    convert()
+    assert len(updates) > 10, (
+        "tf2onnx does not write all weights after each optimizer: "
+        "remove keras_tnt.compat.converters.optimize_onnx_in_place"
+    )
+
+
 def test_ignore_preprocessing_advice__still_present(caplog, tmp_path):
     onnx = pytest.importorskip("onnx")
     quantization = pytest.importorskip("onnxruntime.quantization")
