@@ -8,7 +8,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 # A file's tests run in one process, so that its fixtures are built once.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: fuzz-models demo test test-all test-nightly test-study coverage fuzz lint clean
+.PHONY: fuzz-models demo test test-all test-extra-large test-nightly test-study coverage fuzz lint clean
 
 demo: $(VENV)/demo.stamp
 	$(VENV)/bin/keras-tnt demo
@@ -16,10 +16,14 @@ demo: $(VENV)/demo.stamp
 test: $(VENV)/dev.stamp
 	$(PYTEST) $(PARALLEL) -m "not slow"
 
-# Everything: the tests of `make test`, the slow ones, and those that need both cores.
+# The tests of `make test`, the slow ones, and those that need both cores.
 test-all: $(VENV)/dev.stamp
 	$(PYTEST) $(PARALLEL) -m "not exclusive" --durations=60
 	$(PYTEST) -m exclusive --durations=20
+
+# Further sizes and formats of what the tests above show for one. Before a release.
+test-extra-large: $(VENV)/dev.stamp
+	$(PYTEST) -m extra_large
 
 # Layers and models with Keras's nightly build, in an environment of its own: keras and
 # keras-nightly share a directory. KerasHub does not import with every nightly build.

@@ -1,6 +1,7 @@
 """What every test runs with."""
 
 import fnmatch
+import gc
 import os
 from pathlib import Path
 
@@ -35,13 +36,31 @@ def _fresh_keras():
     keras.utils.clear_session(free_memory=False)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _small_heap():
+    """Keep collections of garbage quick in a process that runs many files.
+
+    Keras collects garbage for every layer that it quantizes.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
 
 
-def pytest_collection_modifyitems(items):
-    """Files with slow tests come first, so that no worker ends with them alone."""
+def pytest_collection_modifyitems(config, items):
+    """Leave out what is too large, and begin with the files that have slow tests.
+
+    No worker then ends with a slow file alone.
+    """
+    if "extra_large" not in config.option.markexpr:
+        large = [item for item in items if item.get_closest_marker("extra_large")]
+        config.hook.pytest_deselected(items=large)
+        items[:] = [item for item in items if item not in large]
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 

@@ -63,7 +63,7 @@ def test_train_step__static_shapes():
     assert not dynamic
 
 
-@pytest.mark.slow
+@pytest.mark.extra_large
 def test_train_step__tnt_small_compiles():
     model = compiled(keras_tnt.TNTSmall(weights=None), jit_compile=True)
     first, second = fit(model)

@@ -371,7 +371,15 @@ def test_export_model__litert_metadata(exports):
 
 
 @pytest.mark.slow
-@every_format
+@pytest.mark.parametrize(
+    "file_format",
+    [
+        "onnx",
+        "litert",
+        pytest.param("savedmodel", marks=pytest.mark.extra_large),
+        pytest.param("openvino", marks=pytest.mark.extra_large),
+    ],
+)
 def test_export_model__tnt_small(file_format, tmp_path):
     need_runtime(file_format)
     model = keras_tnt.TNTSmall(weights=None)

@@ -25,15 +25,18 @@ def check_export(model, file_format, directory):
 QUICK = [("onnx", (64, 96)), ("litert", (40, 72))]
 
 
+def cost(file_format, size):
+    """Two sizes in each format show what the others do."""
+    if (file_format, size) in QUICK:
+        return []
+    return pytest.mark.slow if size in [(64, 96), (40, 72)] else pytest.mark.extra_large
+
+
 # Grids of 8x8 and 8x12 patches end in one row; those of 5x9 are odd from the first on.
 @pytest.mark.parametrize(
     ("file_format", "size"),
     [
-        pytest.param(
-            file_format,
-            size,
-            marks=[] if (file_format, size) in QUICK else pytest.mark.slow,
-        )
+        pytest.param(file_format, size, marks=cost(file_format, size))
         for file_format in RUNTIMES
         for size in [(64, 64), (64, 96), (40, 72), (72, 104)]
     ],
@@ -44,7 +47,12 @@ def test_export_model__pyramid_sizes(file_format, size, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "builder", ["PyramidTNTTiny", "PyramidTNTSmall", "PyramidTNTMedium"]
+    "builder",
+    [
+        "PyramidTNTTiny",
+        pytest.param("PyramidTNTSmall", marks=pytest.mark.extra_large),
+        pytest.param("PyramidTNTMedium", marks=pytest.mark.extra_large),
+    ],
 )
 @every_format
 def test_export_model__published_pyramids(builder, file_format, tmp_path):

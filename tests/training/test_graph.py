@@ -13,7 +13,10 @@ GMACS = 5.22  # of an image, without what is done element by element
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("drop_path_rate", "limit"), [(0.0, 7_000), (0.1, 8_900)])
+@pytest.mark.parametrize(
+    ("drop_path_rate", "limit"),
+    [pytest.param(0.0, 7_000, marks=pytest.mark.extra_large), (0.1, 8_900)],
+)
 def test_train_step__operations_and_variables(drop_path_rate, limit):
     model, function = training_step(AdamW(1e-3), drop_path_rate)
     assert len(model.trainable_variables) == 339
