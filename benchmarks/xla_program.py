@@ -4,7 +4,6 @@ import math
 import re
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 import keras_tnt
@@ -17,20 +16,6 @@ WIDTHS = (
 )  # bytes
 # Instructions that neither read nor write memory.
 FREE = ("parameter", "constant", "tuple", "get-tuple-element", "bitcast")
-
-
-def multiply_adds(model):
-    """Return the multiply-adds of inference on one image.
-
-    Args:
-        model: a `keras.Model` of images of a static size.
-
-    Returns:
-        An int: the multiply-adds of all matrix products and convolutions.
-    """
-    image = tf.constant(np.zeros((1, *model.input_shape[1:]), "float32"))
-    compiled = tf.function(lambda x: model(x, training=False), jit_compile=True)
-    return of_program(compiled.experimental_get_compiler_ir(image)(stage="hlo"))
 
 
 def training_step(optimizer, drop_path_rate=0.0, jit_compile=False):

@@ -23,6 +23,7 @@ from keras_tnt.models import (
     TNTTiny,
 )
 from keras_tnt.models.features import feature_extractor
+from keras_tnt.structure import complexity
 from keras_tnt.utils.lazy import LazyClass
 from keras_tnt.visualization import attention_maps
 from keras_tnt.weights import load_weights, save_upstream_weights
@@ -52,6 +53,7 @@ __all__ = [
     "TNTTiny",
     "__version__",
     "attention_maps",
+    "complexity",
     "decode_predictions",
     "export_saved_model",
     "feature_extractor",

@@ -1,4 +1,4 @@
-"""The structure of a model: whether it is a TNT, and where its parts are."""
+"""The structure of a model: whether it is a TNT, its parts, and what they cost."""
 
 from keras_tnt.structure.architecture import (
     architecture,
@@ -8,6 +8,8 @@ from keras_tnt.structure.architecture import (
     stages,
     stem,
 )
+from keras_tnt.structure.complexity import complexity
+from keras_tnt.structure.cost import Complexity, Cost
 from keras_tnt.structure.graph import (
     extend_from_input,
     has_preprocessing,
@@ -17,9 +19,12 @@ from keras_tnt.structure.graph import (
 from keras_tnt.structure.head import Head, find_head, has_graph
 
 __all__ = [
+    "Complexity",
+    "Cost",
     "Head",
     "architecture",
     "blocks",
+    "complexity",
     "extend_from_input",
     "find_head",
     "find_tnt",

@@ -12,19 +12,15 @@ import importlib.metadata
 import json
 import math
 import os
-import sys
 import time
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import keras
 import numpy as np
 import tensorflow as tf
 from fashion_mnist import load
 from plan import BATCH, VARIANTS, Run
-from xla_program import multiply_adds
 
 import keras_tnt
 from keras_tnt.training import AdamW
@@ -148,7 +144,7 @@ def train(run, training, evaluation):
         "parameters": sum(
             int(np.prod(variable.shape)) for variable in model.trainable_variables
         ),
-        "multiply_adds": multiply_adds(model),
+        "multiply_adds": keras_tnt.complexity(model).multiply_adds,
         "seconds": round(seconds, 1),
         "images_per_second": round(EVALUATIONS * steps * BATCH / seconds),
         "date": datetime.date.today().isoformat(),

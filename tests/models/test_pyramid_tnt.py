@@ -19,23 +19,26 @@ def test_pyramid_tnt__passes_the_checks(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("builder", "size", "parameters"),
+    ("builder", "size", "parameters", "gmacs"),
     [
-        (keras_tnt.PyramidTNTTiny, 192, 10_578_529),
+        (keras_tnt.PyramidTNTTiny, 192, 10_578_529, 0.6),
         pytest.param(
-            keras_tnt.PyramidTNTSmall, 256, 31_953_200, marks=pytest.mark.slow
+            keras_tnt.PyramidTNTSmall, 256, 31_953_200, 3.3, marks=pytest.mark.slow
         ),
         pytest.param(
-            keras_tnt.PyramidTNTMedium, 256, 84_943_572, marks=pytest.mark.slow
+            keras_tnt.PyramidTNTMedium, 256, 84_943_572, 8.2, marks=pytest.mark.slow
         ),
         pytest.param(
-            keras_tnt.PyramidTNTBase, 256, 156_990_072, marks=pytest.mark.slow
+            keras_tnt.PyramidTNTBase, 256, 156_990_072, 16.0, marks=pytest.mark.slow
         ),
     ],
 )
-def test_variants__published_sizes(builder, size, parameters):
+def test_variants__published_sizes(builder, size, parameters, gmacs):
     model = builder(weights=None)
     assert trainable_parameters(model) == parameters
+    found = keras_tnt.complexity(model)
+    assert found.parameters == parameters
+    assert found.multiply_adds == pytest.approx(gmacs * 1e9, abs=0.05e9)
     assert model.input_shape == (None, size, size, 3)
     assert model.output_shape == (None, 1000)
     for stage in range(1, 5):

@@ -32,17 +32,22 @@ def test_tnt__passes_the_checks(arguments, parameters, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("builder", "arguments", "parameters"),
+    ("builder", "arguments", "parameters", "gmacs"),
     [
-        (keras_tnt.TNTTiny, {}, 6_076_408),
-        (keras_tnt.TNTSmall, {}, 23_768_584),
-        (keras_tnt.TNTBase, {}, 65_428_680),
-        (keras_tnt.TNTSmall, {"se_ratio": 0.25}, 24_668_296),
+        (keras_tnt.TNTTiny, {}, 6_076_408, 1.4),
+        (keras_tnt.TNTSmall, {}, 23_768_584, 5.2),
+        (keras_tnt.TNTBase, {}, 65_428_680, 14.1),
+        (keras_tnt.TNTSmall, {"se_ratio": 0.25}, 24_668_296, 5.2),
     ],
 )
-def test_variants__published_sizes(builder, arguments, parameters):
+def test_variants__published_sizes(builder, arguments, parameters, gmacs):
     model = builder(weights=None, **arguments)
     assert model.count_params() == parameters
+    found = keras_tnt.complexity(model)
+    assert found.parameters == parameters
+    assert found.multiply_adds == pytest.approx(gmacs * 1e9, abs=0.06e9)
+    if builder is keras_tnt.TNTSmall and not arguments:
+        assert found.multiply_adds == 5_216_875_008
     assert model.input_shape == (None, 224, 224, 3)
     assert model.output_shape == (None, 1000)
 
