@@ -29,7 +29,7 @@ class AttentionMaps(NamedTuple):
 
 
 def attention_maps(model: keras.Model, images: ArrayLike) -> AttentionMaps:
-    """Compute outer and inner attention of a TNT or PyramidTNT (paper, section 3.4).
+    """Compute outer and inner attention of a TNT or PyramidTNT (paper, section A.1).
 
     The attention is computed outside of the model's graph, block by block, so the
     model itself does not become slower.

@@ -37,7 +37,8 @@ NAMES = {
     "vit_large_patches": "ViT, patches of 14x14, equal FLOPs",
     "pyramid_tnt": "PyramidTNT",
 }
-# ImageNet top-1 in percent: the paper's Tables 4 to 8 and 12; PyramidTNT's paper.
+# ImageNet top-1 in percent: the paper's Tables 4 to 8 and 12; PyramidTNT's paper. The
+# inner blocks are those of S-1 and S-2 (Table 5), 4 and 3 of 12.
 PAPER = {
     "tnt": 81.5,
     "vit_equal_flops": 79.8,

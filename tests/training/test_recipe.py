@@ -7,7 +7,12 @@ import math
 
 import pytest
 
-from keras_tnt.training import Recipe, fashion_mnist_demo, tnt_small_imagenet
+from keras_tnt.training import (
+    Recipe,
+    fashion_mnist_demo,
+    tnt_small_finetune_384,
+    tnt_small_imagenet,
+)
 from keras_tnt.training.builders import build_model
 from keras_tnt.training.recipes import RECIPES
 
@@ -48,6 +53,36 @@ def test_fashion_mnist_demo__model():
     assert model.input_shape == (None, 28, 28, 1)
     assert model.output_shape == (None, 10)
     assert model.count_params() < 1_000_000
+
+
+def test_tnt_small_finetune_384__docstring_names_what_is_not_the_papers():
+    """The paper fine-tunes with the settings of the pre-training (section 3.5)."""
+    ours = {
+        "epochs": "30 epochs",
+        "batch_size": "512 images",
+        "reference_batch_size": "512 images",
+        "weight_decay": "1e-8",
+        "learning_rate": "5e-5",
+        "warmup_epochs": "3 epochs of warm-up",
+        "final_learning_rate": "1e-6",
+        "augmentation": "no repeated augmentation, no random erasing",
+        "ema_decay": "no moving average",
+        "crop_fraction": "whole images",
+    }
+    recipe, pretraining = tnt_small_finetune_384(), tnt_small_imagenet()
+    differing = {
+        field.name
+        for field in dataclasses.fields(Recipe)
+        if getattr(recipe, field.name) != getattr(pretraining, field.name)
+    }
+    of_the_task = {"data", "image_size", "validation_split", "weights"}
+    assert differing - of_the_task == ours.keys()
+    text = " ".join(inspect.getdoc(tnt_small_finetune_384).split())
+    source, choices = text.split("are choices of")
+    for said in ("section 3.5", "64 epochs on CIFAR-10", "300 on Flowers"):
+        assert said in source
+    for name, said in ours.items():
+        assert said in choices, name
 
 
 @pytest.mark.parametrize("name", RECIPES)
