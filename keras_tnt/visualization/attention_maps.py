@@ -1,6 +1,7 @@
 """Attention of a TNT: between patches, and between the pixels of a patch."""
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -105,6 +106,21 @@ def attention_rollout(maps: AttentionMaps) -> np.ndarray:
         attention = maps.outer[block].mean(axis=1)
         rollout = (attention + np.eye(keys, dtype="float32")) / 2 @ rollout
     return rollout
+
+
+def has_class_token(maps: AttentionMaps) -> bool:
+    """Return whether attention has a class token: a TNT's has, a PyramidTNT's not."""
+    block = min(maps.outer)
+    return maps.outer[block].shape[2] == 1 + math.prod(maps.grids[block])
+
+
+def select_block(part: dict[int, Any], block: int, lack: str) -> Any:
+    """Return what a block has, or raise a `ValueError` that says what it lacks."""
+    if block not in part:
+        raise ValueError(
+            f"Block {block} has {lack}: expected one of {sorted(part)}, counted from 1."
+        )
+    return part[block]
 
 
 def _rows(scores):

@@ -150,7 +150,7 @@ def tsne(features: np.ndarray, seed: int = 0) -> np.ndarray:
 
     Raises:
         ImportError: if scikit-learn is not installed.
-        ValueError: if there are fewer than three samples.
+        ValueError: if there are fewer than three samples or two dimensions.
 
     Example:
         >>> import numpy
@@ -167,6 +167,11 @@ def tsne(features: np.ndarray, seed: int = 0) -> np.ndarray:
         ) from error
     if len(features) < 3:
         raise ValueError(f"t-SNE takes at least 3 samples, got {len(features)}.")
+    if features.shape[1] < 2:
+        raise ValueError(
+            "t-SNE takes samples of at least 2 dimensions, got an array of shape "
+            f"{features.shape}."
+        )
     perplexity = min(30, (len(features) - 1) / 3)
     layout = TSNE(perplexity=perplexity, init="pca", random_state=seed)
     with one_openmp_thread():

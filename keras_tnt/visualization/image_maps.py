@@ -6,13 +6,19 @@ from collections.abc import Iterable
 import keras
 import numpy as np
 
-from keras_tnt.visualization.attention_maps import AttentionMaps
+from keras_tnt.visualization.attention_maps import (
+    AttentionMaps,
+    has_class_token,
+    select_block,
+)
 
 
 def class_token_map(
     outer: np.ndarray, grid: tuple[int, int], size: tuple[int, int] | None = None
 ) -> np.ndarray:
-    """Return the attention of the class token in one block, averaged over the heads.
+    """Return the attention of the class token in one block (paper, Figure 7).
+
+    It is averaged over the heads.
 
     Args:
         outer: attention of one block of a TNT, ``(batch, heads, 1 + patches,
@@ -70,7 +76,7 @@ def block_map(
         >>> block_map(maps, block=1).shape, block_map(maps, 2, patch=(3, 5)).shape
         ((2, 8, 12), (2, 4, 6))
     """
-    outer = _of_block(maps.outer, block, "no attention").mean(axis=1)
+    outer = select_block(maps.outer, block, "no attention").mean(axis=1)
     grid = maps.grids[block]
     first = int(has_class_token(maps))  # where the patches begin
     if patch is not None:
@@ -80,6 +86,40 @@ def block_map(
     else:
         weights = outer.mean(axis=1)
     return _finish(_on_patches(weights[:, first:], maps, block), size)
+
+
+def patch_attention(maps: AttentionMaps, block: int) -> np.ndarray:
+    """Return the attention between all patches of one block (paper, Figure 6).
+
+    It is averaged over the heads and not scaled. The class token of a TNT is left out.
+    A pooled key of a PyramidTNT counts for all patches of its square.
+
+    Args:
+        maps: `AttentionMaps`.
+        block: a block, counted from 1.
+
+    Returns:
+        A float32 array ``(batch, patches, patches)``: a row for each patch that
+        attends, a column for each that is attended to, both counted row by row.
+
+    Raises:
+        ValueError: if there is no such block.
+
+    Example:
+        >>> import keras_tnt, numpy
+        >>> from keras_tnt.visualization import patch_attention
+        >>> model = keras_tnt.TNT(48, 12, depth=2, outer_num_heads=3, classes=7,
+        ...                       input_shape=(32, 64, 3))
+        >>> maps = keras_tnt.attention_maps(model, numpy.zeros((2, 32, 64, 3)))
+        >>> patch_attention(maps, block=2).shape
+        (2, 8, 8)
+    """
+    outer = select_block(maps.outer, block, "no attention").mean(axis=1)
+    first = int(has_class_token(maps))  # where the patches begin
+    weights = outer[:, first:, first:]
+    batch, patches, keys = weights.shape
+    on_patches = _on_patches(weights.reshape(-1, keys), maps, block)
+    return on_patches.reshape(batch, patches, patches)
 
 
 def _on_patches(weights, maps, block):
@@ -124,7 +164,7 @@ def most_attended_patch(maps: AttentionMaps, block: int) -> tuple[int, int]:
 
 
 def inside_patch(maps: AttentionMaps, block: int, patch: tuple[int, int]) -> np.ndarray:
-    """Return the inner attention of one patch.
+    """Return the inner attention of one patch (paper, Figure 5).
 
     Args:
         maps: `AttentionMaps`.
@@ -149,7 +189,7 @@ def inside_patch(maps: AttentionMaps, block: int, patch: tuple[int, int]) -> np.
         >>> inside.shape, on_pixel_grid(inside).shape
         ((1, 4, 16, 16), (1, 4, 16, 4, 4))
     """
-    inner = _of_block(maps.inner, block, "no inner transformer")
+    inner = select_block(maps.inner, block, "no inner transformer")
     return inner[:, _index(patch, maps.grids[block])]
 
 
@@ -206,25 +246,11 @@ def map_patch(
     return row, column
 
 
-def has_class_token(maps: AttentionMaps) -> bool:
-    """Return whether attention has a class token: a TNT's has, a PyramidTNT's not."""
-    block = min(maps.outer)
-    return maps.outer[block].shape[2] == 1 + math.prod(maps.grids[block])
-
-
 def _finish(weights, size):
     """Scale each map to a maximum of 1, and resize it to a given size."""
     highest = weights.max(axis=(1, 2), keepdims=True)
     weights = (weights / np.where(highest > 0, highest, 1)).astype("float32")
     return weights if size is None else resize_maps(weights, size)
-
-
-def _of_block(part, block, lack):
-    if block not in part:
-        raise ValueError(
-            f"Block {block} has {lack}: expected one of {sorted(part)}, counted from 1."
-        )
-    return part[block]
 
 
 def _index(patch, grid):

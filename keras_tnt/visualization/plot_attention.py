@@ -1,26 +1,32 @@
-"""Plots of attention: over an image, for each head, and inside one patch."""
+"""Plots of attention: over an image, by head, between patches, inside one patch."""
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from keras_tnt.utils.typing import PathLike
-from keras_tnt.visualization.attention_maps import AttentionMaps, attention_rollout
+from keras_tnt.visualization.attention_maps import (
+    AttentionMaps,
+    attention_rollout,
+    has_class_token,
+)
 from keras_tnt.visualization.figure import (
+    HEATMAP_STYLE,
+    image_axes_size,
     new_figure,
     save_figure,
     show_image,
+    show_overlay,
     without_ticks,
 )
 from keras_tnt.visualization.image_maps import (
     block_map,
     class_token_map,
-    has_class_token,
     inside_patch,
     map_patch,
     on_pixel_grid,
+    patch_attention,
 )
 
 INNER_ATTENTION_TITLES = (
@@ -28,7 +34,6 @@ INNER_ATTENTION_TITLES = (
     "what each pixel attends to",
     "attended to by all",
 )
-HEATMAP_STYLE = {"cmap": "inferno", "vmin": 0, "vmax": 1}
 
 
 def plot_attention_overlays(
@@ -66,7 +71,9 @@ def plot_attention_overlays(
         titles.append("rollout")
         grid = maps.grids[1]
         overlays.append(class_token_map(attention_rollout(maps), grid, size)[0])
-    figure, axes = new_figure(1, 1 + len(overlays), _axes_size(size, 2.2), each=True)
+    figure, axes = new_figure(
+        1, 1 + len(overlays), image_axes_size(size, 2.2), each=True
+    )
     show_image(axes[0][0], image)
     axes[0][0].set_title(title, fontsize=9)
     for axis, overlay, name in zip(axes[0][1:], overlays, titles, strict=True):
@@ -101,7 +108,9 @@ def plot_attention_heads(
     """
     size = image.shape[:2]
     columns = max(outer.shape[1] for outer in maps.outer.values())
-    figure, axes = new_figure(len(blocks), columns, _axes_size(size, 1.6), each=True)
+    figure, axes = new_figure(
+        len(blocks), columns, image_axes_size(size, 1.6), each=True
+    )
     for row, block in zip(axes, blocks, strict=True):
         block_map(maps, block)  # its error, if there is no such block
         outer = maps.outer[block]
@@ -117,6 +126,41 @@ def plot_attention_heads(
     save_figure(figure, path)
 
 
+def plot_patch_attention(
+    maps: AttentionMaps, blocks: Sequence[int], path: PathLike
+) -> None:
+    """Plot the attention between all patches of some blocks (paper, Figure 6).
+
+    A matrix for each block: rows attend, columns are attended to, both counted row by
+    row. Each matrix has its own scale, from 0 to its highest value.
+
+    Args:
+        maps: `AttentionMaps`; the first image is plotted.
+        blocks: the blocks to plot, counted from 1.
+        path: the PNG file to write.
+
+    Raises:
+        ValueError: if there is no such block.
+
+    Example:
+        >>> import keras_tnt, numpy
+        >>> from keras_tnt.visualization import plot_patch_attention
+        >>> model = keras_tnt.TNT(48, 12, depth=2, outer_num_heads=3, classes=7,
+        ...                       input_shape=(32, 64, 3))
+        >>> maps = keras_tnt.attention_maps(model, numpy.zeros((1, 32, 64, 3)))
+        >>> plot_patch_attention(maps, [1, 2], "patches.png")
+    """
+    matrices = [patch_attention(maps, block)[0] for block in blocks]
+    figure, axes = new_figure(1, len(blocks), (2.6, 2.85), each=True)
+    for axis, block, matrix in zip(axes[0], blocks, matrices, strict=True):
+        axis.imshow(matrix, cmap="inferno", vmin=0)
+        axis.set_title(f"block {block}", fontsize=9)
+        axis.set_xlabel("attended to", fontsize=8)
+    axes[0][0].set_ylabel("patches that attend", fontsize=8)
+    without_ticks(axes)
+    save_figure(figure, path)
+
+
 def plot_inner_attention(
     maps: AttentionMaps,
     image: np.ndarray,
@@ -124,7 +168,7 @@ def plot_inner_attention(
     patch: tuple[int, int],
     path: PathLike,
 ) -> None:
-    """Plot one patch, and the inner attention of its pixels.
+    """Plot one patch, and the inner attention of its pixels (paper, Figure 5).
 
     A row for each block, averaged over the heads: queries (rows) by keys (columns); the
     same as a map of the patch at the position of each query; and the attention that
@@ -191,15 +235,3 @@ def _show_place(axes, maps, image, patch):
     names = ("image", f"block {max(maps.outer)}", f"patch {patch[0]},{patch[1]}")
     for axis, name in zip(axes, names, strict=True):
         axis.set_title(name, fontsize=8)
-
-
-def show_overlay(axis: Any, image: np.ndarray, overlay: np.ndarray) -> None:
-    """Show a map 0-1 of the image's size over the image."""
-    show_image(axis, image)
-    axis.imshow(overlay, alpha=0.6, **HEATMAP_STYLE)
-
-
-def _axes_size(size, side):
-    """Width and height in inches for an image, with its title."""
-    height, width = size
-    return side, side * height / width + 0.25

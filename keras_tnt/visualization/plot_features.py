@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_tnt.utils.typing import PathLike
+from keras_tnt.visualization.attention_maps import select_block
 from keras_tnt.visualization.block_features import (
     BlockFeatures,
     features_to_rgb,
@@ -13,13 +14,14 @@ from keras_tnt.visualization.block_features import (
     tsne,
 )
 from keras_tnt.visualization.figure import (
+    check_images,
     new_figure,
     save_figure,
     show_image,
+    show_overlay,
     without_ticks,
 )
 from keras_tnt.visualization.image_maps import resize_maps
-from keras_tnt.visualization.plot_attention import show_overlay
 
 
 def plot_features(
@@ -37,7 +39,8 @@ def plot_features(
         path: the PNG file to write.
 
     Raises:
-        ValueError: if there is no such block.
+        ValueError: if there is no such block, or there are more or fewer images than
+            features.
 
     Example:
         >>> import keras_tnt, numpy
@@ -50,12 +53,8 @@ def plot_features(
     """
     columns = []
     for block in blocks:
-        if block not in features.patches:
-            raise ValueError(
-                f"There is no block {block}: expected some of "
-                f"{sorted(features.patches)}."
-            )
-        patches = features.patches[block]
+        patches = select_block(features.patches, block, "no features")
+        check_images(images, len(patches))
         columns.append((f"patches, block {block}", features_to_rgb(patches)))
         if block in features.pixels:
             pixels = pixel_map(features.pixels[block], patches.shape[1:3])

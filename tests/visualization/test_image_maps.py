@@ -12,6 +12,7 @@ from keras_tnt.visualization import (
     inside_patch,
     most_attended_patch,
     on_pixel_grid,
+    patch_attention,
     resize_maps,
 )
 from tests.helpers.small import pixels, small, small_pyramid
@@ -157,3 +158,22 @@ def test_most_attended_patch__late_block_of_pyramid():
     early = np.full((1, 1, 96, 6), 1 / 6)
     maps = AttentionMaps({1: early, 2: late}, {}, {1: (8, 12), 2: (2, 2)}, {1: 4, 2: 1})
     assert most_attended_patch(maps, 2) == (0, 6)
+
+
+def test_patch_attention__tnt_without_class_token():
+    outer = rows_of_weights(2, 3, 7, 7)
+    found = patch_attention(outer_maps(outer), 1)
+    assert (found.shape, found.dtype) == ((2, 6, 6), "float32")
+    np.testing.assert_allclose(found, outer.mean(axis=1)[:, 1:, 1:], rtol=1e-6)
+
+
+def test_patch_attention__pooled_keys_count_for_their_square():
+    """Of 5x4 patches, pooled by two to 2x2 keys, the last row is in no square."""
+    outer = rows_of_weights(1, 2, 20, 4)
+    found = patch_attention(outer_maps(outer, grid=(5, 4), sr_ratio=2), 1)
+    assert found.shape == (1, 20, 20)
+    by_place = found.reshape(20, 5, 4)
+    mean = outer.mean(axis=1)[0].reshape(20, 2, 2)
+    np.testing.assert_allclose(by_place[:, :4:2, ::2], mean, rtol=1e-6)
+    np.testing.assert_allclose(by_place[:, 1:4:2, 1::2], mean, rtol=1e-6)
+    np.testing.assert_array_equal(by_place[:, 4], 0)

@@ -16,8 +16,10 @@ from keras_tnt.visualization import (
     plot_attention_heads,
     plot_attention_overlays,
     plot_inner_attention,
+    plot_patch_attention,
 )
 from tests.helpers import ASSETS
+from tests.helpers.figures import image_of, saved_figures
 from tests.helpers.small import pixels, small, small_pyramid
 
 PHOTO = str(ASSETS / "astronaut_small.png")
@@ -69,6 +71,25 @@ def test_plot_attention_overlays__data(patch, tmp_path):
     assert brightest_column(block, 3) == patch
 
 
+def test_plot_patch_attention__data(monkeypatch, tmp_path):
+    """Patches attend to the patch before; the class token is left out."""
+    figures = saved_figures(monkeypatch)
+    weights = np.zeros((7, 7), "float32")
+    weights[0] = weights[:, 0] = 0.5
+    weights[1:, 1:] = np.eye(6)[:, [5, 0, 1, 2, 3, 4]] / 2
+    heads = np.stack([weights, np.eye(7)])
+    maps = one_bright_patch(0)._replace(outer={1: heads[None], 2: heads[None, 1:]})
+    maps = maps._replace(grids={1: (2, 3), 2: (2, 3)}, sr_ratios={1: 1, 2: 1})
+    plot_patch_attention(maps, [2, 1], tmp_path / "patches.png")
+    second, first = figures[0].axes
+    assert second.get_title() == "block 2"
+    np.testing.assert_array_equal(image_of(second), np.eye(6))
+    expected = (weights[1:, 1:] + np.eye(6)) / 2
+    np.testing.assert_allclose(image_of(first), expected)
+    with pytest.raises(ValueError, match=r"Block 3 has no attention.*\[1, 2\]"):
+        plot_patch_attention(maps, [3], tmp_path / "patches.png")
+
+
 @pytest.mark.parametrize("build", [small, small_pyramid])
 def test_plot_attention__models(build, tmp_path):
     maps, image = seen(build())
@@ -76,7 +97,8 @@ def test_plot_attention__models(build, tmp_path):
     plot_attention_overlays(maps, image, blocks, tmp_path / "overlay.png")
     plot_attention_heads(maps, image, blocks, tmp_path / "heads.png")
     plot_inner_attention(maps, image, blocks, (1, 2), tmp_path / "patch.png")
-    for name in ("overlay", "heads", "patch"):
+    plot_patch_attention(maps, blocks, tmp_path / "patches.png")
+    for name in ("overlay", "heads", "patch", "patches"):
         picture = read(tmp_path / f"{name}.png")
         assert 200 < min(picture.shape[:2]) < max(picture.shape[:2]) < 2500
         assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50

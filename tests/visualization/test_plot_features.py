@@ -39,7 +39,9 @@ def test_plot_features__two_halves(tmp_path):
 
 def test_plot_features__missing_block(tmp_path):
     features = BlockFeatures({1: np.ones((1, 2, 2, 8))}, {})
-    with pytest.raises(ValueError, match=r"no block 2: expected some of \[1\]"):
+    with pytest.raises(
+        ValueError, match=r"Block 2 has no features: expected one of \[1\]"
+    ):
         plot_features(features, np.zeros((1, 8, 8, 1)), [2], tmp_path / "a.png")
 
 
