@@ -1,4 +1,4 @@
-"""Channels of patches and pixels as maps over the image (paper, Figures 3 and 4)."""
+"""Channels of patches and pixels as maps over the image (paper, section 3.4)."""
 
 import numpy as np
 
