@@ -55,7 +55,7 @@ def test_examples__export_and_serve(tmp_path):
     assert "nothing: not an image" in output
 
 
-@pytest.mark.slow
+@pytest.mark.extra_large
 def test_examples__multi_worker(tmp_path, monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     output = run_example("multi_worker.py", tmp_path)

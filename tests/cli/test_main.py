@@ -219,7 +219,7 @@ def test_main__installed_command():
     assert "predict" in process.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.extra_large
 def test_predict__published_weights(tmp_path):
     """No --model: TNT-S from a hub on loopback, then offline from the cache."""
     source = tmp_path / "source.safetensors"

@@ -121,7 +121,10 @@ def test_train__only_chief_writes(together):
     ("who", "number", "message", "checkpoint"),
     [
         (0, "SIGKILL", "worker 0 .* does not answer.*Start all workers again", 5),
-        (1, "SIGKILL", "worker 1 .* does not answer.*Start all workers again", 5),
+        pytest.param(
+            *(1, "SIGKILL", "worker 1 .* does not answer.*Start all workers again", 5),
+            marks=pytest.mark.extra_large,
+        ),
         (1, "SIGTERM", "stopped by SIGTERM after step 10", 10),
     ],
 )

@@ -86,9 +86,13 @@ def test_multi_worker_strategy__still_present(together):
     ("who", "how", "message"),
     [
         (1, signal.SIGKILL, r"worker 1 \(localhost:\d+\) does not answer"),
-        pytest.param(0, signal.SIGKILL, "does not answer", marks=pytest.mark.slow),
-        pytest.param(1, signal.SIGSTOP, "does not answer", marks=pytest.mark.slow),
-        pytest.param(0, signal.SIGSTOP, "does not answer", marks=pytest.mark.slow),
+        pytest.param(
+            0, signal.SIGKILL, "does not answer", marks=pytest.mark.extra_large
+        ),
+        (1, signal.SIGSTOP, "does not answer"),
+        pytest.param(
+            0, signal.SIGSTOP, "does not answer", marks=pytest.mark.extra_large
+        ),
     ],
 )
 def test_workers__lost_worker(who, how, message, tmp_path):

@@ -375,7 +375,7 @@ def test_export_model__litert_metadata(exports):
     "file_format",
     [
         "onnx",
-        "litert",
+        pytest.param("litert", marks=pytest.mark.extra_large),
         pytest.param("savedmodel", marks=pytest.mark.extra_large),
         pytest.param("openvino", marks=pytest.mark.extra_large),
     ],

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from keras_tnt import distribute, export_saved_model
+from keras_tnt.data import Augmentation
 from keras_tnt.training import fashion_mnist_demo, train
 from keras_tnt.training.callbacks import SaveCheckpoints
 
@@ -29,6 +30,7 @@ RECIPE = dataclasses.replace(
     epochs=2,
     ema_decay=0.9,
     checkpoint_every=5,
+    augmentation=Augmentation(flip=0.5, mixup=0.8, cutmix=1.0),
 )
 
 

@@ -162,7 +162,7 @@ def test_train__another_recipe(trained):
     assert run.read_recipe()[0] == recipe
 
 
-@pytest.mark.slow
+@pytest.mark.extra_large
 def test_train__two_replicas(tmp_path):
     recipe = toy_recipe(
         augmentation=Augmentation(flip=0.5, mixup=0.8, cutmix=1.0), ema_decay=0.9

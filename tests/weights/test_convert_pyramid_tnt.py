@@ -40,12 +40,12 @@ def official_file(tmp_path):
         pytest.param(
             "official/ptnt_m_patch16_256",
             keras_tnt.PyramidTNTMedium,
-            marks=pytest.mark.slow,
+            marks=pytest.mark.extra_large,
         ),
         pytest.param(
             "official/ptnt_b_patch16_256",
             keras_tnt.PyramidTNTBase,
-            marks=pytest.mark.slow,
+            marks=pytest.mark.extra_large,
         ),
     ],
 )

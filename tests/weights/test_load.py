@@ -39,7 +39,9 @@ def timm_file(tmp_path):
         ("official/tnt_s_patch16_224", keras_tnt.TNTSmall),
         ("timm/tnt_s_patch16_224.in1k", keras_tnt.TNTSmall),
         pytest.param(
-            "official/tnt_b_patch16_224", keras_tnt.TNTBase, marks=pytest.mark.slow
+            "official/tnt_b_patch16_224",
+            keras_tnt.TNTBase,
+            marks=pytest.mark.extra_large,
         ),
         pytest.param(
             "timm/tnt_b_patch16_224.in1k", keras_tnt.TNTBase, marks=pytest.mark.slow
