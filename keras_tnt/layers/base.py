@@ -26,6 +26,9 @@ class TNTLayer(keras.layers.Layer):
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
     """
 
+    # Whether the outputs, attention scores aside, have the shapes of the inputs.
+    keeps_shapes = False
+
     def __init__(
         self,
         *,
@@ -57,11 +60,25 @@ class TNTLayer(keras.layers.Layer):
         """Return the Keras tensors of the outputs, for tensors or arrays.
 
         They follow from the call, whose outputs depend on ``return_attention_scores``.
+        Blocks keep the shapes: tracing their calls would double the time that it takes
+        to build a model.
         """
         args, kwargs = keras.tree.map_structure(self._as_input, (args, kwargs))
+        scores = kwargs.get("return_attention_scores")
+        if self.keeps_shapes and not scores and self._is_built_for(args):
+            return args[0] if len(args) == 1 else tuple(args)
         if self.built:
             return keras.Operation.compute_output_spec(self, *args, **kwargs)
         return type(self).from_config(self.get_config())(*args, **kwargs)
+
+    def _is_built_for(self, args):
+        """Whether the arguments are just the inputs that the layer was built for."""
+        config = self.get_build_config() or {}
+        shapes = config.get("shapes_dict", config).values()
+        return all(isinstance(each, keras.KerasTensor) for each in args) and (
+            [tuple(each.shape[1:]) for each in args]
+            == [tuple(shape[1:]) for shape in shapes]
+        )
 
     def _as_input(self, value):
         """The Keras tensor that `call` gets for an input."""

@@ -65,6 +65,8 @@ class TNTBlock(PixelProjectionLayer):
         (TensorShape([2, 8, 16, 12]), TensorShape([2, 9, 48]))
     """
 
+    keeps_shapes = True
+
     def __init__(
         self,
         outer_num_heads: int,

@@ -48,6 +48,8 @@ class TransformerBlock(TNTLayer):
         TensorShape([2, 17, 48])
     """
 
+    keeps_shapes = True
+
     def __init__(
         self,
         num_heads: int,

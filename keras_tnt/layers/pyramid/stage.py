@@ -59,6 +59,8 @@ class PyramidStage(TNTLayer):
         (TensorShape([2, 8, 6, 16, 8]), TensorShape([2, 8, 6, 64]))
     """
 
+    keeps_shapes = True
+
     def __init__(
         self,
         depth: int,
