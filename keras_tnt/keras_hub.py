@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from keras_tnt.compat import keras_layers
 from keras_tnt.compat.sublayer_state import (
     policy_of,
     sublayer_arguments,
@@ -17,6 +18,7 @@ from keras_tnt.compat.sublayer_state import (
 )
 from keras_tnt.layers.image_rescaling import ImageRescaling
 from keras_tnt.models import TNT
+from keras_tnt.utils.arguments import as_list
 from keras_tnt.utils.typing import DType
 
 try:
@@ -33,8 +35,8 @@ class TNTBackbone(keras_hub.models.Backbone):
     """A TNT from images 0-255 to its tokens after the final norm.
 
     Its layers are those of `keras_tnt.TNT`. `keras_tnt.load_weights`,
-    `keras_tnt.feature_extractor` and `keras_tnt.attention_maps` accept it. Which layers
-    are frozen or quantized is part of its config, and so of its presets.
+    `keras_tnt.feature_extractor` and `keras_tnt.attention_maps` accept it. What is
+    frozen, quantized or adapted by LoRA is part of its config, and so of its presets.
 
     Shapes: images ``(batch, *image_shape)`` to ``(batch, 1 + patches, outer_dim)``,
     the class token first.
@@ -105,6 +107,9 @@ class TNTBackbone(keras_hub.models.Backbone):
                 "TNTBackbone expects channels-last images, got data_format="
                 f"{data_format!r}. Leave it out, and transpose the images."
             )
+        image_shape = tuple(as_list("image_shape", image_shape))
+        if inner_blocks is not None:
+            inner_blocks = sorted(as_list("inner_blocks", inner_blocks))
         options = {
             "outer_dim": outer_dim,
             "inner_dim": inner_dim,
@@ -113,7 +118,7 @@ class TNTBackbone(keras_hub.models.Backbone):
             "inner_num_heads": inner_num_heads,
             "patch_size": patch_size,
             "inner_stride": inner_stride,
-            "inner_blocks": None if inner_blocks is None else sorted(inner_blocks),
+            "inner_blocks": inner_blocks,
             "mlp_ratio": mlp_ratio,
             "qkv_bias": qkv_bias,
             "se_ratio": se_ratio,
@@ -121,7 +126,7 @@ class TNTBackbone(keras_hub.models.Backbone):
             "drop_path_rate": drop_path_rate,
             "remat": remat,
         }
-        images = scaled = keras.Input(tuple(image_shape), name="images")
+        images = scaled = keras.Input(image_shape, name="images")
         if include_preprocessing:
             scaled = ImageRescaling(name="rescaling", dtype=dtype)(images)
         tnt = TNT(
@@ -142,12 +147,16 @@ class TNTBackbone(keras_hub.models.Backbone):
             name=name,
             trainable=trainable,
         )
-        self.image_shape = tuple(image_shape)
+        self.image_shape = image_shape
         for option, value in options.items():
             setattr(self, option, value)
         self.include_preprocessing = include_preprocessing
         self.data_format = "channels_last"
         self._options = tuple(options)
+
+    def default_lora_layer_names(self) -> list[str]:
+        """Return the names of the layers that `enable_lora` adapts by default."""
+        return ["qkv"]
 
     def get_config(self) -> dict[str, Any]:
         # Not the parent's, whose map of quantized layers drops the other policies, and
@@ -232,11 +241,16 @@ class TNTImageClassifier(keras_hub.models.ImageClassifier):
         preprocessor: a `TNTImageClassifierPreprocessor` for the images, or ``None``.
         activation: activation of the head; ``None`` for logits.
         dropout: dropout of the class token before the head, 0 to 1.
-        head_dtype: dtype policy of the head, float32 by default.
+        head_dtype: dtype policy of the head, float32 by default; the backbone has its
+            own.
         trainable: whether dropout and head are trained; the backbone has its own.
         sublayers: what differs in dropout and head, as in the config.
-        **kwargs: arguments of `keras_hub.models.Task`, such as ``name``. A ``dtype`` is
-            that of the head; the backbone has its own.
+        dtype: another name of ``head_dtype``, as Keras calls it.
+        name: name of the model.
+        compile: whether to compile the model for training, as in KerasHub.
+
+    Raises:
+        ValueError: if ``dtype`` and ``head_dtype`` are both given.
 
     Example:
         >>> import keras_hub
@@ -261,19 +275,25 @@ class TNTImageClassifier(keras_hub.models.ImageClassifier):
         head_dtype: DType | None = None,
         trainable: bool = True,
         sublayers: dict[str, dict[str, Any]] | None = None,
-        **kwargs: Any,
+        dtype: DType | None = None,
+        name: str | None = None,
+        compile: bool = True,
     ):
-        head_dtype = head_dtype or kwargs.pop("dtype", None) or "float32"
+        if head_dtype and dtype:
+            raise ValueError(
+                f"head_dtype={head_dtype!r} and dtype={dtype!r} are both the policy of "
+                "the head. Pass only head_dtype; the backbone has its own dtype."
+            )
         # The parents' constructor compiles, which depends on the activation.
         self.backbone = backbone
         self.preprocessor = preprocessor
         self.num_classes = num_classes
         self.activation = activation
         self.dropout = dropout
-        self.head_dtype = keras.dtype_policies.get(head_dtype)
+        self.head_dtype = keras.dtype_policies.get(head_dtype or dtype or "float32")
         arguments = {
-            name: sublayer_arguments(name, sublayers or {}, trainable, dtype)
-            for name, dtype in (
+            layer: sublayer_arguments(layer, sublayers or {}, trainable, policy)
+            for layer, policy in (
                 ("dropout", policy_of(backbone)),
                 ("predictions", self.head_dtype),
             )
@@ -281,7 +301,7 @@ class TNTImageClassifier(keras_hub.models.ImageClassifier):
         class_token = keras.layers.Dropout(dropout, **arguments["dropout"])(
             backbone(backbone.input)[:, 0]
         )
-        head = keras.layers.Dense(
+        head = keras_layers.Dense(
             num_classes, activation=activation, **arguments["predictions"]
         )
         # The parent's constructor would average a map. Its own parent takes a graph.
@@ -290,7 +310,8 @@ class TNTImageClassifier(keras_hub.models.ImageClassifier):
             inputs=backbone.input,
             outputs=head(class_token),
             trainable=trainable,
-            **kwargs,
+            name=name,
+            compile=compile,
         )
 
     def get_config(self) -> dict[str, Any]:

@@ -8,12 +8,22 @@ Issue: no issue known.
 Seen in: Keras 3.15.1 (first and last version checked).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import keras
 
 from keras_tnt.utils.typing import DType
+
+# Arguments of a sublayer that its holder's arguments do not determine.
+KEPT = (
+    "frozen_weights",
+    "lora_alpha",
+    "lora_rank",
+    "quantization_config",
+    "sublayers",
+    "trained_weights",
+)
 
 
 def sublayer_states(
@@ -58,20 +68,6 @@ def sublayer_arguments(
     return {"name": name, "trainable": trainable, "dtype": dtype, **state}
 
 
-def frozen_weights(layer: keras.layers.Layer) -> list[str]:
-    """Return the names of a trainable layer's own weights that are frozen."""
-    if not layer.trainable:
-        return []
-    return [weight.name for weight in layer._trainable_variables if _frozen(weight)]
-
-
-def freeze_weights(layer: keras.layers.Layer, names: Collection[str]) -> None:
-    """Freeze those of a layer's own weights that `frozen_weights` listed."""
-    for weight in layer._trainable_variables:
-        if weight.name in names:
-            weight.trainable = False
-
-
 def policy_of(layer: keras.layers.Layer) -> keras.dtype_policies.DTypePolicy:
     """Return the dtype policy of a layer, the one for its path if it has a map."""
     policy = layer.dtype_policy
@@ -82,8 +78,7 @@ def policy_of(layer: keras.layers.Layer) -> keras.dtype_policies.DTypePolicy:
 
 def _state(part, holder):
     config = part.get_config()
-    kept = ("quantization_config", "sublayers", "frozen_weights")
-    state = {key: config[key] for key in kept if config.get(key)}
+    state = {key: config[key] for key in KEPT if config.get(key)}
     other_policy = policy_of(part) != policy_of(holder)
     if other_policy:
         state["dtype"] = keras.dtype_policies.serialize(policy_of(part))
@@ -91,7 +86,3 @@ def _state(part, holder):
     if other_policy or part.trainable != holder.trainable:
         state["trainable"] = part.trainable
     return state
-
-
-def _frozen(weight):
-    return not weight.trainable

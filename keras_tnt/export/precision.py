@@ -114,12 +114,16 @@ def _copy_layer(layer, policy):
 
 
 def _with_dtype(config: Any, policy: str) -> Any:
-    """A config with another dtype policy in each layer's config within it."""
+    """A config of another dtype policy and without LoRA, in each layer's too."""
     if isinstance(config, (list, tuple)):
         return type(config)(_with_dtype(part, policy) for part in config)
     if not isinstance(config, dict):
         return config
-    changed = {key: _with_dtype(value, policy) for key, value in config.items()}
+    changed = {
+        key: _with_dtype(value, policy)
+        for key, value in config.items()
+        if not key.startswith("lora_")
+    }
     # An input's config has a dtype, but is not trainable.
     return changed | (
         {"dtype": policy} if {"dtype", "trainable"} <= config.keys() else {}

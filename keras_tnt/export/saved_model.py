@@ -24,6 +24,7 @@ from keras_tnt.export.serving import (
 from keras_tnt.export.signatures import Signatures
 from keras_tnt.export.validation import as_functional, check_labels, with_image_size
 from keras_tnt.images import CROP_FRACTION, MAX_PIXELS
+from keras_tnt.utils.arguments import as_list
 from keras_tnt.utils.files import local_path
 from keras_tnt.utils.typing import PathLike
 
@@ -236,7 +237,7 @@ def check_saved_model(
 
 
 def _checked_batch_sizes(sizes):
-    sizes = list(sizes)
+    sizes = as_list("batch_sizes", sizes)
     if not sizes or sizes[0] < 1 or sizes != sorted(set(sizes)):
         raise ValueError(
             f"batch_sizes must be positive numbers in ascending order, got {sizes}."

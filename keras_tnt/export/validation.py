@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from keras_tnt.structure import has_graph, has_preprocessing
+from keras_tnt.utils.arguments import as_list
 
 
 def as_functional(model: keras.Model) -> keras.Model:
@@ -68,7 +69,7 @@ def choose_image_size(
                 "image_size=(height, width)."
             )
         return size
-    size = tuple(image_size)
+    size = tuple(as_list("image_size", image_size))
     if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
         raise ValueError(
             f"image_size must be two positive whole numbers, got {image_size!r}."
@@ -128,7 +129,8 @@ def check_labels(model: keras.Model, labels: Sequence[str] | None) -> list[str]:
             "include_preprocessing=True, and load its weights into that model."
         )
     classes = model.output_shape[-1]
-    labels = [str(i) for i in range(classes)] if labels is None else list(labels)
+    labels = [str(i) for i in range(classes)] if labels is None else labels
+    labels = as_list("labels", labels)
     if len(labels) != classes:
         raise ValueError(
             f"Expected a label for each of the {classes} classes, got {len(labels)}."

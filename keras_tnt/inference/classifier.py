@@ -29,6 +29,7 @@ from keras_tnt.images.suffixes import count_other_files, has_image_suffix
 from keras_tnt.models import TNTBase, TNTSmall
 from keras_tnt.structure import find_head, has_preprocessing
 from keras_tnt.training.run_directory import RunDirectory
+from keras_tnt.utils.arguments import as_list
 from keras_tnt.utils.typing import PathLike, Tensor
 
 logger = logging.getLogger(__name__)
@@ -225,6 +226,7 @@ def predict_files(
         ...     print(path, sorted(name for name, score in classes))
         night.png ['cat', 'dog']
     """
+    paths = as_list("paths", paths)
     for start in range(0, len(paths), BATCH_SIZE):
         batch = paths[start : start + BATCH_SIZE]
         loaded: list[Any] = []

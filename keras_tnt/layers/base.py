@@ -1,29 +1,29 @@
 """Base class of the composite layers: sublayers and their configuration."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_tnt.compat import sublayer_state
+from keras_tnt.compat import keras_layers, sublayer_state
+from keras_tnt.compat.checkpoint_dependencies import VisibleSublayers
 from keras_tnt.layers.initializers import convolution_initializer, normal_initializer
 from keras_tnt.layers.layer_norm import LayerNorm
 from keras_tnt.utils.typing import Shape, Tensor
 
 
-class TNTLayer(keras.layers.Layer):
+class TNTLayer(VisibleSublayers, keras_layers.WeightStates):
     """A layer composed of Keras layers that share its dtype policy.
 
-    The config also stores what differs in sublayers: the dtype policy of quantized ones
-    and whether they are trainable. Keras drops both, which breaks reloading of
-    quantized and of partly frozen models.
+    The config also stores what differs in sublayers: whether they and their weights are
+    trainable, LoRA adapters, and the dtype policy of quantized ones. Keras drops all of
+    it, which breaks reloading of adapted, quantized and partly frozen models.
 
     Args:
         sublayers: what differs in the sublayers, as in the config.
-        frozen_weights: names of the layer's own weights that are not trained.
-        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`, and
+            ``frozen_weights`` or ``trained_weights``, as in the config.
     """
 
     # Whether the outputs, attention scores aside, have the shapes of the inputs.
@@ -33,18 +33,11 @@ class TNTLayer(keras.layers.Layer):
         self,
         *,
         sublayers: dict[str, dict[str, Any]] | None = None,
-        frozen_weights: Sequence[str] = (),
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        # Until `build`, some sublayers and the weights do not exist.
+        # Until `build`, some sublayers do not exist.
         self._sublayer_states = sublayers or {}
-        self._frozen_weights = list(frozen_weights)
-
-    def add_weight(self, *args: Any, **kwargs: Any) -> keras.Variable:
-        weight = super().add_weight(*args, **kwargs)
-        sublayer_state.freeze_weights(self, self._frozen_weights)
-        return weight
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Return the shapes of the outputs for shapes of the inputs, as for `build`."""
@@ -91,16 +84,10 @@ class TNTLayer(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         states = sublayer_state.sublayer_states(self)
-        frozen = sublayer_state.frozen_weights(self)
         if not self.built:
             states = {**self._sublayer_states, **states}
-            frozen = self._frozen_weights
         config = super().get_config()
-        if states:
-            config["sublayers"] = states
-        if frozen:
-            config["frozen_weights"] = list(frozen)
-        return config
+        return {**config, "sublayers": states} if states else config
 
     def _sublayer(self, name):
         """Return the arguments that every sublayer has: name, policy and trainable."""
@@ -113,7 +100,7 @@ class TNTLayer(keras.layers.Layer):
         )
 
     def _dense(self, units, name, **arguments):
-        return keras.layers.Dense(
+        return keras_layers.Dense(
             units,
             kernel_initializer=normal_initializer(),
             **self._sublayer(name),
@@ -125,7 +112,7 @@ class TNTLayer(keras.layers.Layer):
 
     def _convolution(self, dim, name, strides=1):
         """Create a 3x3 convolution for inputs that `pad_image` padded."""
-        return keras.layers.Conv2D(
+        return keras_layers.Conv2D(
             dim,
             3,
             strides=strides,

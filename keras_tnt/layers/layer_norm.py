@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_tnt.compat.keras_layers import WeightStates
 from keras_tnt.compat.operations import onednn_layer_norm, primitive_layer_norm
 from keras_tnt.layers import fused_ops
 from keras_tnt.utils.typing import Tensor
@@ -17,7 +18,7 @@ _DECOMPOSED = contextvars.ContextVar("decomposed", default=False)
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class LayerNorm(keras.layers.LayerNormalization):
+class LayerNorm(WeightStates, keras.layers.LayerNormalization):
     """`keras.layers.LayerNormalization`, several times as fast on CPUs.
 
     Weights and results are the same. Epsilon is 1e-5 by default, as in the published

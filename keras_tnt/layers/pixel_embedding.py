@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_tnt.compat import keras_layers
 from keras_tnt.layers.base import (
     TNTLayer,
     check_image_shape,
@@ -67,7 +68,7 @@ class PixelEmbedding(TNTLayer):
         self._image_shape = tuple(input_shape)
         # PyTorch's default initialization, which the official code keeps.
         limit = (KERNEL_SIZE**2 * channels) ** -0.5
-        self.projection = keras.layers.Conv2D(
+        self.projection = keras_layers.Conv2D(
             self.dim,
             KERNEL_SIZE,
             strides=self.stride,

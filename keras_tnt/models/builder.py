@@ -7,9 +7,12 @@ from typing import Any
 
 import keras
 
+from keras_tnt.compat import keras_layers
+from keras_tnt.compat.functional import Functional
 from keras_tnt.layers.initializers import normal_initializer
 from keras_tnt.structure import model_to
-from keras_tnt.utils.typing import DType, PathLike, Shape, Tensor
+from keras_tnt.utils.arguments import as_list
+from keras_tnt.utils.typing import PathLike, Shape, Tensor
 from keras_tnt.weights import load_weights, registry
 
 COMMON_ARGUMENTS = """\
@@ -137,8 +140,11 @@ def image_input(
         default_shape: the shape if neither is given.
 
     Raises:
-        ValueError: if the two disagree, or ``input_tensor`` is not a Keras tensor.
+        ValueError: if the two disagree, ``input_tensor`` is not a Keras tensor, or
+            ``input_shape`` is a single number.
     """
+    if input_shape is not None:
+        input_shape = tuple(as_list("input_shape", input_shape))
     if input_tensor is None:
         return keras.Input(input_shape or default_shape, name="images")
     if not keras.utils.is_keras_tensor(input_tensor):
@@ -147,10 +153,10 @@ def image_input(
             f"{type(input_tensor).__name__}. To run a model on values, call it."
         )
     shape = tuple(input_tensor.shape[1:])
-    if input_shape and shape != tuple(input_shape):
+    if input_shape and shape != input_shape:
         raise ValueError(
             f"input_tensor has shape {shape} beyond the batch, but input_shape is "
-            f"{tuple(input_shape)}. Leave out input_shape, or make them equal."
+            f"{input_shape}. Leave out input_shape, or make them equal."
         )
     return input_tensor
 
@@ -164,7 +170,7 @@ def rescale(images: Tensor) -> Tensor:
 
 def classification_head(features: Tensor, classes: int, activation: Any) -> Tensor:
     """Return class probabilities (or logits) of feature vectors, in float32."""
-    return keras.layers.Dense(
+    return keras_layers.Dense(
         classes,
         activation=activation,
         kernel_initializer=normal_initializer(),
@@ -178,12 +184,10 @@ def build_model(
     outputs: Tensor,
     name: str,
     weights: PathLike | None,
-    dtype: DType | None,
 ) -> keras.Model:
     """Return the model from the inputs behind ``images``, with its weights loaded."""
-    model = model_to(images, outputs, name)
-    if dtype is not None:  # `compile` reads it to decide whether to scale the loss
-        model.dtype_policy = dtype
+    graph = model_to(images, outputs, name)
+    model = Functional(graph.input, graph.output, name=name)
     if weights is not None:
         load_weights(model, weights)
     return model

@@ -86,7 +86,10 @@ def _select(tnt, numbers):
     found = stages(tnt) or structure.blocks(tnt)
     default = BLOCKS if kind == "block" else range(1, len(found) + 1)
     numbers = default if numbers is None else numbers
-    indices = _indices(numbers, len(found))
+    try:
+        indices = _indices(numbers, len(found))
+    except TypeError:  # not whole numbers
+        indices = []
     if not indices:
         raise ValueError(
             f"Expected blocks to be numbers of {tnt.name!r}'s {kind}s, 1 to "

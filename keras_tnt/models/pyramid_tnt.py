@@ -34,6 +34,7 @@ from keras_tnt.models.builder import (
     rescale,
     variant_docstring,
 )
+from keras_tnt.utils.arguments import as_list
 from keras_tnt.utils.typing import DType, PathLike, Shape, Tensor
 
 FIELDS = ("outer_dim", "inner_dim", "depths", "outer_num_heads", "inner_num_heads")
@@ -140,6 +141,7 @@ def PyramidTNT(  # noqa: D417, N802 (keras.applications' convention)
     no_imagenet_weights(weights, "one such as keras_tnt.PyramidTNTSmall")
     check_channels_last()
     check_widths(outer_dim, inner_dim, outer_num_heads, inner_num_heads)
+    depths = as_list("depths", depths)
     if len(depths) != len(MULTIPLES) or min(depths) < 1:
         raise ValueError(
             f"depths must be {len(MULTIPLES)} numbers of at least 1, got {depths}."
@@ -180,7 +182,7 @@ def PyramidTNT(  # noqa: D417, N802 (keras.applications' convention)
         outputs = layers.GlobalMaxPooling2D(name="max_pool", dtype=dtype)(outputs)
     if include_top:
         outputs = classification_head(outputs, classes, classifier_activation)
-    return build_model(images, outputs, name, weights, dtype)
+    return build_model(images, outputs, name, weights)
 
 
 def _check_size(stem, image_shape):

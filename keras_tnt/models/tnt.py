@@ -33,6 +33,7 @@ from keras_tnt.models.builder import (
     rescale,
     variant_docstring,
 )
+from keras_tnt.utils.arguments import as_list
 from keras_tnt.utils.typing import DType, PathLike, Shape, Tensor
 
 FIELDS = ("outer_dim", "outer_num_heads", "inner_dim", "inner_num_heads")
@@ -173,12 +174,13 @@ def TNT(  # noqa: D417, N802 (keras.applications' convention: builders read like
         outputs = classification_head(features, classes, classifier_activation)
     else:
         outputs = _pool(tokens, pooling, height, width, dtype)
-    return build_model(images, outputs, name, weights, dtype)
+    return build_model(images, outputs, name, weights)
 
 
 def _blocks_with_inner_transformer(inner_blocks, depth):
     if inner_blocks is None:
         return set(range(1, depth + 1))
+    inner_blocks = as_list("inner_blocks", inner_blocks)
     outside = sorted(set(inner_blocks) - set(range(1, depth + 1)))
     if outside:
         raise ValueError(

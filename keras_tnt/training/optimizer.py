@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from keras_tnt.compat.keras_training import decays
+from keras_tnt.utils.arguments import as_list
 from keras_tnt.utils.typing import Tensor
 
 BLOCK = re.compile(r"(?:^|.*/)[^/]*block_\d+(?=/)")
@@ -85,8 +86,12 @@ class AdamW(keras.optimizers.AdamW):
             var_list: the variables to exclude.
             var_names: regular expressions; a variable is excluded if one matches a part
                 of its name or path.
+
+        Raises:
+            ValueError: if either is a single variable or string.
         """
-        variables, names = list(var_list or ()), tuple(var_names or ())
+        variables = [] if var_list is None else as_list("var_list", var_list)
+        names = () if var_names is None else tuple(as_list("var_names", var_names))
         super().exclude_from_weight_decay(variables, names)
         self._excluded_paths = tuple(map(_path, variables))
         self._excluded_names = names

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_tnt.utils.arguments import as_list
 from keras_tnt.utils.typing import PathLike
 from keras_tnt.visualization.attention_maps import (
     AttentionMaps,
@@ -64,6 +65,7 @@ def plot_attention_overlays(
         >>> maps = keras_tnt.attention_maps(model, images)
         >>> plot_attention_overlays(maps, images[0], [1, 2], "overlay.png")
     """
+    blocks = as_list("blocks", blocks)
     size = image.shape[:2]
     titles = [f"block {block}" for block in blocks]
     overlays = [block_map(maps, block, size=size)[0] for block in blocks]
@@ -106,6 +108,7 @@ def plot_attention_heads(
         >>> maps = keras_tnt.attention_maps(model, images)
         >>> plot_attention_heads(maps, images[0], [1, 2], "heads.png")
     """
+    blocks = as_list("blocks", blocks)
     size = image.shape[:2]
     columns = max(outer.shape[1] for outer in maps.outer.values())
     figure, axes = new_figure(
@@ -195,6 +198,7 @@ def plot_inner_attention(
         >>> maps = keras_tnt.attention_maps(model, images)
         >>> plot_inner_attention(maps, images[0], [1, 2], (0, 3), "patch.png")
     """
+    blocks = as_list("blocks", blocks)
     grid = maps.grids[1]
     inside = [
         inside_patch(maps, block, map_patch(patch, grid, maps.grids[block]))[0]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_tnt.utils.arguments import as_list
 from keras_tnt.utils.typing import PathLike
 from keras_tnt.visualization.attention_maps import select_block
 from keras_tnt.visualization.block_features import (
@@ -52,7 +53,7 @@ def plot_features(
         >>> plot_features(features, images, [1, 2], "features.png")
     """
     columns = []
-    for block in blocks:
+    for block in as_list("blocks", blocks):
         patches = select_block(features.patches, block, "no features")
         check_images(images, len(patches))
         columns.append((f"patches, block {block}", features_to_rgb(patches)))

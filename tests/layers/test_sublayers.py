@@ -28,6 +28,56 @@ def freeze_above_then_train_below(model):
     model.get_layer("norm").trainable = False
 
 
+def train_attention_of_frozen_blocks(model):
+    freeze_every_layer(model)
+    for part in model._flatten_layers():
+        if isinstance(part, layers.SelfAttention):
+            part.trainable = True
+
+
+def train_biases_of_frozen_layers(model):
+    freeze_every_layer(model)
+    for weight in model.weights:
+        weight.trainable = weight.name in ("bias", "beta")
+
+
+def train_embeddings_of_frozen_layers(model):
+    freeze_every_layer(model)
+    for weight in model.weights:
+        weight.trainable = weight.name in ("position_embedding", "class_token")
+
+
+def freeze_all_but_biases(model):
+    for weight in model.weights:
+        weight.trainable = weight.name in ("bias", "beta")
+
+
+def train_biases_of_frozen_model(model):
+    model.trainable = False
+    for weight in model.weights:
+        weight.trainable = weight.name == "bias"
+
+
+def freeze_every_layer(model):
+    for part in model._flatten_layers(include_self=False):
+        part.trainable = False
+
+
+def adapt(model):
+    """LoRA of everything that Keras can adapt, and of the convolutions."""
+    for part in model._flatten_layers():
+        if isinstance(part, (keras.layers.Dense, keras.layers.Conv2D)):
+            part.enable_lora(2, lora_alpha=3)
+            part.lora_kernel_b.assign(np.full(part.lora_kernel_b.shape, 0.01))
+
+
+def adapt_frozen(model):
+    freeze_every_layer(model)
+    qkv = model.get_layer("block_1").outer.attention.qkv
+    qkv.enable_lora(2)
+    qkv.lora_kernel_a.trainable = qkv.lora_kernel_b.trainable = True
+
+
 def quantize(model):
     model.quantize("int8")
     model.get_layer("block_1").outer.trainable = False
@@ -48,11 +98,24 @@ def state(model):
 
 @pytest.mark.filterwarnings(IGNORED)
 @pytest.mark.parametrize(
-    "change", [freeze_parts, freeze_above_then_train_below, quantize, quantize_one]
+    "change",
+    [
+        freeze_parts,
+        freeze_above_then_train_below,
+        train_attention_of_frozen_blocks,
+        train_biases_of_frozen_layers,
+        train_embeddings_of_frozen_layers,
+        freeze_all_but_biases,
+        adapt,
+        adapt_frozen,
+        quantize,
+        quantize_one,
+    ],
 )
 def test_model__is_as_before(change, tmp_path):
     model = small(depth=1)
     change(model)
+    assert model.trainable_weights
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     for copy in (loaded, keras.models.clone_model(model)):
@@ -60,11 +123,41 @@ def test_model__is_as_before(change, tmp_path):
     np.testing.assert_array_equal(loaded(pixels(model)), model(pixels(model)))
 
 
-@pytest.mark.filterwarnings(IGNORED)
-def test_model__trains_on_after_reloading(tmp_path):
-    model = small(depth=1, inner_blocks=())
+def quantize_part(model):
     model.get_layer("block_1").attention.trainable = False
     model.get_layer("block_1").feed_forward.output_dense.quantize("int8")
+
+
+def quantized(mode, *changes):
+    def change(model):
+        model.quantize(mode)
+        for each in changes:
+            each(model)
+
+    return change
+
+
+def adapt_then_quantize(model):
+    adapt(model)
+    model.quantize("int8")
+
+
+@pytest.mark.filterwarnings(IGNORED)
+@pytest.mark.parametrize(
+    "change",
+    [
+        quantize_part,
+        adapt,
+        adapt_then_quantize,
+        quantized("int8", adapt),
+        quantized("int4"),
+        quantized("int4", adapt),
+        quantized("float8"),
+    ],
+)
+def test_model__trains_on_after_reloading(change, tmp_path):
+    model = small(depth=1, inner_blocks=(), input_shape=(16, 32, 3))
+    change(model)
     images, labels = pixels(model, 2).astype("float32"), np.array([0, 1])
     optimizer = keras.optimizers.Adam(1e-2)
     model.compile(optimizer, "sparse_categorical_crossentropy", run_eagerly=True)
@@ -72,6 +165,12 @@ def test_model__trains_on_after_reloading(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     loaded.run_eagerly = True
+    for ours, theirs in zip(model.variables, loaded.variables, strict=True):
+        np.testing.assert_array_equal(theirs, ours)
+    for ours, theirs in zip(
+        model.optimizer.variables, loaded.optimizer.variables, strict=True
+    ):
+        np.testing.assert_array_equal(theirs, ours)
     losses = [
         [float(each.train_on_batch(images, labels)) for _ in range(2)]
         for each in (model, loaded)
@@ -86,13 +185,19 @@ def test_pyramid__is_as_before():
     model.get_layer("stem").common_steps[1].trainable = False
     model.get_layer("stage_1").blocks[0].inner.trainable = False
     model.get_layer("stage_2").position_bias.trainable = False
+    model.get_layer("stage_3").trainable = False
+    model.get_layer("stage_3").position_bias.trainable = True
+    model.get_layer("stage_3").blocks[0].outer.attention.query.trainable = True
+    model.get_layer("stem").patch_steps[1].gamma.trainable = False
+    model.get_layer("stem").pixel_steps[0].enable_lora(2)
     model.quantize("int8")
     assert state(keras.models.clone_model(model)) == state(model)
 
 
-def test_nested_model__is_as_before(tmp_path):
+@pytest.mark.parametrize("change", [freeze_parts, train_biases_of_frozen_model])
+def test_nested_model__is_as_before(change, tmp_path):
     tnt = small(depth=1, include_top=False, pooling="token")
-    freeze_parts(tnt)
+    change(tnt)
     images = keras.Input((32, 48, 3))
     model = keras.Model(images, keras.layers.Dense(2)(tnt(images)))
     model.save(tmp_path / "model.keras")

@@ -9,6 +9,7 @@ from keras import ops
 from keras_tnt.layers.base import TNTLayer
 from keras_tnt.layers.pyramid.block import PyramidTNTBlock
 from keras_tnt.layers.pyramid.spatial_reduction_block import SpatialReductionBlock
+from keras_tnt.utils.arguments import as_list
 from keras_tnt.utils.typing import Shape, Tensor
 
 # A stage with more blocks has two with an inner transformer.
@@ -73,7 +74,9 @@ class PyramidStage(TNTLayer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        rates = [0.0] * depth if drop_path_rates is None else list(drop_path_rates)
+        if drop_path_rates is None:
+            drop_path_rates = [0.0] * depth
+        rates = as_list("drop_path_rates", drop_path_rates)
         if depth < 1 or len(rates) != depth:
             raise ValueError(
                 "depth must be at least 1, and drop_path_rates must have one rate for "

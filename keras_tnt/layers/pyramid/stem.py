@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_tnt.compat import keras_layers
 from keras_tnt.layers.base import (
     TNTLayer,
     check_image_shape,
@@ -77,7 +78,7 @@ class PyramidStem(TNTLayer):
 
     def _step(self, name, dim, strides=1):
         convolution = self._convolution(dim, f"{name}_convolution", strides)
-        norm = keras.layers.BatchNormalization(
+        norm = keras_layers.BatchNormalization(
             momentum=0.9, epsilon=1e-5, **self._sublayer(f"{name}_norm")
         )
         return [convolution, norm]
