@@ -146,8 +146,51 @@ def test_backbone__has_its_options_as_attributes():
 def test_backbone__refuses_what_is_not_an_option():
     with pytest.raises(ValueError, match="channels-last images, got data_format='cha"):
         tnt_hub.TNTBackbone((3, 32, 48), data_format="channels_first", **OPTIONS)
+    with pytest.raises(ValueError, match="inner_blocks must be a list or tuple, got 1"):
+        tnt_hub.TNTBackbone((32, 48, 3), inner_blocks=1, **OPTIONS)
+    with pytest.raises(ValueError, match="image_shape must be a list or tuple, got 32"):
+        tnt_hub.TNTBackbone(32, **OPTIONS)
     with pytest.raises(TypeError, match="unexpected keyword argument 'include_top'"):
         tnt_hub.TNTBackbone((32, 48, 3), include_top=False, **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    "option", [{"pooling": "gap"}, {"include_top": False}, {"autocast": False}]
+)
+def test_classifier__refuses_what_is_not_an_option(option):
+    with pytest.raises(
+        TypeError, match=f"unexpected keyword argument '{next(iter(option))}'"
+    ):
+        tnt_hub.TNTImageClassifier(backbone(depth=1), num_classes=3, **option)
+
+
+def test_classifier__policy_of_the_head():
+    for name in ("head_dtype", "dtype"):
+        task = classifier(inner_blocks=(), **{name: "bfloat16"})
+        assert task(pixels(task.backbone)).dtype == "bfloat16"
+        assert task.backbone.compute_dtype == "float32"
+    with pytest.raises(ValueError, match="both the policy of the head"):
+        classifier(inner_blocks=(), head_dtype="bfloat16", dtype="float32")
+
+
+def test_classifier__compiles_on_demand_only():
+    assert not classifier(inner_blocks=(), compile=False).compiled
+    assert classifier(inner_blocks=(), name="pets").name == "pets"
+
+
+def test_enable_lora__adapts_queries_keys_and_values(tmp_path):
+    model = backbone(depth=1)
+    model.enable_lora(2)
+    trained = {weight.path.split("/", 1)[1] for weight in model.trainable_weights}
+    assert trained == {
+        f"{side}/attention/qkv/lora_kernel_{part}"
+        for side in ("inner", "outer")
+        for part in "ab"
+    }
+    model.save_lora_weights(str(tmp_path / "model.lora.h5"))
+    other = backbone(depth=1)
+    other.load_lora_weights(str(tmp_path / "model.lora.h5"))
+    np.testing.assert_array_equal(other(pixels(other)), model(pixels(model)))
 
 
 def freeze(task):
@@ -171,6 +214,28 @@ def quantize(task):
     task.backbone.get_layer("block_1").trainable = False
 
 
+def quantize_to_int4(task):
+    task.quantize("int4")
+
+
+def quantize_to_float8(task):
+    task.quantize("float8")
+
+
+def train_biases_of_frozen_parts(task):
+    for part in task._flatten_layers(include_self=False):
+        part.trainable = False
+    for weight in task.weights:
+        weight.trainable = weight.name == "bias"
+
+
+def adapt(task):
+    task.backbone.enable_lora(2)
+    qkv = task.backbone.get_layer("block_1").outer.attention.qkv
+    qkv.lora_kernel_b.assign(np.full(qkv.lora_kernel_b.shape, 0.01))
+    task.get_layer("predictions").enable_lora(1)
+
+
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`:UserWarning")
 @pytest.mark.parametrize(
     "change",
@@ -179,6 +244,10 @@ def quantize(task):
         freeze_backbone_and_train_its_norm,
         freeze_all_and_train_the_head,
         quantize,
+        quantize_to_int4,
+        quantize_to_float8,
+        train_biases_of_frozen_parts,
+        adapt,
     ],
 )
 def test_classifier__frozen_and_quantized_parts_are_as_before(change, tmp_path):

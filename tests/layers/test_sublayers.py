@@ -60,7 +60,8 @@ def train_biases_of_frozen_model(model):
 
 def freeze_every_layer(model):
     for part in model._flatten_layers(include_self=False):
-        part.trainable = False
+        if not isinstance(part, keras.layers.InputLayer):
+            part.trainable = False
 
 
 def adapt(model):

@@ -211,8 +211,12 @@ def test_feature_extractor__counts_from_the_end_as_timm(
 
 def test_feature_extractor__refuses_missing_blocks():
     model = small(depth=5)
-    for blocks in ((3, 6), (0,), (-6,), (1, -1, 0), (), 0, 6, -1):
-        message = rf"blocks, 1 to 5 or -5 to -1, .* got blocks={re.escape(str(blocks))}"
+    numbers = ((3, 6), (0,), (-6,), (1, -1, 0), (), 0, 6, -1)
+    others = (3.0, "3", "block_3", b"3", ("block_3",), [1.5], (None,), np.array(3))
+    for blocks in (*numbers, *others):
+        message = (
+            rf"blocks, 1 to 5 or -5 to -1, .* got blocks={re.escape(repr(blocks))}"
+        )
         with pytest.raises(ValueError, match=message):
             keras_tnt.feature_extractor(model, blocks)
     with pytest.raises(ValueError, match=r"got blocks=\(3, 6, 9, 12\)"):
