@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from keras_tnt import layers
+from keras_tnt.compat import keras_layers
 from keras_tnt.layers.image_rescaling import ImageRescaling
 from keras_tnt.training import AdamW
 from keras_tnt.utils.lazy import LazyClass
@@ -47,7 +48,11 @@ def objects():
     """An instance of every class and function that the package registers."""
     found = {
         "AdamW": AdamW(1e-3),
+        "BatchNormalization": keras_layers.BatchNormalization(),
+        "Conv2D": keras_layers.Conv2D(2, 3),
+        "Dense": keras_layers.Dense(2),
         "FeedForward": layers.FeedForward(),
+        "Functional": small(depth=1),
         "ImageRescaling": ImageRescaling(),
         "LayerNorm": layers.LayerNorm(),
         "PatchEmbedding": layers.PatchEmbedding(8),

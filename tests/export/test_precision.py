@@ -219,3 +219,4 @@ def test_with_policy__merges_low_rank_adapters():
         layer.lora_kernel_b.assign(tf.ones_like(layer.lora_kernel_b) / 8)
     copied = with_policy(model, "float32")
     np.testing.assert_allclose(copied(images()), model(images()), atol=1e-6)
+    assert not any("lora" in weight.name for weight in copied.weights)
