@@ -15,6 +15,7 @@ from keras_tnt.data.sampler import (
 )
 from keras_tnt.data.source import ImageSource
 from keras_tnt.images import CROP_FRACTION
+from keras_tnt.utils.counts import as_whole_number, check_count, check_size
 from keras_tnt.utils.typing import PathLike
 
 
@@ -89,8 +90,8 @@ def image_dataset(
         all replicas.
 
     Raises:
-        ValueError: for a batch that is larger than the set or cannot be divided, or
-            another number of classes.
+        ValueError: for a count that is not a whole number or too low, a batch that is
+            larger than the set or cannot be divided, or another number of classes.
         tf.errors.InvalidArgumentError: when the dataset meets an image that cannot be
             read, or a wrong label; it names the image.
 
@@ -108,8 +109,15 @@ def image_dataset(
     source = (
         data if isinstance(data, ImageSource) else load_dataset(data, split, data_dir)
     )
+    batch_size = check_count("batch_size", batch_size)
+    epochs = check_count("epochs", epochs)
+    first_step = check_count("first_step", first_step, 0)
+    worker = check_count("worker", worker, 0)
+    workers = check_count("workers", workers)
+    replicas = check_count("replicas", replicas)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must be from 0 to 1, got {label_smoothing}.")
     _check(source, batch_size, augmentation, classes)
-    _check_numbers(label_smoothing, epochs, first_step)
     parallel_calls = _tuned("parallel_calls", parallel_calls, 1)
     prefetch = _tuned("prefetch", prefetch, 0)
     if cache:
@@ -198,36 +206,23 @@ def _check_pairs(shard, augmentation):
 
 
 def _shape(image_size, channels):
-    pair = image_size if isinstance(image_size, list | tuple) else (image_size,) * 2
-    if len(pair) != 2 or not all(isinstance(x, int) and x > 0 for x in pair):
-        raise ValueError(
-            "image_size must be a whole number of pixels or a pair (height, width), "
-            f"got {image_size!r}."
-        )
-    if channels not in (1, 3):
+    size = check_size("image_size", image_size)
+    if as_whole_number(channels) not in (1, 3):
         raise ValueError(f"channels must be 1 (gray) or 3 (color), got {channels!r}.")
-    return (*pair, channels)
-
-
-def _check_numbers(label_smoothing, epochs, first_step):
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing must be from 0 to 1, got {label_smoothing}.")
-    if epochs < 1:
-        raise ValueError(f"epochs must be at least 1, got {epochs}.")
-    if first_step < 0:
-        raise ValueError(f"first_step must be at least 0, got {first_step}.")
+    return (*size, int(channels))
 
 
 def _tuned(name, value, lowest):
     """A number for `tf.data`, which tunes it where there is none."""
     if value is None or value == tf.data.AUTOTUNE:
         return tf.data.AUTOTUNE
-    if value < lowest:
+    number = as_whole_number(value)
+    if number is None or number < lowest:
         raise ValueError(
             f"{name} must be at least {lowest}, or None to have TensorFlow tune it; "
-            f"got {value}."
+            f"got {value!r}."
         )
-    return value
+    return number
 
 
 def _check(source, batch_size, augmentation, classes):

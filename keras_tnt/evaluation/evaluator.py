@@ -17,6 +17,7 @@ from keras_tnt.data import image_dataset
 from keras_tnt.data.error_handling import readable_errors
 from keras_tnt.data.source import ImageSource
 from keras_tnt.images import imagenet_classes
+from keras_tnt.utils.counts import check_count
 from keras_tnt.utils.files import atomic_write, local_path
 from keras_tnt.utils.typing import PathLike
 
@@ -121,6 +122,10 @@ def evaluate(
     Returns:
         A dict of `loss` and the metrics, means over the images.
 
+    Raises:
+        ValueError: if ``batch_size`` is not a whole number of at least 1, or no image
+            can be decoded.
+
     Example:
         ```python
         from keras_tnt.data import load_dataset
@@ -130,6 +135,7 @@ def evaluate(
         print(metrics["accuracy"])
         ```
     """
+    batch_size = check_count("batch_size", batch_size)
     strategy = strategy or tf.distribute.get_strategy()
     steps = math.ceil(len(source) / batch_size)
     dataset = distribute.distribute_dataset(
@@ -203,8 +209,8 @@ def evaluate_classifier(
         A `Report`.
 
     Raises:
-        ValueError: if a class of the data set is unknown to the model, or no image can
-            be decoded.
+        ValueError: if a class of the data set is unknown to the model, ``batch_size``
+            is not a whole number of at least 1, or no image can be decoded.
 
     Example:
         >>> from keras_tnt import TNT

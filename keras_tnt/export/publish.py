@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from keras_tnt.utils.counts import as_whole_number
+
 
 def move_into_place(written: Path, target: Path, replaced: Path) -> None:
     """Move a file or directory into place; restore the previous one on failure.
@@ -34,9 +36,10 @@ def choose_version(path: Path, version: int | None) -> int:
     """
     if version is None:
         return _next_version(path)
-    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+    number = as_whole_number(version)
+    if number is None or number < 1:
         raise ValueError(f"version must be a positive whole number, got {version!r}.")
-    return version
+    return number
 
 
 def _next_version(path):

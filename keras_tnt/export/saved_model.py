@@ -25,6 +25,7 @@ from keras_tnt.export.signatures import Signatures
 from keras_tnt.export.validation import as_functional, check_labels, with_image_size
 from keras_tnt.images import CROP_FRACTION, MAX_PIXELS
 from keras_tnt.utils.arguments import as_list
+from keras_tnt.utils.counts import as_whole_number, check_count
 from keras_tnt.utils.files import local_path
 from keras_tnt.utils.typing import PathLike
 
@@ -105,8 +106,7 @@ def export_saved_model(
     functional = as_functional(model)
     labels = check_labels(functional, labels)
     batch_sizes = _checked_batch_sizes(batch_sizes)
-    if top_k < 1:
-        raise ValueError(f"top_k must be at least 1, got {top_k}.")
+    top_k = check_count("top_k", top_k)
     path = local_path(path)
     version = choose_version(path, version)
     target = path / str(version)
@@ -238,11 +238,12 @@ def check_saved_model(
 
 def _checked_batch_sizes(sizes):
     sizes = as_list("batch_sizes", sizes)
-    if not sizes or sizes[0] < 1 or sizes != sorted(set(sizes)):
+    numbers = [as_whole_number(size) or 0 for size in sizes]
+    if not numbers or numbers[0] < 1 or numbers != sorted(set(numbers)):
         raise ValueError(
             f"batch_sizes must be positive numbers in ascending order, got {sizes}."
         )
-    return sizes
+    return numbers
 
 
 def _description_of_inputs(shape, crop_fraction):

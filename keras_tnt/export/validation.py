@@ -1,11 +1,12 @@
 """Validation of models, image sizes and labels before an export."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import keras
 
 from keras_tnt.structure import has_graph, has_preprocessing
 from keras_tnt.utils.arguments import as_list
+from keras_tnt.utils.counts import as_whole_number
 
 
 def as_functional(model: keras.Model) -> keras.Model:
@@ -69,8 +70,10 @@ def choose_image_size(
                 "image_size=(height, width)."
             )
         return size
-    size = tuple(as_list("image_size", image_size))
-    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
+    size = tuple(
+        as_whole_number(side) or 0 for side in as_list("image_size", image_size)
+    )
+    if len(size) != 2 or min(size) < 1:
         raise ValueError(
             f"image_size must be two positive whole numbers, got {image_size!r}."
         )

@@ -15,6 +15,7 @@ from keras_tnt.images.formats.webp import decode_webp
 from keras_tnt.images.limits import MAX_JPEG_SCANS, MAX_PIXELS
 from keras_tnt.images.orientation import orient
 from keras_tnt.utils.assertions import assertion_text
+from keras_tnt.utils.counts import check_count
 from keras_tnt.utils.typing import PathLike, Tensor
 
 # By format: position and value of its magic bytes.
@@ -54,7 +55,8 @@ def decode_image(
         A uint8 tensor (height, width, 3).
 
     Raises:
-        ValueError: if `contents` is not one encoded image but, for example, a path.
+        ValueError: if `contents` is not one encoded image but, for example, a path, or
+            a limit is not a whole number of at least 1.
         tf.errors.InvalidArgumentError: at run time, if the bytes are not an image of
             these formats, damaged, or too large.
 
@@ -71,6 +73,8 @@ def decode_image(
             f"got {type(contents).__name__}. Use `load_image` for paths, and "
             "`tf.map_fn` for batches of encoded images."
         )
+    max_pixels = check_count("max_pixels", max_pixels)
+    max_scans = check_count("max_scans", max_scans)
     contents = tf.convert_to_tensor(contents, tf.string)
     head = padded_head(contents, 12)
     decoders = DECODERS | {"JPEG": functools.partial(decode_jpeg, max_scans=max_scans)}
@@ -104,7 +108,8 @@ def load_image(
 
     Raises:
         OSError: if the file cannot be read (`FileNotFoundError` if there is none).
-        ValueError: if the file is empty, damaged, too large or of another format.
+        ValueError: if the file is empty, damaged, too large or of another format, or a
+            limit is not a whole number of at least 1.
 
     Example:
         >>> import pathlib, tempfile

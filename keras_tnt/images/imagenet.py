@@ -6,6 +6,8 @@ from importlib import resources
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_tnt.utils.counts import as_whole_number
+
 
 @functools.cache
 def imagenet_classes() -> tuple[tuple[str, str], ...]:
@@ -59,7 +61,7 @@ def decode_predictions(
             f"got shape {scores.shape}. For a model with other classes take the labels "
             "it was trained with; one image needs a batch axis."
         )
-    if not 1 <= top <= 1000:
+    if as_whole_number(top) not in range(1, 1001):
         raise ValueError(f"`top` must be from 1 to 1000; got {top!r}.")
     classes = imagenet_classes()
     order = np.argsort(-scores, axis=1, kind="stable")[:, :top]

@@ -8,6 +8,7 @@ from keras import ops
 from keras_tnt.layers import fused_ops
 from keras_tnt.layers.base import TNTLayer
 from keras_tnt.layers.initializers import normal_initializer
+from keras_tnt.utils.counts import check_counts
 from keras_tnt.utils.typing import Shape, Tensor
 
 
@@ -41,8 +42,7 @@ class PatchEmbedding(TNTLayer):
 
     def __init__(self, dim: int, dropout_rate: float = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
-        if dim < 1:
-            raise ValueError(f"dim must be at least 1, got {dim}.")
+        check_counts(dim=dim)
         self.dim = dim
         self.dropout_rate = dropout_rate
         self.input_norm = self._norm("input_norm")

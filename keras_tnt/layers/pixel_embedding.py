@@ -13,6 +13,7 @@ from keras_tnt.layers.base import (
     pad_image,
 )
 from keras_tnt.layers.initializers import normal_initializer
+from keras_tnt.utils.counts import check_counts
 from keras_tnt.utils.typing import Shape, Tensor
 
 KERNEL_SIZE = 7
@@ -53,11 +54,7 @@ class PixelEmbedding(TNTLayer):
 
     def __init__(self, dim: int, patch_size: int = 16, stride: int = 4, **kwargs: Any):
         super().__init__(**kwargs)
-        if min(dim, patch_size, stride) < 1:
-            raise ValueError(
-                "dim, patch_size and stride must be at least 1, got "
-                f"dim={dim}, patch_size={patch_size}, stride={stride}."
-            )
+        check_counts(dim=dim, patch_size=patch_size, stride=stride)
         self.dim = dim
         self.patch_size = patch_size
         self.stride = stride

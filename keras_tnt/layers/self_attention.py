@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_tnt.layers.base import TNTLayer
+from keras_tnt.utils.counts import check_counts
 from keras_tnt.utils.typing import Shape, Tensor
 
 
@@ -52,8 +53,7 @@ class SelfAttention(TNTLayer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if num_heads < 1:
-            raise ValueError(f"num_heads must be at least 1, got {num_heads}.")
+        check_counts(num_heads=num_heads)
         self.num_heads = num_heads
         self.qkv_bias = qkv_bias
         self.dropout_rate = dropout_rate

@@ -12,6 +12,7 @@ from keras_tnt.compat.functional import Functional
 from keras_tnt.layers.initializers import normal_initializer
 from keras_tnt.structure import model_to
 from keras_tnt.utils.arguments import as_list
+from keras_tnt.utils.counts import as_whole_number
 from keras_tnt.utils.typing import PathLike, Shape, Tensor
 from keras_tnt.weights import load_weights, registry
 
@@ -111,15 +112,16 @@ def check_channels_last() -> None:
 def check_widths(
     outer_dim: int, inner_dim: int, outer_num_heads: int, inner_num_heads: int
 ) -> None:
-    """Raise a `ValueError` if heads do not divide their width."""
+    """Raise a `ValueError` if heads do not divide their width, both whole numbers."""
     for side, dim, heads in (
         ("outer", outer_dim, outer_num_heads),
         ("inner", inner_dim, inner_num_heads),
     ):
-        if dim < 1 or heads < 1 or dim % heads:
+        numbers = [as_whole_number(number) or 0 for number in (dim, heads)]
+        if min(numbers) < 1 or dim % heads:
             raise ValueError(
                 f"{side}_dim must be a positive multiple of {side}_num_heads, got "
-                f"{side}_dim={dim} and {side}_num_heads={heads}."
+                f"{side}_dim={dim!r} and {side}_num_heads={heads!r}."
             )
 
 

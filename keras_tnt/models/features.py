@@ -1,6 +1,5 @@
 """Feature maps of a TNT's blocks, for detection, segmentation and other dense tasks."""
 
-import operator
 from collections.abc import Iterable, Sequence
 
 import keras
@@ -14,6 +13,7 @@ from keras_tnt.structure import (
     stages,
     stem,
 )
+from keras_tnt.utils.counts import as_whole_number
 
 BLOCKS = (3, 6, 9, 12)
 
@@ -102,9 +102,9 @@ def _select(tnt, numbers):
 def _indices(numbers, count):
     """Return the indices from 0, none at all if a number is out of range."""
     if not isinstance(numbers, Iterable):
-        last = operator.index(numbers)
+        last = as_whole_number(numbers) or 0
         return range(count - last, count) if 0 < last <= count else []
-    numbers = list(map(operator.index, numbers))
+    numbers = [as_whole_number(number) or 0 for number in numbers]
     if any(not 1 <= abs(number) <= count for number in numbers):
         return []
     return [number - 1 if number > 0 else count + number for number in numbers]

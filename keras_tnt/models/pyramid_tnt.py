@@ -35,6 +35,7 @@ from keras_tnt.models.builder import (
     variant_docstring,
 )
 from keras_tnt.utils.arguments import as_list
+from keras_tnt.utils.counts import as_whole_number, check_counts
 from keras_tnt.utils.typing import DType, PathLike, Shape, Tensor
 
 FIELDS = ("outer_dim", "inner_dim", "depths", "outer_num_heads", "inner_num_heads")
@@ -141,8 +142,11 @@ def PyramidTNT(  # noqa: D417, N802 (keras.applications' convention)
     no_imagenet_weights(weights, "one such as keras_tnt.PyramidTNTSmall")
     check_channels_last()
     check_widths(outer_dim, inner_dim, outer_num_heads, inner_num_heads)
+    if include_top:
+        check_counts(classes=classes)
     depths = as_list("depths", depths)
-    if len(depths) != len(MULTIPLES) or min(depths) < 1:
+    numbers = [as_whole_number(depth) or 0 for depth in depths]
+    if len(numbers) != len(MULTIPLES) or min(numbers) < 1:
         raise ValueError(
             f"depths must be {len(MULTIPLES)} numbers of at least 1, got {depths}."
         )

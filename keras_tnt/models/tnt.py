@@ -34,6 +34,7 @@ from keras_tnt.models.builder import (
     variant_docstring,
 )
 from keras_tnt.utils.arguments import as_list
+from keras_tnt.utils.counts import check_counts
 from keras_tnt.utils.typing import DType, PathLike, Shape, Tensor
 
 FIELDS = ("outer_dim", "outer_num_heads", "inner_dim", "inner_num_heads")
@@ -132,8 +133,10 @@ def TNT(  # noqa: D417, N802 (keras.applications' convention: builders read like
     no_imagenet_weights(weights, "keras_tnt.TNTSmall or keras_tnt.TNTBase")
     check_channels_last()
     check_widths(outer_dim, inner_dim, outer_num_heads, inner_num_heads)
-    if depth < 1:
-        raise ValueError(f"depth must be at least 1, got {depth}.")
+    check_counts(depth=depth)
+    check_counts(patch_size=patch_size, inner_stride=inner_stride)
+    if include_top:
+        check_counts(classes=classes)
     with_inner = _blocks_with_inner_transformer(inner_blocks, depth)
     check_pooling(pooling, POOLINGS)
     images = image_input(input_tensor, input_shape, (224, 224, 3))

@@ -3,6 +3,8 @@
 import dataclasses
 import math
 
+from keras_tnt.utils.counts import as_whole_number
+
 POLICIES = ("official", "keras_cv")
 INTERPOLATIONS = ("bilinear", "bicubic", "random")
 
@@ -77,10 +79,12 @@ class Augmentation:
         for name in ("rand_augment_std", "mixup", "cutmix"):
             value = getattr(self, name)
             self._check(name, 0 <= value < math.inf, "at least 0")
-        self._check("rand_augment", self.rand_augment in range(16), "from 0 to 15")
+        operations = as_whole_number(self.rand_augment)
+        self._check("rand_augment", operations in range(16), "from 0 to 15")
         magnitude = self.rand_augment_magnitude
         self._check("rand_augment_magnitude", 0 <= magnitude <= 10, "from 0 to 10")
-        self._check("repeats", self.repeats in (1, 2, 3), "1, 2 or 3")
+        repeats = as_whole_number(self.repeats)
+        self._check("repeats", repeats in (1, 2, 3), "1, 2 or 3")
         known = self.interpolation in INTERPOLATIONS
         self._check("interpolation", known, f"one of {INTERPOLATIONS}")
         known = self.rand_augment_policy in POLICIES

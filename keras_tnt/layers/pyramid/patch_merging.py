@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from keras_tnt.layers.base import TNTLayer, pad_image
+from keras_tnt.utils.counts import check_counts
 from keras_tnt.utils.typing import Shape, Tensor
 
 
@@ -34,6 +35,7 @@ class PatchMerging(TNTLayer):
 
     def __init__(self, dim: int, **kwargs: Any):
         super().__init__(**kwargs)
+        check_counts(dim=dim)
         self.dim = dim
         self.norm = self._norm("norm")
         self.convolution = self._convolution(dim, "convolution", strides=2)

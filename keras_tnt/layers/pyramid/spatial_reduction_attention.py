@@ -8,6 +8,7 @@ from keras import ops
 from keras_tnt.compat.operations import softmax
 from keras_tnt.layers import fused_ops
 from keras_tnt.layers.base import TNTLayer
+from keras_tnt.utils.counts import check_counts
 from keras_tnt.utils.typing import Shape, Tensor
 
 
@@ -54,11 +55,7 @@ class SpatialReductionAttention(TNTLayer):
 
     def __init__(self, num_heads: int, sr_ratio: int = 1, **kwargs: Any):
         super().__init__(**kwargs)
-        if min(num_heads, sr_ratio) < 1:
-            raise ValueError(
-                "num_heads and sr_ratio must be at least 1, got "
-                f"num_heads={num_heads}, sr_ratio={sr_ratio}."
-            )
+        check_counts(num_heads=num_heads, sr_ratio=sr_ratio)
         self.num_heads = num_heads
         self.sr_ratio = sr_ratio
 

@@ -10,6 +10,7 @@ from keras_tnt.layers.base import TNTLayer
 from keras_tnt.layers.pyramid.block import PyramidTNTBlock
 from keras_tnt.layers.pyramid.spatial_reduction_block import SpatialReductionBlock
 from keras_tnt.utils.arguments import as_list
+from keras_tnt.utils.counts import check_counts
 from keras_tnt.utils.typing import Shape, Tensor
 
 # A stage with more blocks has two with an inner transformer.
@@ -74,13 +75,14 @@ class PyramidStage(TNTLayer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        check_counts(depth=depth)
         if drop_path_rates is None:
             drop_path_rates = [0.0] * depth
         rates = as_list("drop_path_rates", drop_path_rates)
-        if depth < 1 or len(rates) != depth:
+        if len(rates) != depth:
             raise ValueError(
-                "depth must be at least 1, and drop_path_rates must have one rate for "
-                f"each block, got depth={depth} and {len(rates)} rates."
+                "drop_path_rates must have one rate for each block, got "
+                f"depth={depth} and {len(rates)} rates."
             )
         self.depth = depth
         self.outer_num_heads = outer_num_heads
