@@ -1,6 +1,6 @@
 """Validation of models, image sizes and labels before an export."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import keras
 
