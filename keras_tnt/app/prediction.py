@@ -9,6 +9,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_tnt.images import preprocess_input, rgb_to_gray
+from keras_tnt.images.preprocess import check_scale
 from keras_tnt.inference.classifier import Classifier, classify, prepare
 from keras_tnt.structure import find_tnt
 from keras_tnt.visualization import attention_maps, block_map
@@ -76,6 +77,9 @@ def blend_overlay(image: np.ndarray, weights: np.ndarray) -> np.ndarray:
     Returns:
         A uint8 array like ``image``.
 
+    Raises:
+        ValueError: if the image looks scaled to 0-1.
+
     Example:
         >>> import numpy
         >>> from keras_tnt.app import blend_overlay
@@ -84,6 +88,7 @@ def blend_overlay(image: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """
     import matplotlib
 
+    check_scale(image)
     heat = 255 * matplotlib.colormaps["inferno"](weights)[..., :3]
     heat = tf.image.resize(heat, image.shape[:2], method="nearest").numpy()
     return np.round(0.4 * image + 0.6 * heat).astype("uint8")

@@ -30,6 +30,7 @@ from keras_tnt.export.validation import (
     with_image_size,
 )
 from keras_tnt.images import CROP_FRACTION
+from keras_tnt.images.preprocess import check_scale
 from keras_tnt.utils.files import local_path
 from keras_tnt.utils.typing import PathLike
 
@@ -65,7 +66,9 @@ def export_model(
     """Export a classifier, and check that it runs and predicts the same.
 
     The model is written to a temporary name, loaded in the format's own runtime,
-    compared with the Keras model and then moved into place.
+    compared with the Keras model and then moved into place. OpenVINO is asked to
+    compute a float32 export in float32, while its default is bfloat16 on CPUs that
+    have it; docs/export.md says how to ask for it.
 
     Every format takes ``images``, pixels 0-255 at the model's size (float32,
     ``(batch, height, width, channels)``, any batch), and returns ``probabilities``
@@ -85,8 +88,8 @@ def export_model(
         labels: names of the classes; their indices by default.
         crop_fraction: central share of an image that the model sees.
         calibration: images of the training set at the model's size, ``(number, height,
-            width, channels)``. ``"int8"`` needs them, except for a SavedModel, to
-            measure the ranges of the values. The first ones are used to compare.
+            width, channels)``, 0-255. ``"int8"`` needs them, except for a SavedModel,
+            to measure the ranges of the values. The first ones are used to compare.
         version: version of a SavedModel, a positive number; the next free one by
             default.
         overwrite: whether an existing ``path`` (or version) may be replaced.
@@ -97,8 +100,8 @@ def export_model(
         An `Export`.
 
     Raises:
-        ValueError: if an argument or the model does not fit, or the model has not been
-            built.
+        ValueError: if an argument or the model does not fit, the calibration images
+            look scaled to 0-1, or the model has not been built.
         FileExistsError: if the target exists, without ``overwrite``.
         ImportError: if a package of the extra ``export`` is missing.
         RuntimeError: if the predictions differ, or a batch of one or of several images
@@ -172,6 +175,8 @@ def _check(model, shape, file_format, precision, calibration, version):
             f"calibration must be images of shape {shape}, got an "
             f"array of shape {np.shape(calibration)}."
         )
+    if calibration is not None:
+        check_scale(calibration)
     needed = precision == "int8" and file_format != "savedmodel"
     if needed and (calibration is None or len(calibration) == 0):
         raise ValueError(

@@ -5,11 +5,12 @@ signature.
 """
 
 import math
-import operator
 from collections.abc import Sequence
 
 import tensorflow as tf
 from numpy.typing import ArrayLike
+
+from keras_tnt.utils.counts import check_size
 
 # The published models are evaluated on the central 90 % of the resized image.
 CROP_FRACTION = 0.9
@@ -55,7 +56,7 @@ def preprocess_input(
         >>> preprocess_input(np.zeros((300, 400, 3), "uint8")).shape
         TensorShape([224, 224, 3])
     """
-    height_and_width = _height_and_width(size)
+    height_and_width = check_size("`size`", size)
     if not 0 < crop_fraction <= 1:
         raise ValueError(
             f"`crop_fraction` must be above 0 and at most 1; got {crop_fraction!r}."
@@ -78,20 +79,6 @@ def preprocess_input(
     if batch.shape.rank == 3:
         return _resize_and_crop(batch[tf.newaxis], height_and_width, box)[0]
     return _resize_and_crop(batch, height_and_width, box)
-
-
-def _height_and_width(size):
-    try:
-        pair = size if isinstance(size, list | tuple) else (size, size)
-        height, width = (operator.index(side) for side in pair)
-    except (TypeError, ValueError):
-        height = width = 0
-    if min(height, width) < 1:
-        raise ValueError(
-            "`size` must be a whole number of pixels, at least 1, or a pair "
-            f"(height, width) of them; got {size!r}."
-        )
-    return height, width
 
 
 def _checked(images, ranks, scale):
@@ -132,7 +119,7 @@ def _checked(images, ranks, scale):
 
 
 def check_scale(images: ArrayLike) -> None:
-    """Refuse images that were scaled to 0-1: they have fractions, and none above 1.
+    """Refuse images that were scaled to 0-1 or ±1: they have fractions, none above 1.
 
     Images of zeros and ones and images of integers pass, and those inside
     `tf.function` and `tf.data`, whose values are not known.
@@ -148,13 +135,21 @@ def check_scale(images: ArrayLike) -> None:
         return
     values = tf.cast(pixels, tf.float32)
     fractions = tf.reduce_any(values != tf.floor(values))
-    if fractions and tf.reduce_all((values >= 0) & (values <= 1)):
+    if not (fractions and tf.reduce_all(tf.abs(values) <= 1)):
+        return
+    lowest, highest = tf.reduce_min(values), tf.reduce_max(values)
+    if lowest < 0:
         raise ValueError(
-            f"These images seem to be scaled to 0-1: they have values from "
-            f"{tf.reduce_min(values):g} to {tf.reduce_max(values):g}. Expected values "
-            "from 0 to 255, because the model scales them itself. Pass them unscaled, "
-            "or multiply them by 255, as `preprocess_input(images, scale=255)` does."
+            "Images must have values from 0 to 255, because the model scales them "
+            f"itself; these have {lowest:g} to {highest:g} and seem to be scaled to "
+            "±1. Pass them unscaled, or scale them back: `127.5 * (images + 1)`."
         )
+    raise ValueError(
+        f"These images seem to be scaled to 0-1: they have values from {lowest:g} to "
+        f"{highest:g}. Expected values from 0 to 255, because the model scales them "
+        "itself. Pass them unscaled, or multiply them by 255, as "
+        "`preprocess_input(images, scale=255)` does."
+    )
 
 
 def _resize_and_crop(images, size, box):

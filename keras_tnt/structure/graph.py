@@ -9,7 +9,7 @@ import numpy as np
 from keras_tnt.structure.architecture import find_tnt, path_to_tnt, stem
 from keras_tnt.utils.typing import Tensor
 
-GRAY = 200  # of the image that `has_preprocessing` shows a model
+GRAY = 200  # of the image that `scales_images` shows a model
 
 
 def extend_from_input(model: keras.Model, part: keras.Model) -> keras.Model:
@@ -73,9 +73,10 @@ def _from_outer_input(outer, inner, part):
 
 
 def has_preprocessing(model: keras.Model) -> bool:
-    """Return whether a model changes pixel values before its TNT's first layer.
+    """Return whether a model scales pixel values 0-255 before its TNT's first layer.
 
-    Resizing and cropping do not count. The answer comes from a gray image.
+    Resizing and cropping do not count, nor does scaling that takes images 0-1. The
+    answer comes from a gray image.
 
     Args:
         model: a model on images. One without a TNT, or whose graph is not known, counts
@@ -88,17 +89,33 @@ def has_preprocessing(model: keras.Model) -> bool:
         ...                                 input_shape=(32, 64, 3)))
         True
     """
+    return scales_images(model) is not False
+
+
+def scales_images(model: keras.Model) -> bool | None:
+    """Return what `has_preprocessing` does, or ``None`` if it is not known."""
+    before = before_tnt(model)
+    if before is None:
+        return None
+    (image,) = before.inputs
+    shape = [1, *(side or 64 for side in image.shape[1:])]
+    values = keras.ops.convert_to_numpy(before(np.full(shape, GRAY, image.dtype)))
+    return bool(np.any(values != GRAY) and np.abs(values).max() <= 255)
+
+
+def before_tnt(model: keras.Model) -> keras.Model | None:
+    """Return the part of a model from its images to the TNT's first layer.
+
+    Returns:
+        A functional `keras.Model` of one input, or ``None`` for a model without a TNT,
+        whose graph is not known, or in which several inputs lead to the TNT.
+    """
     try:
         tnt = find_tnt(model)
         before = extend_from_input(model, keras.Model(tnt.input, stem(tnt).input))
     except ValueError:
-        return True
-    (image, *others) = before.inputs
-    if others:
-        return True
-    shape = [1, *(side or 64 for side in image.shape[1:])]
-    values = before(np.full(shape, GRAY, image.dtype))
-    return bool(np.any(keras.ops.convert_to_numpy(values) != GRAY))
+        return None
+    return before if len(before.inputs) == 1 else None
 
 
 def rebuild_graph(model: keras.Model, call: Callable[..., Tensor]) -> keras.Model:

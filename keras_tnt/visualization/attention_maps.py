@@ -46,7 +46,7 @@ def attention_maps(model: keras.Model, images: ArrayLike) -> AttentionMaps:
 
     Raises:
         ValueError: if ``model`` has no TNT or more than one, or no graph from its input
-            to the TNT.
+            to the TNT; or if it scales images itself and these look scaled to 0-1.
 
     Example:
         >>> import keras_tnt, numpy

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_tnt.compat.libraries import one_openmp_thread
+from keras_tnt.utils.counts import check_count
 from keras_tnt.visualization.block_outputs import as_float32, iterate_blocks
 
 
@@ -38,7 +39,7 @@ def block_features(model: keras.Model, images: ArrayLike) -> BlockFeatures:
 
     Raises:
         ValueError: if ``model`` has no TNT or more than one, or no graph from its input
-            to the TNT.
+            to the TNT; or if it scales images itself and these look scaled to 0-1.
 
     Example:
         >>> import keras_tnt, numpy
@@ -95,6 +96,9 @@ def principal_components(features: np.ndarray, count: int) -> np.ndarray:
         A float32 array ``(…, count)``, the largest variance first. The sign of a
         component makes the largest weight of its direction positive.
 
+    Raises:
+        ValueError: if ``count`` is not a whole number from 1 to ``dim``.
+
     Example:
         >>> import numpy
         >>> from keras_tnt.visualization import principal_components
@@ -103,7 +107,10 @@ def principal_components(features: np.ndarray, count: int) -> np.ndarray:
                [ 0.  ],
                [ 2.83]], dtype=float32)
     """
-    samples = features.reshape(-1, features.shape[-1]).astype("float64")
+    dim = features.shape[-1]
+    if check_count("count", count) > dim:
+        raise ValueError(f"Features of width {dim} have no {count} components.")
+    samples = features.reshape(-1, dim).astype("float64")
     samples = samples - samples.mean(axis=0)
     _, directions = np.linalg.eigh(samples.T @ samples)
     directions = directions[:, ::-1][:, :count]
@@ -124,6 +131,9 @@ def features_to_rgb(features: np.ndarray) -> np.ndarray:
 
     Returns:
         A uint8 array ``(batch, rows, columns, 3)``.
+
+    Raises:
+        ValueError: if they are narrower.
 
     Example:
         >>> import numpy

@@ -10,6 +10,7 @@ from keras import ops
 from keras_tnt.layers import PyramidTNTBlock, TNTBlock
 from keras_tnt.structure import blocks, extend_from_input, find_tnt, patch_grid, stages
 from keras_tnt.utils.typing import Tensor
+from keras_tnt.visualization.image_range import check_model_images, select_inputs
 
 
 class BlockOutput(NamedTuple):
@@ -46,7 +47,8 @@ def iterate_blocks(model: keras.Model, images: Tensor) -> Iterator[BlockOutput]:
         An iterator over the `BlockOutput` of each block, first to last.
 
     Raises:
-        ValueError: if ``model`` has no TNT, or no graph from its input to the TNT.
+        ValueError: if ``model`` has no TNT, or no graph from its input to the TNT, or
+            the images look scaled to 0-1 or ±1 and ``model`` scales them itself.
     """
     tnt = find_tnt(model)
     if stages(tnt):
@@ -55,18 +57,10 @@ def iterate_blocks(model: keras.Model, images: Tensor) -> Iterator[BlockOutput]:
         names = ("pixel_embedding", "patch_embedding")
         first, steps = [tnt.get_layer(name).output for name in names], _walk_tnt
     embed = extend_from_input(model, keras.Model(tnt.input, first))
+    check_model_images(model, images)
     if isinstance(images, (list, tuple, dict)) and len(model.inputs) > 1:
-        images = _select_inputs(embed, model, images)
+        images = select_inputs(embed, model, images)
     return steps(tnt, *embed(images, training=False))
-
-
-def _select_inputs(part, model, values):
-    """Return those of the values of a model's inputs that lead to a part of it."""
-    if not isinstance(values, dict):
-        inputs = [tensor.name for tensor in model.inputs]
-        values = dict(zip(inputs, values, strict=True))
-    selected = [values[tensor.name] for tensor in part.inputs]
-    return selected if len(selected) > 1 else selected[0]
 
 
 def _walk_tnt(model, pixels, patches):

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import keras
 import numpy as np
 
+from keras_tnt.utils.counts import check_size
 from keras_tnt.visualization.attention_maps import (
     AttentionMaps,
     has_class_token,
@@ -223,6 +224,9 @@ def resize_maps(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     Returns:
         A float32 array ``(batch, height, width)``.
 
+    Raises:
+        ValueError: if ``size`` is not whole numbers of at least 1.
+
     Example:
         >>> import numpy
         >>> from keras_tnt.visualization import resize_maps
@@ -230,7 +234,9 @@ def resize_maps(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         (2, 64, 64)
     """
     resized = keras.ops.image.resize(
-        maps[..., None].astype("float32"), size, data_format="channels_last"
+        maps[..., None].astype("float32"),
+        check_size("size", size),
+        data_format="channels_last",
     )
     return keras.ops.convert_to_numpy(resized)[..., 0]
 

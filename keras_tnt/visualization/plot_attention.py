@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_tnt.images.preprocess import check_scale
 from keras_tnt.utils.arguments import as_list
 from keras_tnt.utils.typing import PathLike
 from keras_tnt.visualization.attention_maps import (
@@ -54,7 +55,7 @@ def plot_attention_overlays(
         title: title of the image.
 
     Raises:
-        ValueError: if there is no such block.
+        ValueError: if there is no such block, or the image looks scaled to 0-1.
 
     Example:
         >>> import keras_tnt, numpy
@@ -66,6 +67,7 @@ def plot_attention_overlays(
         >>> plot_attention_overlays(maps, images[0], [1, 2], "overlay.png")
     """
     blocks = as_list("blocks", blocks)
+    check_scale(image)
     size = image.shape[:2]
     titles = [f"block {block}" for block in blocks]
     overlays = [block_map(maps, block, size=size)[0] for block in blocks]
@@ -97,7 +99,7 @@ def plot_attention_heads(
         path: the PNG file to write.
 
     Raises:
-        ValueError: if there is no such block.
+        ValueError: if there is no such block, or the image looks scaled to 0-1.
 
     Example:
         >>> import keras_tnt, numpy
@@ -109,6 +111,7 @@ def plot_attention_heads(
         >>> plot_attention_heads(maps, images[0], [1, 2], "heads.png")
     """
     blocks = as_list("blocks", blocks)
+    check_scale(image)
     size = image.shape[:2]
     columns = max(outer.shape[1] for outer in maps.outer.values())
     figure, axes = new_figure(
@@ -186,8 +189,8 @@ def plot_inner_attention(
         path: the PNG file to write.
 
     Raises:
-        ValueError: if there is no such block or patch, or a block has no inner
-            transformer.
+        ValueError: if there is no such block or patch, a block has no inner
+            transformer, or the image looks scaled to 0-1.
 
     Example:
         >>> import keras_tnt, numpy
@@ -199,6 +202,7 @@ def plot_inner_attention(
         >>> plot_inner_attention(maps, images[0], [1, 2], (0, 3), "patch.png")
     """
     blocks = as_list("blocks", blocks)
+    check_scale(image)
     grid = maps.grids[1]
     inside = [
         inside_patch(maps, block, map_patch(patch, grid, maps.grids[block]))[0]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_tnt.images.preprocess import check_scale
 from keras_tnt.utils.arguments import as_list
 from keras_tnt.utils.typing import PathLike
 from keras_tnt.visualization.attention_maps import select_block
@@ -40,8 +41,8 @@ def plot_features(
         path: the PNG file to write.
 
     Raises:
-        ValueError: if there is no such block, or there are more or fewer images than
-            features.
+        ValueError: if there is no such block, there are more or fewer images than
+            features, or the images look scaled to 0-1.
 
     Example:
         >>> import keras_tnt, numpy
@@ -52,6 +53,7 @@ def plot_features(
         >>> features = block_features(model, images)
         >>> plot_features(features, images, [1, 2], "features.png")
     """
+    check_scale(images)
     columns = []
     for block in as_list("blocks", blocks):
         patches = select_block(features.patches, block, "no features")
@@ -130,12 +132,16 @@ def plot_saliency(
             class, blue against it.
         path: the PNG file to write.
 
+    Raises:
+        ValueError: if the images look scaled to 0-1.
+
     Example:
         >>> import numpy
         >>> from keras_tnt.visualization import plot_saliency
         >>> images = numpy.zeros((1, 32, 64, 3), "uint8")
         >>> plot_saliency(images, ["night"], numpy.ones((1, 2, 4)), images, "why.png")
     """
+    check_scale(images)
     figure, axes = new_figure(3, len(images), (1.6, 1.75), each=True)
     overlays = resize_maps(cams, images.shape[1:3])
     shares = shares.astype("float32").sum(axis=-1)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from keras_tnt.images.preprocess import check_scale
 from keras_tnt.utils.typing import PathLike
 from keras_tnt.visualization import attention_maps, block_map, on_pixel_grid
 from keras_tnt.visualization.figure import (
@@ -74,6 +75,9 @@ def plot_predictions(
         class_names: names of the classes.
         path: the PNG file to write.
 
+    Raises:
+        ValueError: if the images look scaled to 0-1.
+
     Example:
         >>> import numpy
         >>> from keras_tnt.visualization.plot_results import plot_predictions
@@ -83,6 +87,7 @@ def plot_predictions(
         ...     images, [0, 1], probabilities, ["night", "day"], "predictions.png"
         ... )
     """
+    check_scale(images)
     columns = 8
     figure, axes = new_figure(
         -(-len(images) // columns), columns, (1.5, 1.85), each=True
@@ -120,7 +125,8 @@ def plot_attention(
         path: the PNG file to write.
 
     Raises:
-        ValueError: if ``model`` has no TNT blocks, or none with an inner transformer.
+        ValueError: if ``model`` has no TNT blocks, or none with an inner transformer;
+            or if the images look scaled to 0-1.
 
     Example:
         >>> import keras_tnt, numpy
@@ -130,6 +136,7 @@ def plot_attention(
         >>> images = numpy.zeros((1, 32, 64, 3), "uint8")
         >>> plot_attention(model, images, ["night"], "attention.png")
     """
+    check_scale(images)
     maps = attention_maps(model, images)
     if not maps.inner:
         raise ValueError(
@@ -174,6 +181,9 @@ def plot_augmented_images(
         class_names: names of the classes.
         path: the PNG file to write.
 
+    Raises:
+        ValueError: if the images look scaled to 0-1.
+
     Example:
         >>> import numpy
         >>> from keras_tnt.visualization.plot_results import plot_augmented_images
@@ -181,6 +191,7 @@ def plot_augmented_images(
         >>> labels = numpy.array([[0.3, 0.7], [1.0, 0.0]])
         >>> plot_augmented_images(images, labels, ["night", "day"], "augmented.png")
     """
+    check_scale(images)
     columns = 6
     figure, axes = new_figure(
         -(-len(images) // columns), columns, (1.9, 2.15), each=True

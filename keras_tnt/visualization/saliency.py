@@ -8,6 +8,8 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_tnt.structure import blocks, find_tnt, patch_grid, rebuild_graph, stages
+from keras_tnt.utils.counts import check_count
+from keras_tnt.visualization.image_range import check_model_images
 
 
 def grad_cam(
@@ -35,7 +37,7 @@ def grad_cam(
 
     Raises:
         ValueError: if ``model`` has no TNT, is not functional, or there is no such
-            class.
+            class; or if it scales images itself and these look scaled to 0-1.
 
     Example:
         >>> import keras_tnt, numpy
@@ -59,6 +61,7 @@ def grad_cam(
         scores = _scores_model(model, {stages(tnt)[-1]: after})
     else:
         scores = _scores_model(model, {blocks(tnt)[-1]: before})
+    check_model_images(model, images)
     with tf.GradientTape() as watch.tape:
         score = _of_classes(scores(images, training=False), classes)
     gradient = watch.tape.gradient(score, watch.tokens)
@@ -96,7 +99,8 @@ def integrated_gradients(
 
     Raises:
         ValueError: if ``model`` is not functional, has several inputs, or there is no
-            such class.
+            such class; if it scales images itself and these look scaled to 0-1; or if
+            ``steps`` is not a whole number of at least 1.
 
     Example:
         >>> import keras_tnt, numpy
@@ -107,6 +111,7 @@ def integrated_gradients(
         >>> integrated_gradients(model, images, classes=3, steps=4).shape
         (2, 32, 64, 3)
     """
+    steps = check_count("steps", steps)
     scores = _scores_model(model, {})
     if len(scores.inputs) > 1:
         names = ", ".join(tensor.name for tensor in scores.inputs)
@@ -114,6 +119,7 @@ def integrated_gradients(
             f"Expected a model of one input, but {model.name!r} has {names}. Give a "
             "model in which the inputs other than the images are constant."
         )
+    check_model_images(model, images)
     pixels = tf.cast(images, tf.float32)
     if classes is None:
         classes = np.argmax(scores(pixels, training=False), axis=-1)
