@@ -61,7 +61,9 @@ def keep_onnx_transposes() -> Iterator[None]:
     Fault: tf2onnx moves the transposes behind a convolution through the operations
     that follow. For a map with a single row or column the results have wrong shapes:
     the file does not load, or runs for one size of the batch only. ONNX Runtime removes
-    superfluous transposes itself.
+    superfluous transposes itself. Keras's own export does not show the fault, because
+    it does not write layer norms as the primitive operations that the transposes are
+    moved through.
     Issue: no issue known.
     Seen in: tf2onnx 1.17.0 (first and last version checked).
     """

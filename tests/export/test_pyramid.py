@@ -32,13 +32,14 @@ def cost(file_format, size):
     return pytest.mark.slow if size in [(64, 96), (40, 72)] else pytest.mark.extra_large
 
 
-# Grids of 8x8 and 8x12 patches end in one row; those of 5x9 are odd from the first on.
+# Grids of 8x8 and 8x12 patches end in one row, those of 12x8 in one column; those of 5x9
+# are odd from the first on.
 @pytest.mark.parametrize(
     ("file_format", "size"),
     [
         pytest.param(file_format, size, marks=cost(file_format, size))
         for file_format in RUNTIMES
-        for size in [(64, 64), (64, 96), (40, 72), (72, 104)]
+        for size in [(64, 64), (64, 96), (96, 64), (40, 72), (72, 104)]
     ],
 )
 def test_export_model__pyramid_sizes(file_format, size, tmp_path):

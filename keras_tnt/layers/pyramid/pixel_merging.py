@@ -1,11 +1,13 @@
 """Pixel merging: pixels of 2x2 patches, between the stages of a PyramidTNT."""
 
+import math
 from typing import Any
 
 import keras
 from keras import ops
 
 from keras_tnt.layers.base import TNTLayer, pad_image
+from keras_tnt.utils.counts import check_counts
 from keras_tnt.utils.typing import Shape, Tensor
 
 
@@ -41,13 +43,16 @@ class PixelMerging(TNTLayer):
 
     def __init__(self, dim: int, **kwargs: Any):
         super().__init__(**kwargs)
+        check_counts(dim=dim)
         self.dim = dim
         self.norm = self._norm("norm")
         self.convolution = self._convolution(dim, "convolution", strides=2)
 
     def build(self, pixels_shape: Shape) -> None:
         *_, per_patch, channels = pixels_shape
-        if round(per_patch**0.5) ** 2 != per_patch:
+        # Not in `call`, where PyTorch's exporters trace the sizes as tensors.
+        self._side = math.isqrt(per_patch)
+        if self._side**2 != per_patch:
             raise ValueError(
                 f"{self.name}: expected a square number of pixels in each patch, got "
                 f"{per_patch}."
@@ -57,16 +62,13 @@ class PixelMerging(TNTLayer):
 
     def call(self, pixels: Tensor) -> Tensor:
         _, rows, columns, per_patch, channels = pixels.shape
-        side = round(per_patch**0.5)
+        side = self._side
         x = ops.reshape(self.norm(pixels), (-1, rows, columns, per_patch * channels))
         x = ops.pad(x, ((0, 0), (0, rows % 2), (0, columns % 2), (0, 0)))
         rows, columns = (rows + 1) // 2, (columns + 1) // 2
-        # Two transposes of four axes, because LiteRT's converter takes no more: first
-        # the rows of pixels of two patches side by side, then two rows of patches.
-        x = ops.reshape(x, (-1, 2, side, side * channels))
-        x = ops.transpose(x, (0, 2, 1, 3))
-        x = ops.reshape(x, (-1, 2, columns, side * 2 * side * channels))
-        x = ops.transpose(x, (0, 2, 1, 3))
+        # A row of pixels and its channels are one axis: LiteRT transposes six at most.
+        x = ops.reshape(x, (-1, 2, columns, 2, side, side * channels))
+        x = ops.transpose(x, (0, 2, 1, 4, 3, 5))
         x = ops.reshape(x, (-1, 2 * side, 2 * side, channels))
         x = self.convolution(pad_image(x))
         return ops.reshape(x, (-1, rows, columns, per_patch, self.dim))

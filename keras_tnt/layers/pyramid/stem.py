@@ -13,6 +13,7 @@ from keras_tnt.layers.base import (
     pad_image,
 )
 from keras_tnt.layers.initializers import normal_initializer
+from keras_tnt.utils.counts import check_counts
 from keras_tnt.utils.typing import Shape, Tensor
 
 PIXELS_PER_PATCH_SIDE = 4
@@ -59,11 +60,7 @@ class PyramidStem(TNTLayer):
         self, outer_dim: int, inner_dim: int, dropout_rate: float = 0.0, **kwargs: Any
     ):
         super().__init__(**kwargs)
-        if min(outer_dim, inner_dim) < 1:
-            raise ValueError(
-                "outer_dim and inner_dim must be at least 1, got "
-                f"outer_dim={outer_dim}, inner_dim={inner_dim}."
-            )
+        check_counts(outer_dim=outer_dim, inner_dim=inner_dim)
         self.outer_dim = outer_dim
         self.inner_dim = inner_dim
         self.dropout_rate = dropout_rate
@@ -141,7 +138,7 @@ class PyramidStem(TNTLayer):
         """Split a map into the pixels of each patch, in row-major order."""
         _, height, width, dim = x.shape
         rows, columns = height // PIXELS_PER_PATCH_SIDE, width // PIXELS_PER_PATCH_SIDE
-        # Four axes, the most that LiteRT's converter transposes.
+        # A row of pixels and its channels are one axis, so that four are transposed.
         x = ops.reshape(
             x, (-1, PIXELS_PER_PATCH_SIDE, columns, PIXELS_PER_PATCH_SIDE * dim)
         )
