@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_tnt.compat.quantization import freeze_garbage_collector
 from keras_tnt.structure import find_head, has_graph
 
 HALF = ("float16", "bfloat16")
@@ -143,13 +144,14 @@ def in_int8(model: keras.Model) -> keras.Model:
     """
     copied = with_policy(model, "float32")
     head = find_head(copied).dense
-    copied.quantize(
-        "int8",
-        filters=lambda layer: (
-            isinstance(layer, keras.layers.Dense) and layer is not head
-        ),
-        **_without_report(copied.quantize),
-    )
+    with freeze_garbage_collector():
+        copied.quantize(
+            "int8",
+            filters=lambda layer: (
+                isinstance(layer, keras.layers.Dense) and layer is not head
+            ),
+            **_without_report(copied.quantize),
+        )
     return copied
 
 
