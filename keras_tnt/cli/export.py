@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from keras_tnt.cli.options import image_size
 from keras_tnt.data import image_dataset
 from keras_tnt.export import export_model
 from keras_tnt.images import load_image
@@ -63,6 +64,13 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         f"{CALIBRATION_IMAGES} images are used",
     )
     export.add_argument(
+        "--image-size",
+        type=image_size,
+        metavar="SIZE",
+        help="of the images, a side such as 224 or a height and a width such as "
+        "192,256: for a model on images of any size, and for one given by name",
+    )
+    export.add_argument(
         "--overwrite", action="store_true", help="replace an existing export"
     )
     export.set_defaults(run=run)
@@ -70,7 +78,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
-    classifier = load_classifier(options.model)
+    classifier = load_classifier(options.model, options.image_size)
     if not isinstance(classifier.model, keras.Model):
         raise ValueError(
             f"{options.model!r} is already an export. Expected its Keras model: a run "

@@ -30,6 +30,7 @@ from keras_tnt.models import TNTBase, TNTSmall
 from keras_tnt.structure import find_head, has_preprocessing
 from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.utils.arguments import as_list
+from keras_tnt.utils.counts import check_count, check_size
 from keras_tnt.utils.typing import PathLike, Tensor
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,9 @@ class Prediction(NamedTuple):
     classes: list
 
 
-def load_classifier(source: str) -> Classifier:
+def load_classifier(
+    source: str, image_size: tuple[int, int] | None = None
+) -> Classifier:
     """Load a classifier of any format, detected from its content.
 
     Args:
@@ -61,6 +64,10 @@ def load_classifier(source: str) -> Classifier:
             SavedModel or of its version, an ONNX or LiteRT file, the directory or XML
             file of OpenVINO), or ``tnt_small`` or ``tnt_base`` for the published
             ImageNet weights.
+        image_size: ``(height, width)`` of the images, for a Keras file that takes any
+            size, by default that of its first layer of static size, such as a
+            Resizing; or for published weights, 224x224 by default. Other models have a
+            size.
 
     Returns:
         A `Classifier`. Exports and runs contain the names of their classes. Other
@@ -69,7 +76,8 @@ def load_classifier(source: str) -> Classifier:
     Raises:
         FileNotFoundError: if there is no such file or directory.
         ValueError: if it is damaged, not a classifier of images with pixels 0-255 that
-            returns probabilities, or a run that has not ended.
+            returns probabilities, or a run that has not ended; or if ``image_size``
+            is invalid or another than the model's.
         ImportError: if the runtime of an exported model is not installed.
 
     Example:
@@ -81,8 +89,12 @@ def load_classifier(source: str) -> Classifier:
         >>> load_classifier("pets.keras").class_names
         ['0', '1']
     """
+    if image_size is not None:
+        image_size = check_size("image_size", image_size)
     if source in PUBLISHED:
-        return Classifier(PUBLISHED[source](), _imagenet_names(), CROP_FRACTION)
+        options = {} if image_size is None else {"input_shape": (*image_size, 3)}
+        model = PUBLISHED[source](**options)
+        return Classifier(model, _imagenet_names(), CROP_FRACTION)
     path = Path(source)
     if not path.exists():
         raise FileNotFoundError(
@@ -91,7 +103,7 @@ def load_classifier(source: str) -> Classifier:
         )
     run = RunDirectory(path)
     if run.recipe.is_file():
-        return _load_run(run)
+        return _load_run(run, image_size)
     file_format, path = find_format(path)
     if file_format is None:
         raise ValueError(
@@ -101,25 +113,30 @@ def load_classifier(source: str) -> Classifier:
             "with model.save."
         )
     if file_format == "keras":
-        return _without_metadata(_load_keras(path))
+        return _without_metadata(_load_keras(path, image_size))
     model = load_exported(path, file_format)
     if model.metadata is not None:  # the file itself may take images of any size
         model = model._replace(input_shape=(None, *model.metadata.image_shape))
     _check_shapes(path, model.input_shape, model.output_shape)
+    if image_size not in (None, model.input_shape[1:3]):
+        raise ValueError(
+            f"{str(path)!r} takes images of size {model.input_shape[1:3]}, got "
+            f"image_size={image_size}. Leave it out, or export the model anew."
+        )
     if model.metadata is None:
         _check_probabilities(path, model.predict_on_batch, model.input_shape)
         return _without_metadata(model)
     return _with_names(path, model, model.metadata.labels, model.metadata.crop_fraction)
 
 
-def _load_run(run):
+def _load_run(run, image_size):
     recipe, class_names = run.read_recipe()
     if not run.model.exists():
         raise ValueError(
             f"{str(run.path)!r} has no model yet, because its training has not ended. "
             f"Resume it: keras-tnt train --recipe {run.recipe} --out {run.path}"
         )
-    model = _load_keras(run.model)
+    model = _load_keras(run.model, image_size)
     return _with_names(run.model, model, class_names, recipe.crop_fraction)
 
 
@@ -210,7 +227,8 @@ def predict_files(
 
     Raises:
         OSError: if a file cannot be read, and there is no `on_error`.
-        ValueError: if a file cannot be decoded, likewise; it is named.
+        ValueError: if a file cannot be decoded, likewise; it is named. If ``top`` is
+            not a whole number of at least 1.
 
     Example:
         >>> from pathlib import Path
@@ -227,6 +245,7 @@ def predict_files(
         night.png ['cat', 'dog']
     """
     paths = as_list("paths", paths)
+    top = check_count("top", top)
     for start in range(0, len(paths), BATCH_SIZE):
         batch = paths[start : start + BATCH_SIZE]
         loaded: list[Any] = []
@@ -261,7 +280,8 @@ def classify(
         A list of pairs (name, score) for each image, best first.
 
     Raises:
-        ValueError: if the images look scaled to 0-1.
+        ValueError: if the images look scaled to 0-1, or ``top`` is not a whole number
+            of at least 1.
 
     Example:
         >>> import keras_tnt, numpy
@@ -273,6 +293,7 @@ def classify(
         >>> sorted(name for name, score in classes)
         ['cat', 'dog']
     """
+    top = check_count("top", top)
     check_scale(images)
     scores = classifier.model.predict_on_batch(images)
     best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
@@ -310,7 +331,7 @@ def prepare(classifier: Classifier, image: ArrayLike) -> tf.Tensor:
     return preprocess_input(image, (height, width), classifier.crop_fraction)
 
 
-def _load_keras(path):
+def _load_keras(path, image_size):
     """Load a Keras file with a classifier of gray or color images."""
     try:
         model = load_keras_file(path)
@@ -322,8 +343,8 @@ def _load_keras(path):
             f"{str(path)!r} is not an image classifier but a model of "
             f"{ends[0]} inputs and {ends[1]} outputs."
         )
-    if len(model.input_shape) == 4 and None in model.input_shape[1:3]:
-        model = _with_static_size(path, model)
+    if len(model.input_shape) == 4:
+        model = _with_static_size(path, model, image_size)
     _check_shapes(path, model.input_shape, model.output_shape)
     if not has_preprocessing(model):
         raise ValueError(
@@ -335,15 +356,19 @@ def _load_keras(path):
     return model
 
 
-def _with_static_size(path, model):
-    """A model on images of any size, at the size of its first Resizing."""
+def _with_static_size(path, model, image_size):
+    """The model at a size, by default its own or that of its first Resizing."""
     try:
-        return with_image_size(model, choose_image_size(model, None))
+        size = choose_image_size(model, image_size)
     except ValueError as error:
+        if image_size is not None:
+            raise
         raise ValueError(
             f"{str(path)!r} takes images of any size, and no layer of it tells one. "
-            "Begin the model with keras.layers.Resizing(height, width)."
+            "Begin the model with keras.layers.Resizing(height, width), or pass "
+            "image_size=(height, width) (--image-size HEIGHT,WIDTH)."
         ) from error
+    return with_image_size(model, size)
 
 
 def _check_shapes(path, input_shape, output_shape):

@@ -213,6 +213,16 @@ def quantized():
             r"shape \(32, 48, 3\), got an array of shape \(3, 8, 8, 3\)",
         ),
         (
+            dense_classifier,
+            {"precision": "int8", "calibration": np.full((3, 32, 48, 3), 0.4)},
+            "scaled to 0-1",
+        ),
+        (
+            dense_classifier,
+            {"calibration": np.full((3, 32, 48, 3), -0.4)},
+            "scaled to ±1",
+        ),
+        (
             lambda: dense_classifier(activation=None),
             {},
             "Expected a model whose outputs are probabilities",
@@ -331,12 +341,36 @@ class TestCommandLine:
         out = str(tmp_path / "out")
         arguments = ["export", "--model", str(tmp_path / "m.keras"), "--out", out]
         assert main([*arguments, "--version", "3"]) == 0
-        assert capsys.readouterr().out.startswith(f"{out}/3: ")
+        assert capsys.readouterr().out.startswith(f"{Path(out, '3')}: ")
         assert main([*arguments, "--version", "3"]) == 1
         assert "3 exists" in capsys.readouterr().err
         assert main([*arguments, "--version", "3", "--overwrite"]) == 0
         assert main(["export", "--model", out, "--out", out]) == 1
         assert "is already an export" in capsys.readouterr().err
+
+    def test_export_command__image_size(self, tmp_path, capsys):
+        source, out = str(tmp_path / "m.keras"), str(tmp_path / "m")
+        images = keras.Input((None, None, 3))
+        pooled = keras.layers.GlobalAveragePooling2D()(images)
+        keras.Model(images, keras.layers.Dense(3, "softmax")(pooled)).save(source)
+        arguments = ["export", "--model", source, "--out", out]
+        assert main(arguments) == 1
+        assert "--image-size HEIGHT,WIDTH" in capsys.readouterr().err
+        for text, size in (("24", (24, 24)), ("16,24", (16, 24))):
+            assert main([*arguments, "--image-size", text]) == 0
+            assert load(out).metadata.image_shape == (*size, 3)
+        for text in ("0", "16,-8", "a", "8,8,8", "1.5", ""):
+            with pytest.raises(SystemExit):
+                main([*arguments, "--image-size", text])
+            assert "expected a side such as 224" in capsys.readouterr().err
+
+    def test_export_command__image_size_of_static_model(self, tmp_path, capsys):
+        dense_classifier().save(tmp_path / "m.keras")
+        arguments = ["export", "--model", str(tmp_path / "m.keras")]
+        arguments += ["--out", str(tmp_path / "m"), "--image-size", "8"]
+        assert main(arguments) == 1
+        assert "(32, 48), got image_size=(8, 8)" in capsys.readouterr().err
+        assert not (tmp_path / "m").exists()
 
     def test_export_command__calibration(self, tmp_path, capsys):
         need_runtime("onnx")
