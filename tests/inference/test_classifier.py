@@ -1,5 +1,7 @@
 """Image files in, named classes out: which files, which models, which answers."""
 
+import errno
+import os
 import re
 import shutil
 import sys
@@ -17,6 +19,7 @@ from keras_tnt.cli import main
 from keras_tnt.export import export_model, export_saved_model
 from keras_tnt.images import imagenet_classes, load_image
 from keras_tnt.inference.classifier import (
+    PUBLISHED,
     Classifier,
     Prediction,
     classify,
@@ -44,8 +47,8 @@ def touch(directory, *names):
 
 
 def found(directory, *patterns):
-    paths = find_images([f"{directory}/{pattern}" for pattern in patterns])
-    return [str(path.relative_to(directory)) for path in paths]
+    paths = find_images([str(directory / pattern) for pattern in patterns])
+    return [path.relative_to(directory).as_posix() for path in paths]
 
 
 class TestFindImages:
@@ -157,7 +160,9 @@ def unreadable(image_files, tmp_path):
     damaged.write_bytes((DATA / "astronaut_small.png").read_bytes()[:200])
     other.write_bytes(b"<!DOCTYPE html>")
     directory.mkdir()
-    reasons = {damaged: "is damaged", other: "<!DOCTYP", directory: "Is a directory"}
+    # Windows denies access to a directory that is opened as a file.
+    refused = os.strerror(errno.EACCES if os.name == "nt" else errno.EISDIR)
+    reasons = {damaged: "is damaged", other: "<!DOCTYP", directory: refused}
     good = list(image_files)
     return [damaged, *good, other, *good * 4, directory], reasons
 
@@ -521,5 +526,32 @@ def test_load_classifier__images_of_any_size(tmp_path, rng):
 def test_load_classifier__images_of_unknown_size(tmp_path):
     layers = keras.layers.Rescaling(1 / 255), keras.layers.GlobalAveragePooling2D()
     open_size(*layers).save(tmp_path / "open.keras")
+    source = str(tmp_path / "open.keras")
     with pytest.raises(ValueError, match=r"no layer of it tells one. Begin the model"):
-        load_classifier(str(tmp_path / "open.keras"))
+        load_classifier(source)
+    shape = load_classifier(source, (16, 24)).model.input_shape
+    assert shape == (None, 16, 24, 3)
+    with pytest.raises(ValueError, match=r"image_size must be .*, got \(0, 24\)"):
+        load_classifier(source, (0, 24))
+
+
+def test_load_classifier__another_image_size(tmp_path):
+    model = dense_classifier()
+    model.save(tmp_path / "model.keras")
+    exported = export_saved_model(model, tmp_path / "exported")
+    for path in (tmp_path / "model.keras", exported):
+        assert load_classifier(str(path), (32, 48)).model.input_shape[1:3] == (32, 48)
+        with pytest.raises(ValueError, match=r"\(32, 48\), got image_size=\(8, 8\)"):
+            load_classifier(str(path), (8, 8))
+
+
+def test_load_classifier__size_of_published_weights(monkeypatch):
+    def build(input_shape=(8, 8, 3)):
+        return dense_classifier(1000, input_shape=input_shape)
+
+    monkeypatch.setitem(PUBLISHED, "tnt_small", build)
+    for size, expected in ((None, (8, 8)), ((16, 24), (16, 24))):
+        model = load_classifier("tnt_small", size).model
+        assert model.input_shape == (None, *expected, 3)
+    with pytest.raises(ValueError, match="image_size must be"):
+        load_classifier("tnt_small", (16, 0))

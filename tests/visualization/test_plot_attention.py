@@ -1,6 +1,7 @@
 """Images of attention and the command that writes them."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,7 +138,7 @@ def test_attention_command__three_images(run, tmp_path, capsys):
     output, errors = capsys.readouterr()
     assert errors == ""
     assert sorted(os.listdir(out)) == ["heads.png", "overlay.png", "patch.png"]
-    assert f"{out}/overlay.png  attention of blocks 1, 2, 3" in output
+    assert f"{Path(out, 'overlay.png')}  attention of blocks 1, 2, 3" in output
     first = read(out / "patch.png")
     assert main(["attention", PHOTO, "--model", run, "--out", str(out)]) == 1
     assert "not an empty directory" in capsys.readouterr().err
