@@ -49,6 +49,7 @@ def test_has_preprocessing__with_and_without(build):
         ([keras.layers.CenterCrop(32, 48), keras.layers.Identity()], False),
         ([keras.layers.Rescaling(1 / 127.5, -1), keras.layers.Resizing(32, 48)], True),
         ([keras.layers.Resizing(32, 48), keras.layers.Rescaling(1 / 255)], True),
+        ([keras.layers.Resizing(32, 48), keras.layers.Rescaling(2, -1)], False),
     ],
 )
 @pytest.mark.parametrize("times", [1, 2])
