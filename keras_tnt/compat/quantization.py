@@ -18,12 +18,12 @@ def freeze_garbage_collector() -> Iterator[None]:
     Seen in: Keras 3.15.1 (first version checked) to 3.16.0.dev2026102704.
 
     Example:
-        >>> import keras_tnt
+        >>> import keras
         >>> from keras_tnt.compat.quantization import freeze_garbage_collector
-        >>> model = keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3, classes=2,
-        ...                       input_shape=(32, 32, 3))
+        >>> layer = keras.layers.Dense(2)
+        >>> layer.build((None, 4))
         >>> with freeze_garbage_collector():
-        ...     model.quantize("int8")
+        ...     layer.quantize("int8")
     """
     if gc.get_freeze_count():
         yield
