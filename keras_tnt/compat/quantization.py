@@ -11,7 +11,7 @@ def freeze_garbage_collector() -> Iterator[None]:
 
     Fault: Keras collects garbage whenever a layer deletes a variable, so `quantize`
     does it for every Dense. Each collection visits all objects of the process, about
-    400,000 after TensorFlow's import: TNT-S took 30 to 60 times as long.
+    400,000 after TensorFlow's import: TNT-S took 30 times as long.
     Nothing is frozen if the process has frozen objects itself, because they could not
     be told apart afterwards.
     Issue: no issue known; the collections are intended.
