@@ -77,6 +77,7 @@ def pytest_collection_finish():
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session):
     """In CI, a skip that allowed_skips.txt does not list fails the session."""
+    gc.unfreeze()  # Hypothesis may be imported now, and looks for referrers
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if not os.environ.get("CI") or reporter is None:
         return
