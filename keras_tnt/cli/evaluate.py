@@ -3,12 +3,23 @@
 import argparse
 import json
 import sys
+from typing import Any
 
-from keras_tnt.data import load_dataset
-from keras_tnt.evaluation import evaluate_classifier, write_report
+from keras_tnt.evaluation import (
+    evaluate_classifier,
+    evaluate_corruptions,
+    load_benchmark,
+    write_report,
+)
+from keras_tnt.evaluation.benchmarks import BENCHMARKS, CORRUPTED
+from keras_tnt.evaluation.corruptions import write_corruptions
+from keras_tnt.evaluation.summary import summarize
 from keras_tnt.inference import load_classifier
+from keras_tnt.inference.classifier import Classifier
+from keras_tnt.models.image_size import at_image_size
 from keras_tnt.utils.files import create_or_next_directory
 from keras_tnt.visualization.figure import require_matplotlib
+from keras_tnt.visualization.plot_reliability import plot_reliability
 from keras_tnt.visualization.plot_results import plot_confusion
 
 
@@ -19,10 +30,15 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     )
     evaluate.add_argument("--model", required=True, help="a model, as for predict")
     evaluate.add_argument(
-        "--data", required=True, help="fashion_mnist_mini, a tfds set, or a directory"
+        "--data",
+        required=True,
+        help=f"a test set of ImageNet ({', '.join(BENCHMARKS)}), fashion_mnist_mini, a "
+        "tfds set, or a directory",
     )
     evaluate.add_argument(
-        "--split", help="a split or slice, such as test or test[:10%%]"
+        "--split",
+        help="a split or slice, such as test or test[:10%%]; by default the one that "
+        "is reported, for test sets of ImageNet",
     )
     evaluate.add_argument("--data-dir", help="directory of tensorflow_datasets' files")
     evaluate.add_argument("--batch-size", type=int, default=64, help="images a step")
@@ -36,6 +52,28 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         "only some of them",
     )
     evaluate.add_argument(
+        "--image-size",
+        type=int,
+        help="height and width of the images, if not the model's own; its position "
+        "embeddings are resampled",
+    )
+    evaluate.add_argument(
+        "--crop-fraction",
+        type=float,
+        help="side of the center crop as a share of the resized image; by default the "
+        "model's own, and 1 for imagenet_c, whose images are cropped already",
+    )
+    evaluate.add_argument(
+        "--flip",
+        action="store_true",
+        help="test-time augmentation: also show the images mirrored",
+    )
+    evaluate.add_argument(
+        "--five-crops",
+        action="store_true",
+        help="test-time augmentation: also show the corners of the images",
+    )
+    evaluate.add_argument(
         "--out",
         help="a new directory; by default evaluation, evaluation-2, …",
     )
@@ -46,32 +84,83 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
     require_matplotlib()
+    _check(options)
+    arguments = {
+        "batch_size": options.batch_size,
+        "skip_corrupt": options.skip_corrupt,
+        "all_classes": options.all_classes,
+        "flip": options.flip,
+        "five_crops": options.five_crops,
+        "verbose": int(sys.stdout.isatty() and not options.json),
+    }
+    split, corruptions = options.split, None
+    if split is None and options.data in BENCHMARKS:
+        split = BENCHMARKS[options.data].split
+    if options.data == CORRUPTED:
+        classifier = _load(options)
+        corruptions = evaluate_corruptions(
+            classifier, split, options.data_dir, **arguments
+        )
+        report = corruptions.report
+    else:
+        source = load_benchmark(options.data, split, options.data_dir)
+        classifier = _load(options)
+        report = evaluate_classifier(classifier, source, **arguments)
+    settings = _settings(options, classifier, split)
+    if corruptions:
+        settings |= corruptions.figures
+    directory = create_or_next_directory(options.out, "evaluation")
+    write_report(report, directory, settings)
+    plot_reliability(report.calibration, directory / "reliability.png")
+    if report.confusion is not None:
+        names = report.class_names
+        plot_confusion(report.confusion, names, directory / "confusion.png")
+    if corruptions:
+        write_corruptions(corruptions, directory / "corruptions.csv")
+    if options.json:
+        print(json.dumps(settings | report.figures))
+    else:
+        print("\n".join(summarize(report, settings)))
+        print(f"{directory} has the report, its figures and tables.")
+
+
+def _check(options):
     if options.batch_size < 1:
         raise ValueError(f"--batch-size must be at least 1, got {options.batch_size}.")
-    source = load_dataset(options.data, options.split, options.data_dir)
+    if options.image_size is not None and options.image_size < 1:
+        raise ValueError(f"--image-size must be at least 1, got {options.image_size}.")
+    if options.crop_fraction is not None and not 0 < options.crop_fraction <= 1:
+        raise ValueError(
+            "--crop-fraction must be above 0 and at most 1, got "
+            f"{options.crop_fraction}."
+        )
+
+
+def _load(options) -> Classifier:
+    """The classifier, with the image size and the crop of the options."""
     classifier = load_classifier(options.model)
-    report = evaluate_classifier(
-        classifier,
-        source,
-        options.batch_size,
-        options.skip_corrupt,
-        verbose=int(sys.stdout.isatty() and not options.json),
-        all_classes=options.all_classes,
-    )
-    directory = create_or_next_directory(options.out, "evaluation")
-    write_report(report, directory)
-    plot_confusion(report.confusion, report.class_names, directory / "confusion.png")
-    if options.json:
-        print(json.dumps(report.figures | {"corrupt": len(source.corrupt)}))
-        return
-    print(
-        f"Top-1 {report.top_1:.2%}, top-5 {report.top_5:.2%} of {report.images} "
-        f"images; {len(source.corrupt)} could not be decoded."
-    )
-    print(report.restriction)
-    classes = zip(report.per_class, report.class_names, strict=True)
-    worst = sorted((share, name) for share, name in classes if share == share)[:5]
-    print("The hardest classes: " + ", ".join(f"{n} {s:.1%}" for s, n in worst) + ".")
-    print(
-        f"{directory} has the report, the accuracy by class and the confusion matrix."
-    )
+    if options.image_size:
+        model = at_image_size(classifier.model, (options.image_size,) * 2)
+        classifier = classifier._replace(model=model)
+    crop_fraction = options.crop_fraction
+    if crop_fraction is None and options.data == CORRUPTED:
+        crop_fraction = 1.0
+    if crop_fraction is not None:
+        classifier = classifier._replace(crop_fraction=crop_fraction)
+    return classifier
+
+
+def _settings(options, classifier, split) -> dict[str, Any]:
+    """What was evaluated and how, and what is to be expected."""
+    settings = {
+        "model": options.model,
+        "data": options.data,
+        "split": split,
+        "image_size": list(classifier.model.input_shape[1:3]),
+        "crop_fraction": classifier.crop_fraction,
+        "flip": options.flip,
+        "five_crops": options.five_crops,
+    }
+    if options.data in BENCHMARKS:
+        settings["published"] = BENCHMARKS[options.data].published
+    return settings

@@ -2,12 +2,13 @@
 
 import difflib
 import os
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from keras_tnt.data.bundled import bundled_builder, import_tfds
 from keras_tnt.data.folders import load_folder
-from keras_tnt.data.records import load_prepared
+from keras_tnt.data.records import load_joined, load_prepared
 from keras_tnt.data.source import ImageSource
 from keras_tnt.utils.typing import PathLike
 
@@ -63,6 +64,26 @@ def load_dataset(
             "that tfds has prepared, or the name of a tfds data set."
         )
     return load_prepared(_prepared_builder(data, data_dir), split)
+
+
+def load_joined_datasets(
+    names: Sequence[str], split: str, data_dir: PathLike | None = None
+) -> tuple[ImageSource, list[int]]:
+    """Load tfds data sets of the same features one after the other, as one.
+
+    Args:
+        names: names for `load_dataset`.
+        split: the split of all of them, or a slice of it.
+        data_dir: directory of tfds' data sets; `~/tensorflow_datasets` by default.
+
+    Returns:
+        An `ImageSource`, and the number of images of each data set.
+
+    Raises:
+        FileNotFoundError: if tfds cannot prepare one of them.
+        ValueError: as in `load_dataset`.
+    """
+    return load_joined([_prepared_builder(name, data_dir) for name in names], split)
 
 
 def _prepared_builder(name, data_dir):

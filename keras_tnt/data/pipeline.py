@@ -13,7 +13,7 @@ from keras_tnt.data.sampler import (
     Shard,
     TrainingSampler,
 )
-from keras_tnt.data.source import ImageSource
+from keras_tnt.data.source import ImageSource, check_single_label
 from keras_tnt.images import CROP_FRACTION
 from keras_tnt.utils.counts import as_whole_number, check_count, check_size
 from keras_tnt.utils.typing import PathLike
@@ -87,11 +87,13 @@ def image_dataset(
         `(images, labels)`, or for evaluation `(images, labels, weights)`:
         float32 (batch, height, width, channels) with values 0-255, float32
         (batch, classes), and float32 (batch,), where `batch` is `batch_size` divided by
-        all replicas.
+        all replicas. Labels are one-hot, but for an `ImageSource` of several labels,
+        which has a 1 for each right answer.
 
     Raises:
         ValueError: for a count that is not a whole number or too low, a batch that is
-            larger than the set or cannot be divided, or another number of classes.
+            larger than the set or cannot be divided, another number of classes, or
+            training on images of several labels.
         tf.errors.InvalidArgumentError: when the dataset meets an image that cannot be
             read, or a wrong label; it names the image.
 
@@ -109,6 +111,8 @@ def image_dataset(
     source = (
         data if isinstance(data, ImageSource) else load_dataset(data, split, data_dir)
     )
+    if not isinstance(data, ImageSource):
+        check_single_label(source)
     batch_size = check_count("batch_size", batch_size)
     epochs = check_count("epochs", epochs)
     first_step = check_count("first_step", first_step, 0)
@@ -177,23 +181,31 @@ def _load(sampler, steps, skip_corrupt, parallel_calls):
 
 
 def _finish(sampler, label_smoothing):
-    """Return a function that one-hot encodes labels and mixes images."""
+    """Return a function that encodes labels and mixes images."""
     classes = len(sampler.source.class_names)
 
     def finish(step, indices, images, labels, *weights):
-        wrong = (labels < 0) | (labels >= classes)
-        first = tf.argmax(wrong)
-        index = indices[first] % len(sampler.source)  # there is none after the last one
-        message = f"has a label outside 0 to {classes - 1}, the labels of its classes:"
-        tf.debugging.Assert(
-            ~tf.reduce_any(wrong),
-            [sampler.source.describe(index), message, labels[first]],
-        )
-        labels = tf.one_hot(labels, classes)
+        if sampler.source.several_labels:
+            labels = tf.cast(labels, tf.float32)
+        else:
+            labels = _one_hot(sampler.source, indices, labels)
         labels = labels * (1 - label_smoothing) + label_smoothing / classes
         return sampler.finish(step, images, labels, *weights)
 
     return finish
+
+
+def _one_hot(source, indices, labels):
+    """The labels as one-hot vectors, or an error that names an image."""
+    classes = len(source.class_names)
+    wrong = (labels < 0) | (labels >= classes)
+    first = tf.argmax(wrong)
+    index = indices[first] % len(source)  # there is none after the last one
+    message = f"has a label outside 0 to {classes - 1}, the labels of its classes:"
+    tf.debugging.Assert(
+        ~tf.reduce_any(wrong), [source.describe(index), message, labels[first]]
+    )
+    return tf.one_hot(labels, classes)
 
 
 def _check_pairs(shard, augmentation):
@@ -233,6 +245,7 @@ def _check(source, batch_size, augmentation, classes):
         )
     if augmentation is None:
         return
+    check_single_label(source)
     if batch_size > len(source):
         raise ValueError(
             f"batch_size={batch_size} is more than the {len(source)} images of "

@@ -6,14 +6,15 @@ for TFRecord files, the offsets of the records are found once.
 """
 
 import concurrent.futures
-import itertools
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from keras_tnt.data.bundled import import_tfds
+from keras_tnt.data.labels import labels_of, supervised_keys
 from keras_tnt.data.source import ImageSource
 from keras_tnt.utils.typing import PathLike
 
@@ -29,67 +30,91 @@ def load_prepared(builder: Any, split: str | None) -> ImageSource:
         An `ImageSource`.
 
     Raises:
-        ValueError: if the split is unknown or empty, the data set has no labelled 8-bit
-            images, or the file format has no random access.
+        ValueError: if the split is unknown or empty, the data set has no 8-bit images
+            with one class each or with lists of right answers as those of ReaL, or the
+            file format has no random access.
     """
-    name = builder.info.full_name
-    if split is None or not (split_info := _split_info(builder, split)).num_examples:
+    source, _ = load_joined([builder], split)
+    return source
+
+
+def load_joined(
+    builders: Sequence[Any], split: str | None
+) -> tuple[ImageSource, list[int]]:
+    """Load prepared tfds data sets one after the other, as one.
+
+    Args:
+        builders: `tfds.core.DatasetBuilder` of data sets with the same features.
+        split: the split of all of them, or a slice of it.
+
+    Returns:
+        An `ImageSource`, and the number of images of each data set.
+
+    Raises:
+        ValueError: as in `load_prepared`.
+    """
+    formats = {builder.info.file_format.value for builder in builders}
+    if len(formats) > 1:
         raise ValueError(
-            f"Unknown or empty split {split!r} of {name}. Expected one of "
-            f"{sorted(builder.info.splits)}, or a slice such as 'train[:10%]'."
+            f"The data sets have different formats: {sorted(formats)}. Prepare all of "
+            "them in one."
         )
-    image_key, label_key = _supervised_keys(builder.info)
+    splits = [_split_info(builder, split) for builder in builders]
+    sizes = [split_info.num_examples for split_info in splits]
+    info = builders[0].info
+    image_key, label_key = supervised_keys(info)
+    labels = labels_of(info, label_key)
     keys = {
         image_key: tf.io.FixedLenFeature((), tf.string),
-        label_key: tf.io.FixedLenFeature((), tf.int64),
+        label_key: labels.stored,
     }
-    read = _reader(builder.info, split_info.file_instructions)
+    parts = [part for split_info in splits for part in split_info.file_instructions]
+    read = _reader(info, parts)
 
     def fetch(index):
         index = tf.cast(index, tf.int64)
         example = tf.io.parse_single_example(read(index), keys)
-        return example[image_key], example[label_key]
+        return example[image_key], labels.convert(example[label_key])
+
+    names = [builder.info.full_name for builder in builders]
+    name = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+    return ImageSource(
+        f"{name} {split}",
+        labels.class_names,
+        sum(sizes),
+        fetch,
+        _describer(names, sizes, split),
+        several_labels=labels.several,
+    ), sizes
+
+
+def _describer(names, sizes, split):
+    """Return a function from the index of a record to its description."""
+    ends = np.cumsum(sizes)
 
     def describe(index):
-        number = tf.strings.as_string(index)
-        return tf.strings.join(["record ", number, f" of {name}, split {split}"])
+        index = tf.cast(index, tf.int64)
+        part = tf.searchsorted(ends, tf.reshape(index, [-1]), side="right")
+        part = tf.reshape(part, tf.shape(index))
+        number = tf.strings.as_string(index - tf.gather(ends - sizes, part))
+        name = tf.gather(names, part)
+        return tf.strings.join(["record ", number, " of ", name, f", split {split}"])
 
-    class_names = tuple(builder.info.features[label_key].names)
-    return ImageSource(
-        f"{name} {split}", class_names, split_info.num_examples, fetch, describe
-    )
+    return describe
 
 
 def _split_info(builder, split):
+    name = builder.info.full_name
     try:
-        return builder.info.splits[split]
+        split_info = builder.info.splits[split] if split is not None else None
     except (ValueError, KeyError, AssertionError) as error:
-        raise ValueError(f"{builder.info.full_name}: {error}") from error
-
-
-def _supervised_keys(info):
-    """The names of the image and the label in an example."""
-    features = dict(info.features.items())
-    kinds = (import_tfds().features.Image, import_tfds().features.ClassLabel)
-
-    pairs = [
-        pair
-        for pair in itertools.permutations(features, 2)
-        if all(map(isinstance, (features[key] for key in pair), kinds))
-    ]
-    if not pairs:
+        raise ValueError(f"{name}: {error}") from error
+    if split_info is None or not split_info.num_examples:
         raise ValueError(
-            f"{info.full_name} is not a set of images with labels. Its features are "
-            f"{features}."
+            f"Unknown or empty split {split!r} of {name}. Expected one of "
+            f"{sorted(builder.info.splits)}, or a slice such as 'train[:10%]'."
         )
-    # The data set may have more labels than the one to learn.
-    keys = info.supervised_keys if info.supervised_keys in pairs else pairs[0]
-    if features[keys[0]].np_dtype != np.uint8:
-        raise ValueError(
-            f"The images of {info.full_name} are "
-            f"{np.dtype(features[keys[0]].np_dtype).name}, expected uint8."
-        )
-    return keys
+    return split_info
 
 
 def _reader(info, parts):

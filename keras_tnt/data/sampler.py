@@ -216,4 +216,6 @@ class EvaluationSampler:
         return images, labels, weights
 
     def _nothing(self, index):
-        return index, tf.zeros(self.shape), tf.constant(0, tf.int64), tf.constant(0.0)
+        classes = len(self.source.class_names)
+        label = tf.zeros((classes,) if self.source.several_labels else (), tf.int64)
+        return index, tf.zeros(self.shape), label, tf.constant(0.0)

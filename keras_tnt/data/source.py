@@ -20,12 +20,15 @@ class ImageSource:
         class_names: names of the classes, in the order of the labels.
         size: number of images, also `len(source)`.
         fetch: function from an index, an int64 scalar tensor, to the encoded image, a
-            string scalar, and its label, an int64 scalar. It consists of TensorFlow
-            ops, for `tf.data`.
+            string scalar, and its label, an int64 scalar; see `several_labels`. It
+            consists of TensorFlow ops, for `tf.data`.
         describe: function from an index to a string scalar that names the image: its
             file or its record.
         corrupt: names of the images that `image_dataset(..., skip_corrupt=True)` has
             skipped, by index. It grows while its datasets are read.
+        several_labels: whether an image has any number of right answers, as in ReaL.
+            `fetch` then returns int64 (classes,), 1 for those that are right. Such
+            images can be evaluated, not trained on.
 
     Example:
         >>> from keras_tnt.data import load_dataset
@@ -43,6 +46,7 @@ class ImageSource:
     fetch: Callable
     describe: Callable
     corrupt: dict[int, str] = dataclasses.field(default_factory=dict)
+    several_labels: bool = False
 
     def __len__(self):
         return self.size
@@ -54,6 +58,15 @@ class ImageSource:
         contents, labels = next(fetched.batch(self.size).as_numpy_iterator())
         fetch = lookup(contents.tolist(), labels)
         return dataclasses.replace(self, fetch=fetch)
+
+
+def check_single_label(source: ImageSource) -> None:
+    """Raise a `ValueError` if an image of a source can have several right answers."""
+    if source.several_labels:
+        raise ValueError(
+            f"The images of {source.name!r} have lists of right answers, expected one "
+            "class each. Use it with evaluate_classifier or `keras-tnt evaluate` only."
+        )
 
 
 def lookup(

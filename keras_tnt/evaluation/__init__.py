@@ -1,11 +1,21 @@
 """Evaluation of classifiers."""
 
-from keras_tnt.evaluation.evaluator import (
-    Report,
-    evaluate,
-    evaluate_classifier,
-    match_classes,
-    write_report,
-)
+from keras_tnt.evaluation.benchmarks import load_benchmark
+from keras_tnt.evaluation.class_matching import match_classes
+from keras_tnt.evaluation.compiled import evaluate
+from keras_tnt.evaluation.corruptions import CorruptionReport, evaluate_corruptions
+from keras_tnt.evaluation.evaluator import evaluate_classifier
+from keras_tnt.evaluation.reliability import Calibration
+from keras_tnt.evaluation.report import Report, write_report
 
-__all__ = ["Report", "evaluate", "evaluate_classifier", "match_classes", "write_report"]
+__all__ = [
+    "Calibration",
+    "CorruptionReport",
+    "Report",
+    "evaluate",
+    "evaluate_classifier",
+    "evaluate_corruptions",
+    "load_benchmark",
+    "match_classes",
+    "write_report",
+]

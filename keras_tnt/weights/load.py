@@ -144,6 +144,21 @@ def to_upstream(model: keras.Model) -> Tensors:
     return tensors
 
 
+def transfer_weights(model: keras.Model, saved: keras.Model) -> None:
+    """Set a model's weights from those of another one, or raise and set none.
+
+    Args:
+        model: a TNT or a PyramidTNT.
+        saved: a model that is one or has one among its layers, of any image size.
+
+    Raises:
+        ValueError: if the weights do not fit the model; the first one is named.
+    """
+    tnt = find_tnt(saved)
+    others = _pair_others(model, tnt)
+    assign_upstream(model, to_upstream(tnt), patch_grid(tnt), others)
+
+
 def assign_upstream(
     model: keras.Model,
     tensors: Tensors,
@@ -197,9 +212,7 @@ def _load_keras_file(model, path):
     except ValueError as error:
         raise ValueError(f"{path} {error}") from error
     with _naming(path, model):
-        tnt = find_tnt(saved)
-        others = _pair_others(model, tnt)
-        assign_upstream(model, to_upstream(tnt), patch_grid(tnt), others)
+        transfer_weights(model, saved)
 
 
 def _pair_others(model, saved):

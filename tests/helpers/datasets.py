@@ -46,3 +46,11 @@ def write_directory(directory, counts, size=(40, 36), kind="JPEG"):
             path = directory / name / f"{number:03d}.{kind.split()[-1].lower()}"
             path.write_bytes(encoded(image, kind))
     return directory
+
+
+def corrupt_directory(directory):
+    """Writes class directories of which no image can be decoded."""
+    write_directory(directory, {"ant": 1, "bee": 1})
+    for path in directory.glob("*/*"):
+        path.write_bytes(b"no image")
+    return directory
