@@ -42,7 +42,8 @@ def load_dataset(
         FileNotFoundError: if there is no such directory, or tfds cannot prepare the
             data set.
         ImportError: if tensorflow_datasets is needed and not installed.
-        ValueError: for an unknown name or split, or a directory without images.
+        ValueError: for an unknown name or split, a directory without images, or a tfds
+            data set whose label is neither one class nor a list as in ReaL.
 
     Example:
         >>> from keras_tnt.data import load_dataset

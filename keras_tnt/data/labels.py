@@ -34,7 +34,7 @@ def supervised_keys(info: Any) -> tuple[str, str]:
 
     Args:
         info: the `tfds.core.DatasetInfo`. If it has no supervised keys, its only image
-            and its only class label are taken.
+            and its only class label are taken, or the list of labels of ReaL.
 
     Raises:
         ValueError: if the label is not one class, images are not 8-bit, or it is not
@@ -67,7 +67,9 @@ def _only_image_and_label(features):
     images = [key for key, feature in features.items() if _is_image(feature)]
     labels = [k for k, feature in features.items() if _is_class(feature)]
     lists = [k for k, feature in features.items() if _is_list(feature)]
-    if len(images) == len(labels) == 1 and not lists:
+    if lists == [SEVERAL]:
+        labels = lists
+    if len(images) == len(labels) == 1 and lists in ([], labels):
         return images[0], labels[0]
     return None
 

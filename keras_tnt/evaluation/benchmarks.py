@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from keras_tnt.data import ImageSource, load_dataset
+from keras_tnt.data.datasets import load_joined_datasets
 from keras_tnt.utils.typing import PathLike
 
 
@@ -75,6 +76,8 @@ def load_benchmark(
             "load one of them, such as 'imagenet2012_corrupted/fog_3'."
         )
     if data in BENCHMARKS:
-        benchmark = BENCHMARKS[data]
-        return load_dataset(benchmark.tfds_name, split or benchmark.split, data_dir)
+        # Not a directory of this name, even if there is one.
+        name, reported, _ = BENCHMARKS[data]
+        source, _ = load_joined_datasets([name], split or reported, data_dir)
+        return source
     return load_dataset(data, split, data_dir)

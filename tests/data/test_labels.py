@@ -27,6 +27,8 @@ def test_supervised_keys__found():
     assert supervised_keys(info(None, a=CLASS, text=CLASS.shape, i=IMAGE)) == ("i", "a")
     real = info(("image", "real_label"), image=IMAGE, real_label=SEVERAL)
     assert supervised_keys(real) == ("image", "real_label")
+    real = info(None, image=IMAGE, original_label=CLASS, real_label=SEVERAL)
+    assert supervised_keys(real) == ("image", "real_label")
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,8 @@ def test_supervised_keys__found():
         (None, {"image": IMAGE, "kind": CLASS, "bird": CLASS}),
         (None, {"image": IMAGE, "labels": SEVERAL, "origin": CLASS}),
         (None, {"left": IMAGE, "right": IMAGE, "kind": CLASS}),
-        (None, {"image": IMAGE, "real_label": SEVERAL}),
+        (None, {"image": IMAGE, "real_label": SEVERAL, "other": SEVERAL}),
+        (None, {"image": IMAGE, "real_label": SEVERAL, "mask": IMAGE}),
     ],
 )  # fmt: skip
 def test_supervised_keys__refused_with_what_was_found(keys, features):

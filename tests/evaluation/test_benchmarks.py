@@ -34,7 +34,10 @@ def test_load_benchmark__real_is_not_for_training(tmp_path):
         ("imagenet_sketch", "imagenet_sketch", "test", 1000),
     ],
 )
-def test_load_benchmark__one_word(data, tfds_name, split, classes, tmp_path):
+def test_load_benchmark__one_word(
+    data, tfds_name, split, classes, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # which then has a directory of that name
     prepare(tmp_path, tfds_name, split, [13, 6, 11])
     source = load_benchmark(data, None, tmp_path)
     assert source.name.startswith(f"{tfds_name}/")
