@@ -49,6 +49,7 @@ else:
         learning_rate=4e-3,
         reference_batch_size=None,
         ema_decay=0.99,
+        ema_warmup=True,
         checkpoint_every=20,
     )
 if options.epochs:

@@ -11,17 +11,19 @@ import tensorflow as tf
 class ExponentialMovingAverage(keras.callbacks.Callback):
     """Keeps an exponential moving average (EMA) of the weights during `model.fit`.
 
-    After step t the average a moves towards the weights w:
+    The average a starts at the initial weights. After every step it moves towards the
+    weights w:
 
-        a ← d·a + (1 - d)·w,  d = min(decay, (1 + t) / (10 + t))
+        a ← d·a + (1 - d)·w
 
-    The second term is a warm-up; without it, the random initial weights would stay in
-    the average for long. With `steps_per_execution` of k, the average moves once in k
-    steps, by d^k. Statistics of batch normalization are averaged like weights. Weights
-    of half precision have an average in float32, which keeps small differences.
+    With `steps_per_execution` of k, it moves once in k steps, by d^k. Moving statistics
+    of batch normalization are averaged like weights. Weights of half precision have an
+    average in float32, which keeps small differences.
 
     Args:
         decay: the decay d, above 0 and below 1; 0.99996 in the paper's recipe.
+        warmup: whether d is ``min(decay, (1 + t) / (10 + t))`` at step t, counted from
+            1. In a short training the initial weights then leave the average sooner.
 
     Raises:
         ValueError: if `decay` is out of range.
@@ -36,11 +38,12 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
         ```
     """
 
-    def __init__(self, decay: float):
+    def __init__(self, decay: float, warmup: bool = False):
         super().__init__()
         if not 0 < decay < 1:
             raise ValueError(f"decay must be above 0 and below 1, got {decay}.")
         self.decay = decay
+        self.warmup = warmup
         self.variables: list[tf.Variable] = []
 
     def set_model(self, model: keras.Model) -> None:
@@ -63,9 +66,12 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
         step = int(self.model.optimizer.iterations.numpy())
         share = 1.0
         for t in range(self._step + 1, step + 1):
-            share *= min(self.decay, (1 + t) / (10 + t))
+            share *= self._decay_at(t)
         self._move(tf.constant(share))
         self._step = step
+
+    def _decay_at(self, step):
+        return min(self.decay, (1 + step) / (10 + step)) if self.warmup else self.decay
 
     def restart(self, step: int) -> None:
         """Continue from the weights and the average of a step."""

@@ -60,6 +60,8 @@ class Recipe:
         clip_norm: maximum global norm of the gradients; `null` for no limit.
         accumulation_steps: batches whose gradients form one update; one device only.
         ema_decay: decay of the weights' moving average; 0 for none.
+        ema_warmup: whether that decay grows from 2/11 in the first steps, see
+            `ExponentialMovingAverage`; otherwise it is constant.
         precision: `float32`, `bfloat16`, `float16` (with loss scaling), or `auto`:
             bfloat16 on GPUs and TPUs, float32 on CPUs.
         remat: whether to recompute blocks in the backward pass, to save memory.
@@ -109,6 +111,7 @@ class Recipe:
     clip_norm: float | None = None
     accumulation_steps: int = 1
     ema_decay: float = 0.0
+    ema_warmup: bool = False
     precision: str = "auto"
     remat: bool = False
     jit_compile: bool = False

@@ -24,6 +24,10 @@ def tnt_small_imagenet() -> Recipe:
     rand-m9-mstd0.5-inc1, MixUp 0.8, CutMix 1.0, random erasing 0.25, repeated
     augmentation.
 
+    As officially, the average starts at the initial weights, its decay is constant and
+    batch normalization's statistics are averaged too; gradients are not clipped. The
+    official command's color jitter has no effect beside RandAugment and is left out.
+
     Command: `keras-tnt train --recipe tnt_small_imagenet`; see docs/tested.md for what
     was run. The official run has ten more epochs at the lowest rate (cool-down).
 
@@ -55,7 +59,9 @@ def pyramid_tnt_small_imagenet() -> Recipe:
     """Train PyramidTNT-S on ImageNet from scratch: 82.0 % top-1 in its paper.
 
     Source: PyramidTNT (arXiv 2201.00978), section 3.1: TNT's recipe with 20 epochs of
-    warm-up, at 256x256.
+    warm-up, at 256x256. As officially, batch normalization uses the statistics of each
+    replica's own images, so they depend on the number of replicas; the official run
+    has 128 images on each of 8.
 
     Command: `keras-tnt train --recipe pyramid_tnt_small_imagenet`; see docs/tested.md
     for what was run.

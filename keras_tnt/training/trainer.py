@@ -131,7 +131,7 @@ class _Training:
         self.verbose = verbose if self.writes else 0
         self.average = None
         if recipe.ema_decay:
-            self.average = ExponentialMovingAverage(recipe.ema_decay)
+            self.average = ExponentialMovingAverage(recipe.ema_decay, recipe.ema_warmup)
             self.average.set_model(model)
         self.state = TrainingState(model, self.average)
         self.checkpoints = Checkpoints(run.checkpoints, recipe.keep_checkpoints)

@@ -39,26 +39,29 @@ class Weights(keras.callbacks.Callback):
 steps = []
 
 
-def expected(first, decay):
+def expected(first, decay, warmup):
     """The average in so many words."""
     averages = first
     for t, weights in enumerate(steps, start=1):
-        share = min(decay, (1 + t) / (10 + t))
+        share = min(decay, (1 + t) / (10 + t)) if warmup else decay
         averages = [
             share * a + (1 - share) * w for a, w in zip(averages, weights, strict=True)
         ]
     return averages
 
 
-@pytest.mark.parametrize("decay", [0.3, 0.999])
-@pytest.mark.parametrize("strategy", ["one", "two"])
-def test_ema__average_of_steps(decay, strategy):
+@pytest.mark.parametrize(
+    ("decay", "warmup", "strategy"),
+    [(0.3, True, "one"), (0.999, True, "two"), (0.999, False, "one")],
+)
+def test_ema__average_of_steps(decay, warmup, strategy):
+    """Also of batch normalization's moving statistics."""
     steps.clear()
     one = tf.distribute.OneDeviceStrategy("/cpu:0")
     with (one if strategy == "one" else two_replicas()).scope():
         model = perceptron()
     first = [weight.numpy() for weight in model.weights]
-    average = ExponentialMovingAverage(decay)
+    average = ExponentialMovingAverage(decay, warmup)
     model.fit(
         IMAGES,
         LABELS,
@@ -68,7 +71,10 @@ def test_ema__average_of_steps(decay, strategy):
         callbacks=[Weights(), average],
     )
     assert len(steps) == 12
-    for ours, theirs in zip(average.variables, expected(first, decay), strict=True):
+    names = {weight.name for weight in model.weights}
+    assert {"moving_mean", "moving_variance", "kernel"} <= names
+    by_hand = expected(first, decay, warmup)
+    for ours, theirs in zip(average.variables, by_hand, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
     own = [weight.numpy() for weight in model.weights]
@@ -96,7 +102,7 @@ def test_ema__error_restores_weights():
 
 def test_ema__accumulated_gradients():
     model = perceptron(gradient_accumulation_steps=2)
-    average = ExponentialMovingAverage(0.5)
+    average = ExponentialMovingAverage(0.5, warmup=True)
     moves = []
     average.set_model(model)
     average._move = moves.append
@@ -108,7 +114,7 @@ def test_ema__accumulated_gradients():
 def test_ema__steps_per_execution():
     model = perceptron()
     model.compile("sgd", "sparse_categorical_crossentropy", steps_per_execution=4)
-    average = ExponentialMovingAverage(0.2)
+    average = ExponentialMovingAverage(0.2, warmup=True)
     average.set_model(model)
     moves = []
     average._move = moves.append

@@ -144,6 +144,13 @@ def test_recipe__types_from_json():
     assert (type(recipe.learning_rate), type(recipe.clip_norm)) == (float, float)
 
 
+@pytest.mark.parametrize("name", ["tnt_small_imagenet", "pyramid_tnt_small_imagenet"])
+def test_recipes__published_settings(name):
+    recipe = RECIPES[name]()
+    assert (recipe.ema_decay, recipe.ema_warmup) == (0.99996, False)
+    assert recipe.clip_norm is None
+
+
 def test_recipe__learning_rate_scaling():
     recipe = dataclasses.replace(tnt_small_imagenet(), batch_size=256)
     assert recipe.learning_rate_factor == 0.25
