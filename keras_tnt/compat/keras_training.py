@@ -22,6 +22,8 @@ def build_optimizer(model: keras.Model) -> None:
 def decays(variable: keras.Variable) -> bool:
     """Return whether weight decay applies to a variable, from its name alone.
 
+    It applies to kernels and to the relative position biases of PyramidTNT.
+
     Fault: `keras.optimizers.Optimizer.exclude_from_weight_decay` is not part of the
     optimizer's config. After a `.keras` file is loaded, all variables decay.
     Issue: no issue known.
@@ -30,7 +32,7 @@ def decays(variable: keras.Variable) -> bool:
     Args:
         variable: a variable of a model, or a `tf.Variable`.
     """
-    return bool(re.fullmatch(r"(.*/)?kernel(:0)?", variable.name))
+    return bool(re.fullmatch(r"(.*/)?(kernel|position_bias)(:0)?", variable.name))
 
 
 def loss_per_image(

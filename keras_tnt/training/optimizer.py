@@ -16,13 +16,15 @@ BLOCK = re.compile(r"(?:^|.*/)[^/]*block_\d+(?=/)")
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
 class AdamW(keras.optimizers.AdamW):
-    """`keras.optimizers.AdamW` that decays matrices and convolution kernels only.
+    """`keras.optimizers.AdamW` that decays what the published training decays.
 
-    A step first multiplies the variables named "kernel" by ``1 - r·weight_decay`` and
-    then applies Adam, with the learning rate ``r`` of the variable. Biases, norms,
-    positions and the class token do not decay, nor do the variables that
-    `exclude_from_weight_decay` excludes. Unlike Keras's optimizers, this one keeps the
-    excluded variables, by their paths, when a model is saved.
+    A step first multiplies the kernels of dense layers and convolutions, and the
+    relative position biases of PyramidTNT, by ``1 - r·weight_decay``, with the learning
+    rate ``r`` of the variable. They are told by the names "kernel" and "position_bias".
+    Then it applies Adam. Other biases, norms, position embeddings and the class token
+    do not decay, nor do the variables that `exclude_from_weight_decay` excludes. Unlike
+    Keras's optimizers, this one keeps the excluded variables, by their paths, when a
+    model is saved.
 
     On TensorFlow a float32 variable is updated by one fused operation: a training step
     of TNT-S has half as many operations as with `keras.optimizers.AdamW`.
@@ -34,7 +36,7 @@ class AdamW(keras.optimizers.AdamW):
 
     Args:
         learning_rate: a float or a `keras.optimizers.schedules.LearningRateSchedule`.
-        weight_decay: decay of the kernels, also an attribute that can be set.
+        weight_decay: the decay, also an attribute that can be set.
         *arguments: the other arguments of `keras.optimizers.AdamW`, in its order.
         layer_decay: factor of the learning rate from a block to the previous one, above
             0 and at most 1.
@@ -80,7 +82,7 @@ class AdamW(keras.optimizers.AdamW):
         var_list: Iterable[keras.Variable] | None = None,
         var_names: Iterable[str] | None = None,
     ) -> None:
-        """Exclude kernels from weight decay, before the optimizer is built.
+        """Exclude variables from weight decay, before the optimizer is built.
 
         Args:
             var_list: the variables to exclude.

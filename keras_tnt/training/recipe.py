@@ -54,7 +54,8 @@ class Recipe:
         warmup_epochs: epochs of linear warm-up before the cosine. If they leave none
             of the `epochs` for it, they are shortened to half of those, and a log
             message says so.
-        weight_decay: decay of dense and convolution kernels.
+        weight_decay: decay of dense and convolution kernels, and of PyramidTNT's
+            relative position biases.
         layer_decay: factor of the learning rate from a block to the previous one; 1
             for none.
         clip_norm: maximum global norm of the gradients; `null` for no limit.

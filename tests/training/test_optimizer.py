@@ -9,9 +9,12 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keras_tnt import TNT, PyramidTNT
+from keras_tnt.layers import PyramidStage
+from keras_tnt.models.pyramid_tnt import VARIANTS
 from keras_tnt.training import AdamW
 from keras_tnt.training.optimizer import learning_rate_scales, warmup_cosine
-from keras_tnt.weights.load import to_upstream
+from keras_tnt.weights.load import converter_for, to_upstream
 from tests.helpers import reference
 from tests.helpers.checks import two_replicas
 from tests.helpers.small import small
@@ -289,6 +292,61 @@ def test_adamw__only_kernels_decay():
     assert decayed(AdamW(0.1, weight_decay=0.5), variables) == expected
     frozen = [v for v in variables if v.path.startswith(("block_2", "predictions"))]
     assert decayed(AdamW(0.1, weight_decay=0.5), frozen) == kernels(frozen)
+
+
+# Official and timm names of what does not decay, whatever its rank.
+NO_WEIGHT_DECAY = {"outer_pos", "inner_pos", "patch_pos", "pixel_pos", "cls_token"}
+
+
+@pytest.fixture(scope="module")
+def decay_by_name():
+    """Whether the variable of an upstream tensor decays, for the deepest models."""
+    optimizer = AdamW(0.1, weight_decay=0.5)
+    size = {"weights": None, "classes": 3}
+    depths = VARIANTS["pyramid_tnt_base"]["depths"]
+    models = (
+        TNT(12, 2, 12, 1, 1, input_shape=(16, 16, 3), **size),
+        PyramidTNT(4, 2, depths, 1, 1, input_shape=(32, 32, 3), **size),
+    )
+    return {
+        name: optimizer._decays(entry.variable)
+        for model in models
+        for entry in converter_for(model).entries(model)
+        if entry.variable.trainable
+        for name in entry.names
+    }
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        "timm/tnt_s_patch16_224.in1k",
+        "timm/tnt_b_patch16_224.in1k",
+        "official/ptnt_ti_patch16_192",
+        "official/ptnt_s_patch16_256",
+        "official/ptnt_m_patch16_256",
+        "official/ptnt_b_patch16_256",
+    ],
+)
+def test_adamw__decays_what_the_published_training_decays(manifest, decay_by_name):
+    """All of rank over 1 in the published file, but positions and class token."""
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    expected = {
+        name: len(shape) > 1 and name not in NO_WEIGHT_DECAY
+        for name, shape in reference.MANIFESTS[manifest].items()
+        if not name.endswith(statistics)
+    }
+    assert {name: decay_by_name[name] for name in expected} == expected
+    biases = [name for name in expected if name.endswith("relative_pos")]
+    assert all(expected[name] for name in biases)
+    assert len(biases) == (4 if "ptnt" in manifest else 0)
+
+
+def test_adamw__position_biases_decay():
+    stage = PyramidStage(1, outer_num_heads=1, inner_num_heads=1)
+    stage.build((None, 2, 2, 16, 2), (None, 2, 2, 4))
+    found = decayed(AdamW(0.1, weight_decay=0.5), stage.trainable_variables)
+    assert stage.position_bias.path in found
 
 
 def reloaded(model, path):
