@@ -44,7 +44,9 @@ else:
         channels=1,
         crop_fraction=1.0,
         epochs=5,
+        schedule="step",  # an epoch at the warm-up's first rate would be lost
         warmup_epochs=1,
+        cooldown_epochs=1,
         batch_size=64,
         learning_rate=4e-3,
         reference_batch_size=None,
@@ -53,11 +55,7 @@ else:
         checkpoint_every=20,
     )
 if options.epochs:
-    recipe = dataclasses.replace(
-        recipe,
-        epochs=options.epochs,
-        warmup_epochs=min(recipe.warmup_epochs, options.epochs - 1),
-    )
+    recipe = dataclasses.replace(recipe, epochs=options.epochs)
 
 result = train(recipe, options.out)
 last = result.history[-1]

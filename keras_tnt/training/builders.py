@@ -9,8 +9,9 @@ from keras_tnt import models
 from keras_tnt.compat.keras_training import build_optimizer
 from keras_tnt.data import load_dataset
 from keras_tnt.data.source import ImageSource
-from keras_tnt.training.optimizer import AdamW, warmup_cosine
+from keras_tnt.training.optimizer import AdamW
 from keras_tnt.training.recipe import Recipe
+from keras_tnt.training.schedules import RatePerEpoch, published_rates, warmup_cosine
 
 # What the loss and the pipeline expect of the model.
 NEEDED_OPTIONS = {
@@ -109,17 +110,8 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
         >>> model.optimizer.weight_decay
         0.05
     """
-    factor = recipe.learning_rate_factor
-    updates = steps_per_epoch / recipe.accumulation_steps
-    learning_rate = warmup_cosine(
-        recipe.learning_rate * factor,
-        recipe.final_learning_rate * factor,
-        round(recipe.warmup_epochs * updates),
-        round(recipe.epochs * updates),
-        start=recipe.warmup_learning_rate * factor,
-    )
     optimizer = AdamW(
-        learning_rate,
+        learning_rates(recipe, steps_per_epoch),
         weight_decay=recipe.weight_decay,
         layer_decay=recipe.layer_decay,
         epsilon=1e-8,
@@ -139,6 +131,43 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
         steps_per_execution=recipe.steps_per_execution,
     )
     build_optimizer(model)
+
+
+def learning_rates(
+    recipe: Recipe, steps_per_epoch: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Return the learning rate of a recipe by step, from 0.
+
+    Keras counts steps here also where several batches form an update.
+
+    Args:
+        recipe: a `keras_tnt.training.Recipe`.
+        steps_per_epoch: steps of an epoch.
+
+    Example:
+        >>> from keras_tnt.training import tnt_small_imagenet
+        >>> from keras_tnt.training.builders import learning_rates
+        >>> rates = learning_rates(tnt_small_imagenet(), steps_per_epoch=1251)
+        >>> round(float(rates(150 * 1251)), 6)
+        0.000505
+    """
+    factor = recipe.learning_rate_factor
+    peak, final, start = (
+        rate * factor
+        for rate in (
+            recipe.learning_rate,
+            recipe.final_learning_rate,
+            recipe.warmup_learning_rate,
+        )
+    )
+    warmup, cooldown = recipe.warmup_epochs, recipe.cooldown_epochs
+    cosine = recipe.epochs - cooldown
+    if recipe.schedule == "epoch":
+        rates = published_rates(peak, final, warmup, cosine, cooldown, start)
+        return RatePerEpoch(rates, steps_per_epoch)
+    return warmup_cosine(
+        peak, final, warmup * steps_per_epoch, cosine * steps_per_epoch, start
+    )
 
 
 def count_steps(

@@ -257,16 +257,26 @@ SPEED_METRICS = ("images_per_second", "minutes_left")
 
 
 class WriteHistory(keras.callbacks.Callback):
-    """Writes the metrics of every epoch to a history.
+    """Writes the metrics of every epoch, and its last learning rate, to a history.
 
     Args:
         history: a `keras_tnt.training.history.History`.
+        learning_rates: function from a step, counted from 0, to its learning rate.
+        steps_per_epoch: steps of a full epoch.
     """
 
-    def __init__(self, history: History):
+    def __init__(
+        self,
+        history: History,
+        learning_rates: Callable[[int], Any],
+        steps_per_epoch: int,
+    ):
         super().__init__()
         self.history = history
+        self.learning_rates = learning_rates
+        self.steps_per_epoch = steps_per_epoch
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        rate = float(self.model.optimizer.learning_rate.numpy())
+        last_step = (epoch + 1) * self.steps_per_epoch - 1
+        rate = float(self.learning_rates(last_step))
         self.history.write({"epoch": epoch + 1, **logs, "learning_rate": rate})

@@ -1,4 +1,4 @@
-"""AdamW as the paper uses it, and its learning rate."""
+"""AdamW as the paper uses it."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -208,45 +208,3 @@ def learning_rate_scales(
             number = len(names) + 1
         scales.append(layer_decay ** (len(names) + 1 - number))
     return scales
-
-
-def warmup_cosine(
-    peak: float, final: float, warmup_steps: int, total_steps: int, start: float = 0.0
-) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Return a schedule of linear warm-up and a cosine to the final learning rate.
-
-    Args:
-        peak: learning rate at the end of the warm-up.
-        final: learning rate at the end.
-        warmup_steps: steps of the warm-up.
-        total_steps: all steps, including the warm-up.
-        start: learning rate at the beginning of the warm-up.
-
-    Returns:
-        A `keras.optimizers.schedules.LearningRateSchedule`.
-
-    Raises:
-        ValueError: if the warm-up leaves no step for the cosine, or ``peak`` is not
-            positive.
-
-    Example:
-        >>> from keras_tnt.training.optimizer import warmup_cosine
-        >>> schedule = warmup_cosine(1e-3, 1e-5, warmup_steps=10, total_steps=100)
-        >>> [round(float(schedule(step)), 5) for step in (0, 10, 100)]
-        [0.0, 0.001, 1e-05]
-    """
-    if not peak > 0:
-        raise ValueError(f"The learning rate must be more than 0, got {peak}.")
-    if total_steps <= warmup_steps:
-        raise ValueError(
-            f"The warm-up of {warmup_steps} steps must be shorter than the "
-            f"{total_steps} steps of the training. Train for more epochs, or shorten "
-            "the warm-up."
-        )
-    return keras.optimizers.schedules.CosineDecay(
-        start,
-        total_steps - warmup_steps,
-        alpha=final / peak,
-        warmup_target=peak,
-        warmup_steps=warmup_steps,
-    )

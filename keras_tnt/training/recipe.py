@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 NO_AUGMENTATION = Augmentation()
 
+SCHEDULES = ("step", "epoch")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -47,13 +48,20 @@ class Recipe:
         batch_size: images a step, on all devices together.
         learning_rate: learning rate at the end of the warm-up, for
             `reference_batch_size` images a step.
+        schedule: `step`, where the rate changes at every step and the cosine begins at
+            the end of the warm-up; or `epoch`, that of the published training, where
+            it is constant within an epoch, see
+            `keras_tnt.training.schedules.published_rates`.
         reference_batch_size: if given, the learning rates are multiplied by
             `batch_size / reference_batch_size`; otherwise they are used unchanged.
         warmup_learning_rate: learning rate at the first step.
-        final_learning_rate: learning rate at the last step.
+        final_learning_rate: learning rate at the end of the cosine.
         warmup_epochs: epochs of linear warm-up before the cosine. If they leave none
             of the `epochs` for it, they are shortened to half of those, and a log
             message says so.
+        cooldown_epochs: the last of the `epochs`, at the final learning rate. If they
+            leave none for the cosine, there is no cool-down, and a log message says
+            so.
         weight_decay: decay of dense and convolution kernels, and of PyramidTNT's
             relative position biases.
         layer_decay: factor of the learning rate from a block to the previous one; 1
@@ -104,9 +112,11 @@ class Recipe:
     batch_size: int
     learning_rate: float
     reference_batch_size: int | None = None
+    schedule: str = "step"
     warmup_learning_rate: float = 0.0
     final_learning_rate: float = 0.0
     warmup_epochs: int = 0
+    cooldown_epochs: int = 0
     weight_decay: float = 0.05
     layer_decay: float = 1.0
     clip_norm: float | None = None
@@ -132,11 +142,25 @@ class Recipe:
                     raise ValueError(f"{name} must be {expected}, got {value!r}.")
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3, got {self.channels}.")
-        if self.precision not in PRECISIONS:
-            raise ValueError(
-                f"precision must be one of {', '.join(PRECISIONS)}, got "
-                f"{self.precision!r}."
+        for name, values in CHOICES.items():
+            if getattr(self, name) not in values:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(values)}, got "
+                    f"{getattr(self, name)!r}."
+                )
+        self._shorten()
+
+    def _shorten(self):
+        """Leave epochs for the cosine, where cool-down and warm-up take all."""
+        if self.cooldown_epochs and (
+            self.epochs <= self.warmup_epochs + self.cooldown_epochs
+        ):
+            logger.warning(
+                "There is no cool-down of %d epochs, because the training has %d.",
+                self.cooldown_epochs,
+                self.epochs,
             )
+            object.__setattr__(self, "cooldown_epochs", 0)
         if self.epochs <= self.warmup_epochs:
             shorter = self.epochs // 2
             logger.warning(
@@ -188,7 +212,7 @@ RANGES: dict[tuple[str, ...], tuple[Callable[[Any], bool], str]] = {
         "checkpoint_every",
         "keep_checkpoints",
     ): (lambda value: value >= 1, "at least 1"),
-    ("warmup_epochs",): (lambda value: value >= 0, "at least 0"),
+    ("warmup_epochs", "cooldown_epochs"): (lambda value: value >= 0, "at least 0"),
     ("seed",): (lambda value: 0 <= value < 2**32, "from 0 to 2**32 - 1"),
     ("image_size",): (lambda value: _is_size(value), "a side or a height and a width"),
     ("label_smoothing",): (lambda value: 0 <= value <= 1, "from 0 to 1"),
@@ -206,6 +230,9 @@ RANGES: dict[tuple[str, ...], tuple[Callable[[Any], bool], str]] = {
         "at least 0 and finite",
     ),
 }
+
+
+CHOICES = {"precision": PRECISIONS, "schedule": SCHEDULES}
 
 
 def _is_size(value):

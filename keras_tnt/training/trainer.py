@@ -19,6 +19,7 @@ from keras_tnt.training.builders import (
     build_model,
     compile_model,
     count_steps,
+    learning_rates,
 )
 from keras_tnt.training.callbacks import (
     Evaluation,
@@ -186,8 +187,11 @@ class _Training:
     def _fit(self, step, logs, save):
         recipe = self.recipe
         evaluation = Evaluation(self._evaluate, self.average)
-        history = WriteHistory(self.history)
-        history.set_model(self.model)
+        history = WriteHistory(
+            self.history,
+            learning_rates(recipe, self.steps_per_epoch),
+            self.steps_per_epoch,
+        )
         callbacks = [
             save,
             self.stop,

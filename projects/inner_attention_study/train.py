@@ -24,7 +24,7 @@ from plan import BATCH, VARIANTS, Run
 
 import keras_tnt
 from keras_tnt.training import AdamW
-from keras_tnt.training.optimizer import warmup_cosine
+from keras_tnt.training.schedules import warmup_cosine
 
 EVALUATIONS = 8
 WARMUP = 1 / 12  # of the steps

@@ -1,19 +1,16 @@
-"""AdamW: what decays, what does not, also after a reload; and the learning rate."""
-
-import math
+"""AdamW: what decays, what does not, also after a reload."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from keras_tnt import TNT, PyramidTNT
 from keras_tnt.layers import PyramidStage
 from keras_tnt.models.pyramid_tnt import VARIANTS
 from keras_tnt.training import AdamW
-from keras_tnt.training.optimizer import learning_rate_scales, warmup_cosine
+from keras_tnt.training.optimizer import learning_rate_scales
+from keras_tnt.training.schedules import warmup_cosine
 from keras_tnt.weights.load import converter_for, to_upstream
 from tests.helpers import reference
 from tests.helpers.checks import two_replicas
@@ -387,41 +384,6 @@ def test_adamw__two_replicas():
         weights.append([weight.numpy() for weight in model.weights])
     for ours, theirs in zip(*weights, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
-
-
-def learning_rate(step, peak, final, warmup_steps, total_steps):
-    """The schedule in so many words."""
-    if step < warmup_steps:
-        return peak * step / warmup_steps
-    progress = min(1, (step - warmup_steps) / (total_steps - warmup_steps))
-    return final + (peak - final) * (1 + math.cos(math.pi * progress)) / 2
-
-
-@settings(deadline=None)
-@given(
-    peak=st.floats(1e-6, 10),
-    share=st.floats(0, 1),
-    warmup_steps=st.integers(0, 5000),
-    cosine_steps=st.integers(1, 50_000),
-    data=st.data(),
-)
-def test_warmup_cosine__values(peak, share, warmup_steps, cosine_steps, data):
-    total_steps = warmup_steps + cosine_steps
-    settings_ = (peak, peak * share, warmup_steps, total_steps)
-    schedule = warmup_cosine(*settings_)
-    some = data.draw(st.integers(0, 2 * total_steps))
-    for step in (0, warmup_steps, total_steps, total_steps + 1, some):
-        expected = learning_rate(step, *settings_)
-        # The cosine is taken in float32.
-        assert float(schedule(step)) == pytest.approx(expected, abs=2e-6 * peak)
-    same = type(schedule).from_config(schedule.get_config())
-    assert float(same(some)) == float(schedule(some))
-
-
-@pytest.mark.parametrize(("warmup_steps", "total_steps"), [(0, 0), (5, 5), (10, 5)])
-def test_warmup_cosine__warmup_too_long(warmup_steps, total_steps):
-    with pytest.raises(ValueError, match=f"{warmup_steps} steps must be shorter"):
-        warmup_cosine(1e-3, 1e-5, warmup_steps, total_steps)
 
 
 def test_layer_decay__rates_by_depth():

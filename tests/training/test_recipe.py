@@ -48,6 +48,23 @@ def test_recipe__warmup_shortened(epochs, asked, warmup, caplog):
     assert (said in caplog.text) == (asked != warmup)
 
 
+@pytest.mark.parametrize(
+    ("epochs", "warmup", "cooldown", "left"),
+    [(310, 5, 10, 10), (16, 5, 10, 10), (15, 5, 10, 0), (4, 5, 10, 0), (1, 0, 1, 0)],
+)
+def test_recipe__cooldown_left_out(epochs, warmup, cooldown, left, caplog):
+    recipe = dataclasses.replace(
+        fashion_mnist_demo(),
+        epochs=epochs,
+        warmup_epochs=warmup,
+        cooldown_epochs=cooldown,
+    )
+    assert recipe.cooldown_epochs == left
+    assert recipe.warmup_epochs == min(warmup, epochs // 2)
+    said = f"There is no cool-down of {cooldown} epochs, because the training has"
+    assert (said in caplog.text) == (left == 0)
+
+
 def test_fashion_mnist_demo__model():
     model = build_model(fashion_mnist_demo(), 10)
     assert model.input_shape == (None, 28, 28, 1)
@@ -113,6 +130,8 @@ def test_recipes__json_round_trip(name):
         ("learning_rate", -1.0, "learning_rate must be more than 0"),
         ("learning_rate", math.inf, "learning_rate must be more than 0 and finite"),
         ("learning_rate", math.nan, "learning_rate must be more than 0 and finite"),
+        ("cooldown_epochs", -1, "cooldown_epochs must be at least 0"),
+        ("schedule", "cosine", "schedule must be one of step, epoch, got 'cosine'"),
         ("warmup_learning_rate", -1e-6, "warmup_learning_rate must be at least 0"),
         ("final_learning_rate", -1e-6, "final_learning_rate must be at least 0"),
         ("reference_batch_size", 0, "reference_batch_size must be at least 1, got 0"),
@@ -149,6 +168,7 @@ def test_recipes__published_settings(name):
     recipe = RECIPES[name]()
     assert (recipe.ema_decay, recipe.ema_warmup) == (0.99996, False)
     assert recipe.clip_norm is None
+    assert (recipe.epochs, recipe.cooldown_epochs) == (310, 10)
 
 
 def test_recipe__learning_rate_scaling():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import shutil
 
@@ -66,8 +67,11 @@ def test_train__history_of_raw_and_averaged(trained):
         assert row["images_per_second"] > 0
         assert 0 <= row["val_accuracy"] <= row["val_top_5_accuracy"] <= 1
         assert row["val_loss"] != row["val_ema_loss"]
-    assert rows[0]["learning_rate"] == pytest.approx(4e-3, rel=0.01)
-    assert rows[1]["learning_rate"] == pytest.approx(4e-5, rel=0.01)
+    # Of the last of the 15 steps of the warm-up, and of the cosine.
+    assert rows[0]["learning_rate"] == pytest.approx(4e-3 * 14 / 15)
+    cosine = (1 + math.cos(math.pi * 14 / 15)) / 2
+    expected = 4e-5 + (4e-3 - 4e-5) * cosine
+    assert rows[1]["learning_rate"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_train__model_has_averaged_weights(trained):
