@@ -8,7 +8,6 @@ from keras_tnt.data.augmentation.config import Augmentation
 from keras_tnt.data.datasets import load_dataset
 from keras_tnt.data.error_handling import map_with_fallback, stop_at
 from keras_tnt.data.sampler import (
-    IMAGES_PER_REPEAT_CYCLE,
     EvaluationSampler,
     Shard,
     TrainingSampler,
@@ -133,11 +132,13 @@ def image_dataset(
         sampler: Any = EvaluationSampler(source, shard, shape, crop_fraction)
     else:
         steps_per_epoch = len(source) // batch_size
-        shard = Shard(batch_size, steps_per_epoch, worker, workers, replicas)
+        group_size = augmentation.group_size(batch_size)
+        shard = Shard(
+            batch_size, steps_per_epoch, worker, workers, replicas, group_size
+        )
         sampler = TrainingSampler(
             source, shard, shape, crop_fraction, augmentation, seed
         )
-        _check_pairs(shard, augmentation)
     steps = range(first_step, epochs * steps_per_epoch)
     dataset = _batches(sampler, steps, label_smoothing, skip_corrupt, parallel_calls)
     options = tf.data.Options()
@@ -151,24 +152,41 @@ def image_dataset(
 @tf.autograph.experimental.do_not_convert
 def _batches(sampler, steps, label_smoothing, skip_corrupt, parallel_calls):
     """The batches of some steps, those of the replicas one after the other."""
+    shard = sampler.shard
     loaded = _load(sampler, steps, skip_corrupt, parallel_calls)
-    batches = loaded.batch(sampler.shard.of_replica, drop_remainder=True)
+    chunks = loaded.batch(shard.chunk, drop_remainder=True)
+    per_step = shard.loaded_per_step // shard.chunk
     finish = _finish(sampler, label_smoothing)
-    replicas = sampler.shard.replicas
-    finished = batches.enumerate(steps.start * replicas).map(
-        lambda number, batch: finish(number // replicas, *batch)
+
+    def finish_chunk(number, chunk):
+        first = shard.loaded.start + number % per_step * shard.chunk
+        return finish(number // per_step, first, *chunk)
+
+    finished = chunks.enumerate(steps.start * per_step).map(
+        finish_chunk, num_parallel_calls=parallel_calls
     )
-    count = tf.data.experimental.assert_cardinality(len(steps) * replicas)
+    if shard.chunk != shard.of_replica:
+        finished = finished.map(lambda *batch: _per_replica(shard, batch)).unbatch()
+    count = tf.data.experimental.assert_cardinality(len(steps) * shard.replicas)
     return finished.apply(count)
+
+
+def _per_replica(shard, batch):
+    """A worker's part of what it loaded, with a first axis of its replicas."""
+    shape = (shard.replicas, shard.of_replica)
+    return tuple(
+        tf.reshape(values[shard.own], (*shape, *values.shape[1:])) for values in batch
+    )
 
 
 def _load(sampler, steps, skip_corrupt, parallel_calls):
     """The single images of some steps, in order."""
-    total = len(steps) * sampler.shard.of_worker
+    per_step = sampler.shard.loaded_per_step
+    total = len(steps) * per_step
 
     def replace(number, nothing):
-        samples = sampler.choose(steps.start + number // sampler.shard.of_worker)
-        sample = [values[number % sampler.shard.of_worker] for values in samples]
+        samples = sampler.choose(steps.start + number // per_step)
+        sample = [values[number % per_step] for values in samples]
         if skip_corrupt:
             return sampler.replace(*sample)
         with tf.control_dependencies([stop_at(sampler.source, sample[0])]):
@@ -181,16 +199,16 @@ def _load(sampler, steps, skip_corrupt, parallel_calls):
 
 
 def _finish(sampler, label_smoothing):
-    """Return a function that encodes labels and mixes images."""
+    """Return a function that encodes labels, mixes images and erases."""
     classes = len(sampler.source.class_names)
 
-    def finish(step, indices, images, labels, *weights):
+    def finish(step, first, indices, images, labels, *weights):
         if sampler.source.several_labels:
             labels = tf.cast(labels, tf.float32)
         else:
             labels = _one_hot(sampler.source, indices, labels)
         labels = labels * (1 - label_smoothing) + label_smoothing / classes
-        return sampler.finish(step, images, labels, *weights)
+        return sampler.finish(step, first, images, labels, *weights)
 
     return finish
 
@@ -206,15 +224,6 @@ def _one_hot(source, indices, labels):
         ~tf.reduce_any(wrong), [source.describe(index), message, labels[first]]
     )
     return tf.one_hot(labels, classes)
-
-
-def _check_pairs(shard, augmentation):
-    if augmentation.mixes and shard.of_replica % 2:
-        raise ValueError(
-            f"MixUp and CutMix mix pairs, but with batch_size={shard.batch_size} each "
-            f"replica gets {shard.of_replica} images. Use a multiple of "
-            f"{2 * shard.workers * shard.replicas}."
-        )
 
 
 def _shape(image_size, channels):
@@ -250,9 +259,4 @@ def _check(source, batch_size, augmentation, classes):
         raise ValueError(
             f"batch_size={batch_size} is more than the {len(source)} images of "
             f"{source.name!r}. Use a smaller batch or more images."
-        )
-    if augmentation.repeats > 1 and len(source) < IMAGES_PER_REPEAT_CYCLE:
-        raise ValueError(
-            f"Repeated augmentation needs {IMAGES_PER_REPEAT_CYCLE} images or more, "
-            f"but {source.name!r} has {len(source)}. Use repeats=1."
         )

@@ -11,24 +11,20 @@ from keras_tnt.data.augmentation.rand_augment import keras_cv_layer
 from keras_tnt.data.augmentation.transforms import (
     SEEDS,
     evaluation_image,
+    random_erasing,
     training_image,
 )
 from keras_tnt.data.error_handling import next_readable, note_corrupt
 from keras_tnt.data.source import ImageSource
 
-# The order of four images, each shown three times. MixUp and CutMix mix neighbours in
-# pairs, and no pair occurs twice (as in a round-robin tournament of four).
-REPEAT_ORDER = (0, 1, 2, 3, 1, 2, 3, 0, 0, 2, 1, 3)
-IMAGES_PER_REPEAT_CYCLE = 4
-
 
 def sample_index(
     position: tf.Tensor, epoch: tf.Tensor, size: int, seed: int, repeats: int = 1
 ) -> tf.Tensor:
-    """Return the index of the image at a position of an epoch.
+    """Return the index of the image at a position of an epoch's list.
 
     Every epoch has its own random order. With `repeats` of r, an epoch shows a random
-    r-th of the images r times each, at close positions.
+    r-th of the images, each of them r times in a row.
 
     Args:
         position: int64 tensor, from 0.
@@ -40,12 +36,8 @@ def sample_index(
     Returns:
         The index of the image, an int64 tensor.
     """
-    if repeats > 1:
-        length = IMAGES_PER_REPEAT_CYCLE * repeats
-        place = tf.gather(tf.constant(REPEAT_ORDER, tf.int64), position % length)
-        position = position // length * IMAGES_PER_REPEAT_CYCLE + place
     return tf.random.experimental.index_shuffle(
-        position,
+        position // repeats,
         seed=tf.stack([tf.constant(seed, tf.int64), epoch]),
         max_index=tf.constant(size - 1, tf.int64),
     )
@@ -55,12 +47,16 @@ def sample_index(
 class Shard:
     """The part of every step that one worker processes.
 
+    The images of a step are divided into groups, which are mixed as a whole. A worker
+    whose part ends inside of a group loads all of that group.
+
     Attributes:
         batch_size: images of a step, on all workers and replicas together.
         steps_per_epoch: number of steps.
         worker: the worker, from 0.
         workers: number of workers.
         replicas: number of replicas of a worker.
+        group_size: images of a group; it divides `batch_size`.
 
     Raises:
         ValueError: if the batch cannot be divided among workers and replicas.
@@ -71,6 +67,7 @@ class Shard:
     worker: int = 0
     workers: int = 1
     replicas: int = 1
+    group_size: int = 1
 
     def __post_init__(self):
         if not 0 <= self.worker < self.workers:
@@ -95,16 +92,46 @@ class Shard:
         """Images of a step on one replica."""
         return self.of_worker // self.replicas
 
-    def of(self, values: tf.Tensor) -> tf.Tensor:
-        """Return this worker's part of values that belong to the images of a step."""
+    @property
+    def loaded(self) -> slice:
+        """The images of a step that this worker loads, whole groups."""
         start = self.worker * self.of_worker
-        return values[start : start + self.of_worker]
+        end = start + self.of_worker
+        size = self.group_size
+        return slice(start // size * size, -(-end // size) * size)
+
+    @property
+    def loaded_per_step(self) -> int:
+        """Number of images that this worker loads in a step."""
+        return self.loaded.stop - self.loaded.start
+
+    @property
+    def own(self) -> slice:
+        """This worker's images among those that it loads."""
+        start = self.worker * self.of_worker - self.loaded.start
+        return slice(start, start + self.of_worker)
+
+    @property
+    def chunk(self) -> int:
+        """Images that are finished together: a replica's, or all that are loaded.
+
+        Those of a replica, if they are whole groups.
+        """
+        whole = self.of_replica % self.group_size == 0
+        return self.of_replica if whole else self.loaded_per_step
 
     def positions(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return the epoch of a step, and this worker's positions in it."""
+        """Return the epoch of a step, and the positions of the loaded images in it.
+
+        As in the published training, the list of an epoch is dealt to the groups in
+        turn: with n groups, image i of group g is element ``g + n · i`` of the step.
+        """
+        groups = self.batch_size // self.group_size
+        number = tf.range(self.batch_size, dtype=tf.int64)
+        group, i = number // self.group_size, number % self.group_size
         first = step % self.steps_per_epoch * self.batch_size
-        positions = first + tf.range(self.batch_size, dtype=tf.int64)
-        return step // self.steps_per_epoch, self.of(positions)
+        positions = first + group + groups * i
+        return step // self.steps_per_epoch, positions[self.loaded]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,13 +159,7 @@ class TrainingSampler:
         epoch, position = self.shard.positions(step)
         repeats = self.augmentation.repeats
         indices = sample_index(position, epoch, len(self.source), self.seed, repeats)
-        # Seeds for the images of all workers, so that they do not depend on the
-        # number of workers.
-        shape = (self.shard.batch_size, SEEDS, 2)
-        seeds = tf.random.stateless_uniform(
-            shape, self._seed(2 * step), None, None, tf.int32
-        )
-        return indices, self.shard.of(seeds)
+        return indices, self._seeds(step)[self.shard.loaded]
 
     def load(self, index: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Return the index of an image, the image and its label."""
@@ -158,12 +179,60 @@ class TrainingSampler:
         return next_readable(self.source, index, lambda other: self.load(other, seeds))
 
     def finish(
-        self, step: tf.Tensor, images: tf.Tensor, labels: tf.Tensor
+        self, step: tf.Tensor, first: tf.Tensor, images: tf.Tensor, labels: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
-        """Mix a batch of images and one-hot labels."""
-        if not self.augmentation.mixes:
-            return images, labels
-        return mix(images, labels, self._seed(2 * step + 1), self.augmentation)
+        """Mix and erase images of a step, whole groups, with one-hot labels.
+
+        Args:
+            step: the step, an int64 tensor.
+            first: number of the first image in the batch, an int64 tensor.
+            images: float32 (images, height, width, channels).
+            labels: float32 (images, classes).
+        """
+        augmentation = self.augmentation
+        if augmentation.mixes:
+            images, labels = self._mix(step, first, images, labels)
+        if augmentation.random_erasing:
+            seeds = self._seeds(step)[first : first + images.shape[0]]
+            images = random_erasing(images, seeds, augmentation.random_erasing)
+        return images, labels
+
+    def _mix(self, step, first, images, labels):
+        size = self.shard.group_size
+        number = images.shape[0] // size
+        seeds = tf.random.stateless_uniform(
+            (self.shard.batch_size // size, 2),
+            self._seed(2 * step + 1),
+            None,
+            None,
+            tf.int32,
+        )
+
+        def mix_groups():
+            groups = zip(
+                tf.split(images, number), tf.split(labels, number), strict=True
+            )
+            mixed = [
+                mix(*group, seeds[first // size + index], self.augmentation)
+                for index, group in enumerate(groups)
+            ]
+            return tuple(tf.concat(parts, 0) for parts in zip(*mixed, strict=True))
+
+        off = self.augmentation.mix_off_epoch
+        if not off:
+            return mix_groups()
+        return tf.cond(
+            step // self.shard.steps_per_epoch < off,
+            mix_groups,
+            lambda: (images, labels),
+        )
+
+    def _seeds(self, step):
+        """The seeds of all images of a step, whatever the number of workers."""
+        shape = (self.shard.batch_size, SEEDS, 2)
+        return tf.random.stateless_uniform(
+            shape, self._seed(2 * step), None, None, tf.int32
+        )
 
     @functools.cached_property
     def _keras_cv_layer(self):
@@ -210,7 +279,12 @@ class EvaluationSampler:
             return self._nothing(tf.identity(index))
 
     def finish(
-        self, step: tf.Tensor, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor
+        self,
+        step: tf.Tensor,
+        first: tf.Tensor,
+        images: tf.Tensor,
+        labels: tf.Tensor,
+        weights: tf.Tensor,
     ) -> tuple[tf.Tensor, ...]:
         """Return a batch unchanged."""
         return images, labels, weights

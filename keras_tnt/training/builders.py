@@ -191,6 +191,7 @@ def count_steps(
             f"batch_size={batch_size} is more than the {len(source)} images of "
             f"{recipe.train_split!r}. Use a smaller batch_size."
         )
+    recipe.augmentation.group_size(batch_size)  # raises if there is none
     if replicas > 1:
         alone = {
             "accumulation_steps": 1,

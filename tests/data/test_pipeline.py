@@ -142,6 +142,74 @@ def test_image_dataset__repeats_augmented_apart(directory):
     assert len({image.tobytes() for image in images}) == 24
 
 
+def labelled(size):
+    """A source of black images, each of its own class: labels tell who is mixed."""
+    contents = [encoded(np.zeros((6, 6, 1), "uint8"), "PNG")] * size
+    names = tuple(map(str, range(size)))
+    fetch = lookup(contents, list(range(size)))
+    return ImageSource("labels", names, size, fetch, tf.strings.as_string)
+
+
+def mixed_labels(source, batch_size, first_step=0, **settings):
+    """The labels of every step, (steps, batch_size, classes)."""
+    augmentation = Augmentation(mixup=0.8, **settings)
+    dataset = image_dataset(
+        source, batch_size=batch_size, image_size=6, channels=1, crop_fraction=1.0,
+        augmentation=augmentation, first_step=first_step, epochs=2,
+    )  # fmt: skip
+    return np.stack([labels for _, labels in arrays(dataset)])
+
+
+def test_image_dataset__mixes_each_group_with_itself_reversed():
+    plain = mixed_labels(labelled(24), 12, mix_group_size=4, mix_probability=0.0)
+    order = plain.argmax(axis=-1)  # as if all were one group
+    found = mixed_labels(labelled(24), 12, mix_group_size=4)
+    assert found.shape == (4, 12, 24)
+    shares = set()
+    for step, labels in enumerate(found):
+        for g in range(3):
+            members = order[step, g::3]  # as officially, dealt in turn
+            share = labels[4 * g, members[0]]
+            shares.add(float(share))
+            expected = (
+                share * np.eye(24)[members] + (1 - share) * np.eye(24)[members[::-1]]
+            )
+            group = labels[4 * g : 4 * g + 4]
+            np.testing.assert_allclose(group, expected, atol=1e-6)
+    assert len(shares) == 12  # a draw for each group
+
+
+def test_image_dataset__mixing_ends_after_an_epoch():
+    found = mixed_labels(labelled(24), 12, mix_off_epoch=1)
+    once = (found == 1).any(axis=-1)
+    np.testing.assert_array_equal(once.all(axis=1), [False, False, True, True])
+    np.testing.assert_array_equal(found[:2], mixed_labels(labelled(24), 12)[:2])
+    resumed = mixed_labels(labelled(24), 12, mix_off_epoch=1, first_step=1)
+    np.testing.assert_array_equal(resumed, found[1:])
+
+
+def test_image_dataset__erases_the_mixed_image():
+    """What is erased in an image does not show in its partner."""
+    source = numbered(16)
+    augmentation = Augmentation(mixup=0.8, random_erasing=0.5)
+    arguments = {"batch_size": 8, "image_size": 6, "channels": 1, "crop_fraction": 1.0}
+    found, plain = (
+        arrays(image_dataset(source, augmentation=each, **arguments))
+        for each in (
+            augmentation,
+            dataclasses.replace(augmentation, random_erasing=0.0),
+        )
+    )
+    erased = 0
+    for (images, labels), (mixed, others) in zip(found, plain, strict=True):
+        np.testing.assert_array_equal(labels, others)
+        changed = images != mixed
+        erased += changed.any(axis=(1, 2, 3)).sum()
+        assert (changed & ~changed[::-1]).any()
+        np.testing.assert_array_equal(mixed, mixed.round())
+    assert 2 < erased < 14
+
+
 LIGHT = dataclasses.replace(IMAGENET_AUGMENTATION, rand_augment=0)
 
 
@@ -151,6 +219,7 @@ LIGHT = dataclasses.replace(IMAGENET_AUGMENTATION, rand_augment=0)
     [
         (IMAGENET_AUGMENTATION, [(2, 2)]),
         (LIGHT, [(1, 4), (4, 1)]),
+        (dataclasses.replace(LIGHT, mix_group_size=2, mix_mode="pair"), [(1, 4)]),
         (None, [(1, 2), (2, 2)]),
     ],
 )
@@ -377,7 +446,15 @@ def test_image_dataset__wrong_label_named():
     [
         ({"batch_size": 21}, "batch_size=21 is more than the 20 images of 'numbers'"),
         ({"batch_size": 9, "workers": 2}, "Use a multiple of 2"),
-        ({"batch_size": 10, "replicas": 2}, "each replica gets 5 images.*of 4"),
+        (
+            {
+                "batch_size": 12,
+                "augmentation": dataclasses.replace(
+                    IMAGENET_AUGMENTATION, mix_group_size=8
+                ),
+            },
+            "batch_size=12 cannot be divided into groups of mix_group_size=8",
+        ),
         ({"batch_size": 4, "worker": 1}, "worker must be from 0 to 0, got 1"),
         ({"batch_size": 4, "classes": 7}, "'numbers' has 5 classes, but 7 were"),
         ({"batch_size": 4, "channels": 4}, "channels must be 1 .* got 4"),
@@ -392,14 +469,9 @@ def test_image_dataset__wrong_label_named():
     ],
 )
 def test_image_dataset__invalid_arguments(arguments, message):
-    arguments = {"image_size": 8} | arguments
+    arguments = {"image_size": 8, "augmentation": IMAGENET_AUGMENTATION} | arguments
     with pytest.raises(ValueError, match=message):
-        image_dataset(numbered(20), augmentation=IMAGENET_AUGMENTATION, **arguments)
-
-
-def test_image_dataset__repeats_need_four_images():
-    with pytest.raises(ValueError, match=r"needs 4 images or more.*repeats=1"):
-        image_dataset(numbered(3), batch_size=2, augmentation=IMAGENET_AUGMENTATION)
+        image_dataset(numbered(20), **arguments)
 
 
 @pytest.mark.parametrize("prefetch", [0, None])

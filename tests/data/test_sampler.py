@@ -1,7 +1,5 @@
 """Which image comes when."""
 
-import collections
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -24,12 +22,12 @@ def test_sampler__epoch_has_every_image_once(size, epoch, seed):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(1, 100), st.integers(2, 3), st.integers(0, 1000))
-def test_sampler__repeats(groups, repeats, epoch):
-    size = 4 * repeats * groups
-    counts = collections.Counter(epoch_of(size, epoch, repeats=repeats).tolist())
-    assert set(counts.values()) == {repeats}
-    assert len(counts) == size // repeats
+@given(st.integers(1, 400), st.integers(2, 3), st.integers(0, 1000))
+def test_sampler__repeats(images, repeats, epoch):
+    """An image stands in the list as often as it is repeated, in a row."""
+    order = epoch_of(images * repeats, epoch, repeats=repeats).reshape(-1, repeats)
+    assert (order == order[:, :1]).all()
+    assert len(set(order[:, 0])) == images
 
 
 @pytest.mark.parametrize("repeats", [1, 2, 3])
@@ -50,18 +48,52 @@ def test_sampler__order_is_random():
     assert (np.diff(order) == 1).mean() < 0.01
 
 
-def test_sampler__repeats_have_other_neighbours():
-    order = epoch_of(240, repeats=3)
-    pairs = [frozenset(pair) for pair in order.reshape(-1, 2).tolist()]
-    assert all(len(pair) == 2 for pair in pairs)  # none is its own partner
-    assert len(set(pairs)) == len(pairs)
+def positions_of(step, steps_per_epoch=5, **arguments):
+    shard = Shard(steps_per_epoch=steps_per_epoch, **arguments)
+    epoch, positions = shard.positions(tf.constant(step, tf.int64))
+    return int(epoch), positions.numpy()
 
 
-def test_sampler__repeats_are_close():
-    order = epoch_of(240, repeats=3).tolist()
-    for index in set(order):
-        places = [place for place, other in enumerate(order) if other == index]
-        assert places[-1] - places[0] < 12
+def test_shard__list_is_dealt_to_the_groups_in_turn():
+    for step in (0, 3):
+        _, positions = positions_of(step, batch_size=1024, group_size=128)
+        first = step * 1024
+        for g, group in enumerate(positions.reshape(8, 128)):
+            np.testing.assert_array_equal(group, first + np.arange(g, 1024, 8))
+
+
+@pytest.mark.parametrize("repeats", [2, 3])
+def test_shard__no_group_shows_an_image_twice(repeats):
+    for step in range(5):
+        _, positions = positions_of(step, batch_size=40, group_size=10)
+        indices = sample_index(positions, tf.constant(7, tf.int64), 200, 0, repeats)
+        assert all(len(set(group)) == 10 for group in indices.numpy().reshape(4, 10))
+
+
+@pytest.mark.parametrize(
+    ("parts", "loaded", "chunk"),
+    [
+        ((1, 1), [24], 24),
+        ((1, 2), [24], 24),  # a replica has one and a half groups
+        ((3, 1), [8, 8, 8], 8),
+        ((1, 3), [24], 8),
+        ((2, 1), [16, 16], 16),  # each of the two has half of the middle group
+        ((4, 2), [8, 16, 16, 8], None),
+    ],
+)
+def test_shard__loads_whole_groups(parts, loaded, chunk):
+    workers, replicas = parts
+    shards = [
+        Shard(24, 5, worker, workers, replicas, group_size=8)
+        for worker in range(workers)
+    ]
+    assert [shard.loaded_per_step for shard in shards] == loaded
+    for shard in shards:
+        assert shard.chunk == (chunk or shard.loaded_per_step)
+        assert shard.loaded.start % 8 == shard.loaded.stop % 8 == 0
+        own = np.arange(24)[shard.loaded][shard.own]
+        expected = np.split(np.arange(24), workers)[shard.worker]
+        np.testing.assert_array_equal(own, expected)
 
 
 @pytest.mark.parametrize("parts", [(1, 1), (2, 1), (1, 3), (2, 3), (4, 3)])

@@ -7,6 +7,7 @@ from keras_tnt.utils.counts import as_whole_number
 
 POLICIES = ("official", "keras_cv")
 INTERPOLATIONS = ("bilinear", "bicubic", "random")
+MIX_MODES = ("batch", "pair", "elem")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +33,15 @@ class Augmentation:
             so it has fewer different images.
         mixup: MixUp's alpha; 0 for none.
         cutmix: CutMix's alpha; 0 for none.
-        mix_probability: probability that a batch is mixed, by MixUp or CutMix.
-        switch_probability: probability of CutMix in a mixed batch, if both are on.
+        mix_probability: probability that a draw mixes, by MixUp or CutMix.
+        switch_probability: probability of CutMix if a draw mixes and both are on.
+        mix_mode: what shares a draw: `"batch"`, the images of a group; `"pair"`, an
+            image and its partner; `"elem"`, each image has its own.
+        mix_group_size: images among which partners are found: image i of a group of n
+            is mixed with image n - 1 - i. A batch is divided into such groups, or is
+            one group if it has fewer images.
+        mix_off_epoch: number of epochs after which images are no longer mixed; 0 for
+            never.
 
     Raises:
         ValueError: if a value is outside its range.
@@ -61,6 +69,9 @@ class Augmentation:
     cutmix: float = 0.0
     mix_probability: float = 1.0
     switch_probability: float = 0.5
+    mix_mode: str = "batch"
+    mix_group_size: int = 128
+    mix_off_epoch: int = 0
 
     def __post_init__(self):
         for name in ("crop_scale", "crop_ratio"):  # lists, when read from JSON
@@ -87,6 +98,9 @@ class Augmentation:
         self._check("repeats", repeats in (1, 2, 3), "1, 2 or 3")
         known = self.interpolation in INTERPOLATIONS
         self._check("interpolation", known, f"one of {INTERPOLATIONS}")
+        self._check("mix_mode", self.mix_mode in MIX_MODES, f"one of {MIX_MODES}")
+        self._check_number("mix_group_size", 1)
+        self._check_number("mix_off_epoch", 0)
         known = self.rand_augment_policy in POLICIES
         self._check("rand_augment_policy", known, f"one of {POLICIES}")
 
@@ -100,6 +114,11 @@ class Augmentation:
         )
         return low, high
 
+    def _check_number(self, name, lowest):
+        value = getattr(self, name)
+        right = type(value) is int and value >= lowest
+        self._check(name, right, f"a whole number of at least {lowest}")
+
     def _check(self, name, right, expected):
         if not right:
             raise ValueError(f"{name} must be {expected}, got {getattr(self, name)!r}.")
@@ -108,6 +127,26 @@ class Augmentation:
     def mixes(self) -> bool:
         """Whether MixUp or CutMix is on."""
         return self.mix_probability > 0 and max(self.mixup, self.cutmix) > 0
+
+    def group_size(self, batch_size: int) -> int:
+        """Return the number of images that are mixed with each other; 1 without mixing.
+
+        Args:
+            batch_size: images of a step, on all devices together.
+
+        Raises:
+            ValueError: if the batch cannot be divided into groups.
+        """
+        if not self.mixes:
+            return 1
+        size = min(self.mix_group_size, batch_size)
+        if batch_size % size:
+            raise ValueError(
+                f"batch_size={batch_size} cannot be divided into groups of "
+                f"mix_group_size={size} images for MixUp and CutMix. Use a multiple of "
+                f"{size}, a smaller batch, or another mix_group_size."
+            )
+        return size
 
 
 # The paper's Table 3, and the random interpolation of its code.

@@ -1,4 +1,4 @@
-"""MixUp and CutMix: one draw for a batch, between the images of fixed pairs."""
+"""MixUp and CutMix of a group of images with the same group in reverse order."""
 
 import tensorflow as tf
 
@@ -9,105 +9,94 @@ from keras_tnt.utils.typing import Tensor
 def mix(
     images: Tensor, labels: Tensor, seed: tf.Tensor, augmentation: Augmentation
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mix the images 0 and 1, 2 and 3, ... of a batch, and their labels.
+    """Mix a group of images, and their labels.
 
-    There is one draw for the batch. The pairs are fixed, so any part of the batch that
-    consists of whole pairs gives the same result, with the same seed.
+    The partner of image i of n is image n - 1 - i. MixUp averages both with a weight
+    from Beta(alpha, alpha) and rounds to whole gray levels. CutMix pastes a rectangle
+    of the partner, whose share of the area is drawn from the same distribution before
+    it is clipped at the image border.
 
     Args:
-        images: float32 (batch, height, width, channels), with an even batch.
-        labels: float32 (batch, classes).
+        images: float32 (group, height, width, channels), whole numbers 0-255, of
+            static shape.
+        labels: float32 (group, classes).
         seed: a pair of integers, a tensor.
-        augmentation: an `Augmentation` with the probabilities.
+        augmentation: an `Augmentation`. Its `mix_mode` says what shares a draw.
 
     Returns:
         Images and labels of the same shapes. A label is the share of its class in the
         image; with CutMix, the share of the pixels.
     """
+    group, *size, _ = images.shape
+    images_of_draw = {
+        "batch": tf.zeros([group], tf.int32),
+        "pair": tf.minimum(tf.range(group), tf.range(group)[::-1]),
+        "elem": tf.range(group),
+    }
+    weights, boxes = _draw(seed, group, size, augmentation)
+    draws = images_of_draw[augmentation.mix_mode]
+    weights, boxes = tf.gather(weights, draws), tf.gather(boxes, draws)
+    kept = tf.where(_inside(boxes, size), 0.0, weights[:, None, None, None])
+    areas = tf.reduce_prod(boxes[:, 1] - boxes[:, 0], axis=-1) / (size[0] * size[1])
+    shares = weights[:, None] * (1 - tf.cast(areas, tf.float32)[:, None])
+    return tf.round(_blend(images, kept)), _blend(labels, shares)
+
+
+def _draw(seed, number, size, augmentation):
+    """Draw MixUp's weights and CutMix's rectangles.
+
+    Returns:
+        The weights of the images, 1 without MixUp, and the rectangles in which their
+        partners replace them, ((top, left), (bottom, right)), empty without CutMix.
+    """
     chance, switch, mixup_seed, cutmix_seed = tf.unstack(tf.random.split(seed, 4), 4)
-
-    def with_mixup():
-        return mixup(images, labels, mixup_seed, augmentation.mixup)
-
-    def with_cutmix():
-        return cutmix(images, labels, cutmix_seed, augmentation.cutmix)
-
-    def with_either():
-        share = augmentation.switch_probability
-        switched = tf.random.stateless_uniform((), switch) < share
-        return tf.cond(switched, with_cutmix, with_mixup)
-
+    applied = _uniform(chance, (number,)) < augmentation.mix_probability
     if augmentation.mixup and augmentation.cutmix:
-        mixed = with_either
+        cuts = _uniform(switch, (number,)) < augmentation.switch_probability
     else:
-        mixed = with_mixup if augmentation.mixup else with_cutmix
-    applied = tf.random.stateless_uniform((), chance) < augmentation.mix_probability
-    return tf.cond(applied, mixed, lambda: (images, labels))
+        cuts = tf.fill([number], augmentation.cutmix > 0)
+    weights, boxes = tf.ones([number]), tf.zeros([number, 2, 2], tf.int32)
+    if augmentation.mixup:
+        drawn = _beta(mixup_seed, number, augmentation.mixup)
+        weights = tf.where(applied & ~cuts, drawn, weights)
+    if augmentation.cutmix:
+        drawn = _boxes(cutmix_seed, number, size, augmentation.cutmix)
+        boxes = tf.where((applied & cuts)[:, None, None], drawn, boxes)
+    return weights, boxes
 
 
-def mixup(
-    images: Tensor, labels: Tensor, seed: tf.Tensor, alpha: float
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Average every image and its partner, with a weight from Beta(alpha, alpha).
-
-    Args:
-        images: float32 (batch, height, width, channels), with an even batch.
-        labels: float32 (batch, classes).
-        seed: a pair of integers, a tensor.
-        alpha: parameter of the distribution; small values give weights near 0 and 1.
-
-    Returns:
-        Images and labels of the same shapes.
-    """
-    share = _beta(seed, alpha)
-    return _blend(images, share), _blend(labels, share)
-
-
-def cutmix(
-    images: Tensor, labels: Tensor, seed: tf.Tensor, alpha: float
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Paste a rectangle of its partner into every image.
-
-    Args:
-        images: float32 (batch, height, width, channels), with an even batch.
-        labels: float32 (batch, classes).
-        seed: a pair of integers, a tensor.
-        alpha: parameter of the Beta distribution of the share that remains, before the
-            rectangle is clipped at the image border.
-
-    Returns:
-        Images and labels of the same shapes; the labels count the pixels that remain.
-    """
+def _boxes(seed, number, size, alpha):
+    """CutMix's rectangles, clipped at the image border."""
     share_seed, place_seed = tf.unstack(tf.random.split(seed, 2), 2)
-    height, width = images.shape[1:3]
-    full = tf.constant([height, width])
-    cut = tf.sqrt(1 - _beta(share_seed, alpha))
-    half = tf.cast(tf.cast(full, tf.float32) * cut, tf.int32) // 2
-    center = tf.random.stateless_uniform((2,), place_seed)
-    center = tf.cast(center * tf.cast(full, tf.float32), tf.int32)
-    start, end = tf.maximum(center - half, 0), tf.minimum(center + half, full)
-    rows, columns = tf.range(height)[:, None, None], tf.range(width)[None, :, None]
-    inside = (rows >= start[0]) & (rows < end[0])
-    inside &= (columns >= start[1]) & (columns < end[1])
-    share = 1 - tf.reduce_prod(end - start) / (height * width)
-    mixed = tf.where(inside, _partners(images), images)
-    return mixed, _blend(labels, tf.cast(share, tf.float32))
+    full = tf.constant(size)
+    cut = tf.sqrt(1 - _beta(share_seed, number, alpha))
+    half = tf.cast(tf.cast(full, tf.float32) * cut[:, None], tf.int32) // 2
+    center = _uniform(place_seed, (number, 2)) * tf.cast(full, tf.float32)
+    center = tf.cast(center, tf.int32)
+    ends = [tf.maximum(center - half, 0), tf.minimum(center + half, full)]
+    return tf.stack(ends, axis=1)
 
 
-def _beta(seed, alpha):
-    """A draw from Beta(alpha, alpha), computed from two gamma draws."""
-    draws = tf.random.stateless_gamma((2,), seed, alpha, dtype=tf.float64)
-    share = tf.math.divide_no_nan(
-        draws[0], draws[0] + draws[1]
-    )  # tiny for a tiny alpha
+def _inside(boxes, size):
+    """Whether a pixel is in the rectangle of its image, (group, height, width, 1)."""
+    rows = tf.range(size[0])[:, None, None]
+    columns = tf.range(size[1])[None, :, None]
+    corners = boxes[:, :, :, None, None, None]
+    inside = (rows >= corners[:, 0, 0]) & (rows < corners[:, 1, 0])
+    return inside & (columns >= corners[:, 0, 1]) & (columns < corners[:, 1, 1])
+
+
+def _beta(seed, number, alpha):
+    """Draws from Beta(alpha, alpha), each computed from two gamma draws."""
+    draws = tf.random.stateless_gamma((number, 2), seed, alpha, dtype=tf.float64)
+    # The sum is tiny for a tiny alpha.
+    share = tf.math.divide_no_nan(draws[:, 0], tf.reduce_sum(draws, axis=1))
     return tf.cast(share, tf.float32)
 
 
+def _uniform(seed, shape):
+    return tf.random.stateless_uniform(shape, seed)
+
+
 def _blend(values, share):
-    return share * values + (1 - share) * _partners(values)
-
-
-def _partners(values):
-    """Exchanges 0 and 1, 2 and 3, ... of a batch."""
-    pairs = tf.reshape(values, (-1, 2, *values.shape[1:]))
-    return tf.reshape(tf.reverse(pairs, [1]), tf.shape(values))
+    return share * values + (1 - share) * tf.reverse(values, [0])

@@ -14,6 +14,7 @@ from keras_tnt.data.augmentation.config import Augmentation
 from keras_tnt.data.augmentation.rand_augment import rand_augment
 from keras_tnt.images import decode_image, preprocess_input, rgb_to_gray
 from keras_tnt.images.formats.jpeg import checked_jpeg
+from keras_tnt.utils.typing import Tensor
 
 ATTEMPTS = 10  # to draw a random rectangle that fits, as in the official code
 
@@ -74,7 +75,7 @@ def training_image(
     crop_fraction: float,
     layer: Any = None,
 ) -> tf.Tensor:
-    """Decode and augment an image; MixUp and CutMix follow later, on batches.
+    """Decode and augment an image; mixing and random erasing follow, on batches.
 
     Args:
         contents: an encoded image, a scalar string tensor.
@@ -85,8 +86,7 @@ def training_image(
         layer: the layer of keras_cv, if the augmentation asks for it.
 
     Returns:
-        A float32 tensor of that shape, 0-255; whole numbers except for the noise of
-        random erasing.
+        A float32 tensor of that shape, whole numbers 0-255.
     """
     seeds = Seeds(*tf.unstack(seeds, SEEDS))
     if augmentation.crop_scale is None:
@@ -100,8 +100,6 @@ def training_image(
         image = rand_augment(
             image, seeds.operations, seeds.magnitudes, augmentation, layer
         )
-    if augmentation.random_erasing:
-        image = _random_erasing(image, seeds, augmentation.random_erasing)
     return tf.ensure_shape(image, shape)
 
 
@@ -189,8 +187,29 @@ def _crop_box(height, width, seeds, augmentation):
     return tf.unstack(tf.cast(tf.concat([corner, box], 0), tf.int32), 4)
 
 
+def random_erasing(images: Tensor, seeds: Tensor, probability: float) -> tf.Tensor:
+    """Fill a rectangle of some images with noise, a draw for each image.
+
+    The noise is normal for every pixel and channel, with mean and standard deviation
+    127.5, and clipped to 0-255.
+
+    Args:
+        images: float32 (batch, height, width, channels), 0-255, of static shape.
+        seeds: integers (batch, `SEEDS`, 2), those of the images.
+        probability: the probability that an image has such a rectangle.
+
+    Returns:
+        Images of the same shape.
+    """
+
+    def erase(image_and_seeds):
+        image, seeds = image_and_seeds
+        return _random_erasing(image, Seeds(*tf.unstack(seeds, SEEDS)), probability)
+
+    return tf.map_fn(erase, (images, seeds), fn_output_signature=images.dtype)
+
+
 def _random_erasing(image, seeds, probability):
-    """Fill a rectangle with normal noise of mean and deviation 127.5, at random."""
     height, width, _ = image.shape
     full = tf.constant([height, width], tf.float32)
 

@@ -32,6 +32,8 @@ def test_config__published_recipe():
     assert (recipe.rand_augment, recipe.rand_augment_magnitude) == (2, 9)
     assert (recipe.rand_augment_std, recipe.rand_augment_policy) == (0.5, "official")
     assert recipe.interpolation == "random"
+    assert (recipe.mix_mode, recipe.mix_group_size) == ("batch", 128)
+    assert recipe.mix_off_epoch == 0
     assert recipe.mixes
     assert not FLIP_AUGMENTATION.mixes
 
@@ -49,6 +51,10 @@ def test_config__published_recipe():
         ({"rand_augment": 0.5}, "rand_augment must be from 0 to 15"),
         ({"rand_augment_magnitude": 11}, "rand_augment_magnitude must be from 0 to 10"),
         ({"repeats": 4}, "repeats must be 1, 2 or 3, got 4"),
+        ({"mix_mode": "image"}, "mix_mode must be one of .*'image'"),
+        ({"mix_group_size": 0}, "mix_group_size must be a whole number of at least 1"),
+        ({"mix_group_size": 8.0}, "mix_group_size must be a whole number"),
+        ({"mix_off_epoch": -1}, "mix_off_epoch must be a whole number of at least 0"),
         ({"interpolation": "area"}, "interpolation must be one of .*'area'"),
         ({"rand_augment_policy": "timm"}, "rand_augment_policy must be one of"),
     ],
@@ -56,3 +62,11 @@ def test_config__published_recipe():
 def test_config__invalid_values(arguments, message):
     with pytest.raises(ValueError, match=message):
         Augmentation(**arguments)
+
+
+def test_group_size__divides_the_batch():
+    assert IMAGENET_AUGMENTATION.group_size(1024) == 128
+    assert IMAGENET_AUGMENTATION.group_size(50) == 50
+    assert FLIP_AUGMENTATION.group_size(50) == 1
+    with pytest.raises(ValueError, match="batch_size=192 cannot be divided"):
+        IMAGENET_AUGMENTATION.group_size(192)
