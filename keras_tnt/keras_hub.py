@@ -16,6 +16,7 @@ from keras_tnt.compat.sublayer_state import (
     sublayer_arguments,
     sublayer_states,
 )
+from keras_tnt.layers.dropout import Dropout
 from keras_tnt.layers.image_rescaling import ImageRescaling
 from keras_tnt.models import TNT
 from keras_tnt.utils.arguments import as_list
@@ -298,7 +299,7 @@ class TNTImageClassifier(keras_hub.models.ImageClassifier):
                 ("predictions", self.head_dtype),
             )
         }
-        class_token = keras.layers.Dropout(dropout, **arguments["dropout"])(
+        class_token = Dropout(dropout, **arguments["dropout"])(
             backbone(backbone.input)[:, 0]
         )
         head = keras_layers.Dense(

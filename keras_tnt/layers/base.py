@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_tnt.compat import keras_layers, sublayer_state
 from keras_tnt.compat.checkpoint_dependencies import VisibleSublayers
+from keras_tnt.layers.dropout import Dropout
 from keras_tnt.layers.initializers import convolution_initializer, normal_initializer
 from keras_tnt.layers.layer_norm import LayerNorm
 from keras_tnt.utils.typing import Shape, Tensor
@@ -123,7 +124,7 @@ class TNTLayer(VisibleSublayers, keras_layers.WeightStates):
         )
 
     def _dropout(self, rate, name, noise_shape=None):
-        return keras.layers.Dropout(rate, noise_shape, **self._sublayer(name))
+        return Dropout(rate, noise_shape, **self._sublayer(name))
 
 
 def check_image_shape(layer: keras.layers.Layer, shape: Shape) -> None:
