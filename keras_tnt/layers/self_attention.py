@@ -26,6 +26,7 @@ class SelfAttention(TNTLayer):
         qkv_bias: whether query, key and value have biases. The published models
             have none.
         dropout_rate: dropout after the output projection, 0 to 1.
+        attention_dropout_rate: dropout of the attention scores, 0 to 1.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -33,7 +34,8 @@ class SelfAttention(TNTLayer):
         training: whether dropout is active.
         return_attention_scores: whether to return ``(outputs, scores)``. Scores,
             ``(batch, num_heads, tokens, tokens)``, are the weights of the keys (last
-            axis) for each query (third axis); they sum to one over the keys.
+            axis) for each query (third axis), before dropout; they sum to one over
+            the keys.
 
     Raises:
         ValueError: if ``dim`` is not a multiple of ``num_heads``.
@@ -50,6 +52,7 @@ class SelfAttention(TNTLayer):
         num_heads: int,
         qkv_bias: bool = False,
         dropout_rate: float = 0.0,
+        attention_dropout_rate: float = 0.0,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -57,7 +60,11 @@ class SelfAttention(TNTLayer):
         self.num_heads = num_heads
         self.qkv_bias = qkv_bias
         self.dropout_rate = dropout_rate
+        self.attention_dropout_rate = attention_dropout_rate
         self.dropout = self._dropout(dropout_rate, "dropout")
+        self.attention_dropout = self._dropout(
+            attention_dropout_rate, "attention_dropout"
+        )
 
     def build(self, input_shape: Shape) -> None:
         dim = input_shape[-1]
@@ -85,7 +92,8 @@ class SelfAttention(TNTLayer):
         query, key, value = ops.unstack(ops.transpose(qkv, (2, 0, 3, 1, 4)), 3, axis=0)
         scores = ops.matmul(query * head_dim**-0.5, ops.transpose(key, (0, 1, 3, 2)))
         scores = ops.softmax(scores, axis=-1)
-        heads = ops.transpose(ops.matmul(scores, value), (0, 2, 1, 3))
+        weights = self.attention_dropout(scores, training=training)
+        heads = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
         outputs = self.projection(ops.reshape(heads, (-1, dim)))
         outputs = self.dropout(outputs, training=training)
         outputs = ops.reshape(outputs, (-1, tokens, dim))
@@ -97,4 +105,5 @@ class SelfAttention(TNTLayer):
             "num_heads": self.num_heads,
             "qkv_bias": self.qkv_bias,
             "dropout_rate": self.dropout_rate,
+            "attention_dropout_rate": self.attention_dropout_rate,
         }

@@ -35,6 +35,7 @@ class TNTBlock(PixelProjectionLayer):
         qkv_bias: whether query, key and value have biases.
         se_ratio: ratio of the outer `SqueezeExcitation`; 0 for none.
         dropout_rate: dropout of attention outputs and MLPs, 0 to 1.
+        attention_dropout_rate: dropout of the attention scores, 0 to 1.
         drop_path_rate: probability of dropping a branch, drawn for each patch in the
             inner and for each image in the outer transformer. The pixel projection is
             never dropped.
@@ -77,6 +78,7 @@ class TNTBlock(PixelProjectionLayer):
         dropout_rate: float = 0.0,
         drop_path_rate: float = 0.0,
         remat: bool = False,
+        attention_dropout_rate: float = 0.0,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -88,10 +90,12 @@ class TNTBlock(PixelProjectionLayer):
         self.dropout_rate = dropout_rate
         self.drop_path_rate = drop_path_rate
         self.remat = remat
+        self.attention_dropout_rate = attention_dropout_rate
         common: dict[str, Any] = {
             "mlp_ratio": mlp_ratio,
             "qkv_bias": qkv_bias,
             "dropout_rate": dropout_rate,
+            "attention_dropout_rate": attention_dropout_rate,
             "drop_path_rate": drop_path_rate,
         }
         self.inner = TransformerBlock(
@@ -162,4 +166,5 @@ class TNTBlock(PixelProjectionLayer):
             "dropout_rate": self.dropout_rate,
             "drop_path_rate": self.drop_path_rate,
             "remat": self.remat,
+            "attention_dropout_rate": self.attention_dropout_rate,
         }

@@ -28,6 +28,7 @@ class TransformerBlock(TNTLayer):
         qkv_bias: whether query, key and value have biases.
         se_ratio: ratio of a `SqueezeExcitation` after the MLP; 0 for none.
         dropout_rate: dropout of attention output and MLP, 0 to 1.
+        attention_dropout_rate: dropout of the attention scores, 0 to 1.
         drop_path_rate: probability of dropping a branch, 0 to 1.
         remat: whether to recompute the block in the backward pass of training, instead
             of keeping its intermediate results in memory.
@@ -60,6 +61,7 @@ class TransformerBlock(TNTLayer):
         drop_path_rate: float = 0.0,
         remat: bool = False,
         norm_over_tokens: bool = False,
+        attention_dropout_rate: float = 0.0,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -71,10 +73,15 @@ class TransformerBlock(TNTLayer):
         self.drop_path_rate = drop_path_rate
         self.remat = remat
         self.norm_over_tokens = norm_over_tokens
+        self.attention_dropout_rate = attention_dropout_rate
         axis = (-2, -1) if norm_over_tokens else -1
         self.attention_norm = self._norm("attention_norm", axis)
         self.attention = SelfAttention(
-            num_heads, qkv_bias, dropout_rate, **self._sublayer("attention")
+            num_heads,
+            qkv_bias,
+            dropout_rate,
+            attention_dropout_rate,
+            **self._sublayer("attention"),
         )
         self.feed_forward_norm = self._norm("feed_forward_norm", axis)
         self.feed_forward = FeedForward(
@@ -136,4 +143,5 @@ class TransformerBlock(TNTLayer):
             "drop_path_rate": self.drop_path_rate,
             "remat": self.remat,
             "norm_over_tokens": self.norm_over_tokens,
+            "attention_dropout_rate": self.attention_dropout_rate,
         }

@@ -86,7 +86,10 @@ def PyramidTNT(  # noqa: D417, N802 (keras.applications' convention)
     outer_num_heads: int = 4,
     inner_num_heads: int = 2,
     mlp_ratio: float = 4.0,
+    qkv_bias: bool = False,
+    se_ratio: float = 0.0,
     dropout_rate: float = 0.0,
+    attention_dropout_rate: float = 0.0,
     drop_path_rate: float = 0.0,
     remat: bool = False,
     include_top: bool = True,
@@ -113,7 +116,12 @@ def PyramidTNT(  # noqa: D417, N802 (keras.applications' convention)
         outer_num_heads: heads of the attention over the patches in the first stage.
         inner_num_heads: heads of the attention inside a patch in the first stage.
         mlp_ratio: width of an MLP's hidden layer as a multiple of its tokens' width.
-        dropout_rate: dropout of the first patches, 0 to 1.
+        qkv_bias: whether query, key and value have biases.
+        se_ratio: hidden share of squeeze-and-excitation after the outer MLPs; 0 for
+            none, 0.25 in the official code.
+        dropout_rate: dropout of the patches' positions (one mask for a batch), of
+            attention outputs and of MLPs, 0 to 1.
+        attention_dropout_rate: dropout of the attention scores, 0 to 1.
         drop_path_rate: stochastic depth: probability of dropping a branch in the
             last block. It grows linearly from 0 in the first block. Inner branches
             are dropped for each patch separately, outer branches for each image.
@@ -175,6 +183,10 @@ def PyramidTNT(  # noqa: D417, N802 (keras.applications' convention)
             mlp_ratio,
             rates[index],
             remat,
+            qkv_bias,
+            se_ratio,
+            dropout_rate,
+            attention_dropout_rate,
             name=f"stage_{stage}",
             dtype=dtype,
         )(pixels, patches)

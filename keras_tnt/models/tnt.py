@@ -19,6 +19,7 @@ from keras_tnt.layers import (
     TNTBlock,
     TransformerBlock,
 )
+from keras_tnt.layers.dropout import Dropout
 from keras_tnt.models.builder import (
     build_model,
     check_channels_last,
@@ -72,6 +73,8 @@ def TNT(  # noqa: D417, N802 (keras.applications' convention: builders read like
     qkv_bias: bool = False,
     se_ratio: float = 0.0,
     dropout_rate: float = 0.0,
+    attention_dropout_rate: float = 0.0,
+    head_dropout_rate: float = 0.0,
     drop_path_rate: float = 0.0,
     remat: bool = False,
     include_top: bool = True,
@@ -104,8 +107,10 @@ def TNT(  # noqa: D417, N802 (keras.applications' convention: builders read like
         qkv_bias: whether query, key and value have biases.
         se_ratio: hidden share of squeeze-and-excitation after the outer MLPs;
             0 for none, 0.25 for the paper's "TNT-S + SE" (Table 12).
-        dropout_rate: dropout of the first tokens, of attention outputs, of MLPs and
-            before the head, 0 to 1.
+        dropout_rate: dropout of the first tokens, of attention outputs and of MLPs,
+            0 to 1.
+        attention_dropout_rate: dropout of the attention scores, 0 to 1.
+        head_dropout_rate: dropout of the class token before the head, 0 to 1.
         drop_path_rate: stochastic depth: probability of dropping a branch in the
             last block. It grows linearly from 0 in the first block. Inner branches
             are dropped for each patch separately, outer branches for each image.
@@ -156,6 +161,7 @@ def TNT(  # noqa: D417, N802 (keras.applications' convention: builders read like
         "qkv_bias": qkv_bias,
         "se_ratio": se_ratio,
         "dropout_rate": dropout_rate,
+        "attention_dropout_rate": attention_dropout_rate,
         "remat": remat,
         "dtype": dtype,
     }
@@ -172,7 +178,7 @@ def TNT(  # noqa: D417, N802 (keras.applications' convention: builders read like
     tokens = LayerNorm(name="norm", dtype=dtype)(patches)
 
     if include_top:
-        dropout = keras.layers.Dropout(dropout_rate, name="head_dropout", dtype=dtype)
+        dropout = Dropout(head_dropout_rate, name="head_dropout", dtype=dtype)
         features = dropout(_class_token(tokens, dtype))
         outputs = classification_head(features, classes, classifier_activation)
     else:

@@ -16,7 +16,9 @@ from keras_tnt.weights.mapping import (
     check_finite,
     convolution_entries,
     dense_entries,
+    excitation_entries,
     feed_forward_entries,
+    fused_bias,
     fused_dense,
     norm_entries,
     without_wrappers,
@@ -33,7 +35,7 @@ STAGES = (1, 2, 3, 4)
 # What depends on the image size.
 SIZED = ("outer_pos", *(f"stages.{stage - 1}.relative_pos" for stage in STAGES))
 FIRST_KERNEL = "patch_embed.common_conv.0.weight"
-OPTIONS = "depths"
+OPTIONS = "depths, qkv_bias and se_ratio"
 
 # Convolution and BatchNorm of every step of the stem, in its order.
 COMMON_STEPS = ("patch_embed.common_conv.0", "patch_embed.common_conv.1")
@@ -47,6 +49,7 @@ WITHOUT_COUNTERPART = {
 }
 
 QKV_KERNEL = fused_dense(1)
+QKV_BIAS = fused_bias(1)
 
 
 def entries(model: keras.Model) -> Iterator[MappedVariable]:
@@ -105,6 +108,9 @@ def _block(block, prefix):
         name = prefix + "inner_attn"
         kernels = (f"{name}.q.weight", f"{name}.kv.weight")
         yield MappedVariable(inner.attention.qkv.kernel, kernels, QKV_KERNEL)
+        if inner.attention.qkv.use_bias:
+            biases = (f"{name}.q.bias", f"{name}.kv.bias")
+            yield MappedVariable(inner.attention.qkv.bias, biases, QKV_BIAS)
         yield from dense_entries(inner.attention.projection, f"{name}.proj")
         yield from norm_entries(inner.feed_forward_norm, prefix + "inner_norm2")
         yield from feed_forward_entries(inner.feed_forward, prefix + "inner_mlp")
@@ -115,6 +121,8 @@ def _block(block, prefix):
     yield from _outer_attention(outer.attention, prefix + "outer_attn")
     yield from norm_entries(outer.feed_forward_norm, prefix + "outer_norm2")
     yield from feed_forward_entries(outer.feed_forward, prefix + "outer_mlp")
+    if outer.squeeze_excitation:
+        yield from excitation_entries(outer.squeeze_excitation, prefix + "se_layer")
 
 
 def _outer_attention(layer, name):

@@ -22,7 +22,9 @@ from keras_tnt.weights.mapping import (
     check_finite,
     convolution_entries,
     dense_entries,
+    excitation_entries,
     feed_forward_entries,
+    fused_bias,
     fused_dense,
     norm_entries,
     without_wrappers,
@@ -63,10 +65,7 @@ def _pixel_grid(positions):
 
 
 QKV_KERNEL = fused_dense(2)
-QKV_BIAS = WeightMapping(
-    lambda qk, v: np.concatenate([qk, v]),
-    lambda value: tuple(np.split(value, [len(value) // 3 * 2])),
-)
+QKV_BIAS = fused_bias(2)
 PIXEL_POSITIONS = WeightMapping(
     lambda tensor: tensor.reshape(*tensor.shape[:2], -1).transpose(0, 2, 1), _pixel_grid
 )
@@ -113,10 +112,7 @@ def _block(block, prefix):
     yield from norm_entries(outer.feed_forward_norm, prefix + "norm_mlp")
     yield from feed_forward_entries(outer.feed_forward, prefix + "mlp")
     if outer.squeeze_excitation:
-        excitation = outer.squeeze_excitation
-        yield from norm_entries(excitation.norm, prefix + "se_layer.fc.0")
-        yield from dense_entries(excitation.reduce_dense, prefix + "se_layer.fc.1")
-        yield from dense_entries(excitation.expand_dense, prefix + "se_layer.fc.3")
+        yield from excitation_entries(outer.squeeze_excitation, prefix + "se_layer")
 
 
 def _attention(layer, name):

@@ -57,6 +57,16 @@ def fused_dense(first: int) -> WeightMapping:
     return WeightMapping(lambda *parts: np.concatenate(parts).T, split)
 
 
+def fused_bias(first: int) -> WeightMapping:
+    """Return the same mapping of a fused query/key/value bias."""
+
+    def split(value):
+        at = len(value) // 3 * first
+        return value[:at], value[at:]
+
+    return WeightMapping(lambda *parts: np.concatenate(parts), split)
+
+
 def norm_entries(layer: keras.layers.Layer, name: str) -> Iterator[MappedVariable]:
     """Yield the entries of a normalisation layer; upstream holds them flat."""
     shape = tuple(layer.gamma.shape)
@@ -88,6 +98,15 @@ def feed_forward_entries(
     """Yield the entries of a `FeedForward`."""
     yield from dense_entries(layer.intermediate_dense, f"{name}.fc1")
     yield from dense_entries(layer.output_dense, f"{name}.fc2")
+
+
+def excitation_entries(
+    layer: keras.layers.Layer, name: str
+) -> Iterator[MappedVariable]:
+    """Yield the entries of a `SqueezeExcitation`."""
+    yield from norm_entries(layer.norm, f"{name}.fc.0")
+    yield from dense_entries(layer.reduce_dense, f"{name}.fc.1")
+    yield from dense_entries(layer.expand_dense, f"{name}.fc.3")
 
 
 def without_wrappers(tensors: Tensors, known: Iterable[str]) -> Tensors:

@@ -146,6 +146,52 @@ def test_dropout__only_in_training(rng):
         assert np.any(layer(tokens, training=True) != layer(tokens, training=True))
 
 
+def averaging(layer, *inputs):
+    """Attention with equal scores, the values 1 and an identity as projection."""
+    layer(*inputs)
+    for weight in layer.weights:
+        weight.assign(np.zeros(weight.shape))
+    bias = layer.qkv.bias if hasattr(layer, "qkv") else layer.key_value.bias
+    dim = inputs[0].shape[-1]
+    bias.assign(np.repeat([0.0, 1.0], [bias.shape[0] - dim, dim]))
+    layer.projection.kernel.assign(np.eye(dim))
+    return layer
+
+
+def test_attention_dropout__drops_scores_of_keys():
+    options = {"qkv_bias": True, "attention_dropout_rate": 0.5}
+    tokens, patches = np.ones((8, 16, 6)), np.ones((8, 4, 4, 6))
+    bias = np.zeros((1, 3, 16, 16))
+    for layer, inputs in (
+        (layers.SelfAttention(3, **options), (tokens,)),
+        (layers.SpatialReductionAttention(3, **options), (patches, bias)),
+    ):
+        averaging(layer, *inputs)
+        np.testing.assert_allclose(layer(*inputs), np.ones(inputs[0].shape), rtol=1e-5)
+        found, scores = layer(*inputs, training=True, return_attention_scores=True)
+        np.testing.assert_allclose(scores, np.full(scores.shape, 1 / 16), rtol=1e-5)
+        kept = np.reshape(found, (-1, 3, 2)) * 16 / 2  # keys of each query and head
+        np.testing.assert_allclose(kept, kept.round(), atol=1e-4)
+        np.testing.assert_array_equal(kept[..., 0], kept[..., 1])
+        assert 7 < kept.mean() < 9
+        assert len(np.unique(kept.round())) > 4
+
+
+def test_pyramid_stem__drops_positions_with_one_mask_for_the_batch(rng):
+    images = np.repeat(rng.normal(size=(1, 32, 32, 3)), 3, axis=0)
+    stem = layers.PyramidStem(8, 2, dropout_rate=0.5)
+    stem(images)
+    values = []
+    for position in (0.0, 1.0):
+        shape = stem.patch_position_embedding.shape
+        stem.patch_position_embedding.assign(np.full(shape, position))
+        values.append(stem(images, training=True)[1].numpy())
+    masks = (values[1] - values[0]) / 2  # the batch norms use the same statistics
+    np.testing.assert_allclose(masks, masks.round(), atol=1e-5)
+    np.testing.assert_allclose(masks, masks[:1].repeat(3, axis=0), atol=1e-5)
+    assert 0.3 < masks.mean() < 0.7
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     patch=st.integers(1, 18),

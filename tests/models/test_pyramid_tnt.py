@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 import keras_tnt
 from keras_tnt.layers import PyramidTNTBlock
+from keras_tnt.layers.dropout import Dropout
+from keras_tnt.weights.load import assign_upstream, to_upstream
 from tests.helpers.checks import check_model, trainable_parameters, two_replicas
 from tests.helpers.small import build_pyramid_tnt, pixels, small_pyramid
 
@@ -196,3 +198,38 @@ def test_variants__imagenet_weights_need_manual_download():
     for builder in (keras_tnt.PyramidTNTTiny, keras_tnt.PyramidTNTBase):
         with pytest.raises(ValueError, match=r"https://.*password.*load_weights"):
             builder()
+
+
+def test_pyramid_tnt__dropout_where_the_official_code_has_it():
+    model = small_pyramid(
+        dropout_rate=0.1, attention_dropout_rate=0.2, drop_path_rate=0.3
+    )
+    rates = {}
+    for layer in model._flatten_layers():
+        if isinstance(layer, Dropout):
+            rates.setdefault(layer.name, set()).add(layer.rate)
+    paths = rates.pop("attention_drop_path") | rates.pop("feed_forward_drop_path")
+    assert max(paths) == pytest.approx(0.3)
+    assert rates == {
+        "dropout": {0.1},  # of the positions, and after the projections
+        "attention_dropout": {0.2},
+        "intermediate_dropout": {0.1},
+        "output_dropout": {0.1},
+    }
+
+
+def test_pyramid_tnt__biases_and_excitation_have_official_names():
+    model = small_pyramid(qkv_bias=True, se_ratio=0.25)
+    tensors = to_upstream(model)
+    block = "stages.1.blocks.0"
+    dim = model.get_layer("stage_2").output[1].shape[-1]
+    assert tensors[f"{block}.outer_attn.q.bias"].shape == (dim,)
+    assert tensors[f"{block}.outer_attn.kv.bias"].shape == (2 * dim,)
+    inner = tensors[f"{block}.inner_attn.q.bias"].shape[0]
+    assert tensors[f"{block}.inner_attn.kv.bias"].shape == (2 * inner,)
+    assert tensors[f"{block}.se_layer.fc.1.weight"].shape == (dim // 4, dim)
+    rng = np.random.default_rng(0)
+    expected = {name: rng.normal(size=t.shape) for name, t in tensors.items()}
+    assign_upstream(model, expected)
+    for name, value in to_upstream(model).items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-6, err_msg=name)

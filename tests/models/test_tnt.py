@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import keras_tnt
 from keras_tnt.layers import TNTBlock, TransformerBlock
+from keras_tnt.layers.dropout import Dropout
 from tests.helpers import reference
 from tests.helpers.checks import check_model
 from tests.helpers.small import build_tnt
@@ -233,6 +234,8 @@ def test_quantize__int8(rng, tmp_path):
         ({"weights": "nowhere.safetensors"}, "no weight file 'nowhere.safetensors'"),
         ({"weights": "notes.txt"}, "no weight file"),
         ({"dropout_rate": 1.5}, "between 0 and 1"),
+        ({"attention_dropout_rate": 1.5}, "between 0 and 1"),
+        ({"head_dropout_rate": -0.1}, "between 0 and 1"),
         ({"drop_path_rate": -0.5}, "between 0 and 1"),
         ({"classes": 0}, "units"),
     ],
@@ -266,3 +269,23 @@ def test_tnt__refuses_channels_first():
 def test_variants__refuse_imagenet_without_weights():
     with pytest.raises(ValueError, match=r"no published weights.*weights=None"):
         keras_tnt.TNTTiny()
+
+
+def test_tnt__dropout_rates_are_separate():
+    model = build_tnt(
+        dropout_rate=0.1,
+        attention_dropout_rate=0.2,
+        head_dropout_rate=0.3,
+        inner_blocks=(1,),
+    )
+    rates = {}
+    for layer in model._flatten_layers():
+        if isinstance(layer, Dropout) and "drop_path" not in layer.name:
+            rates.setdefault(layer.name, set()).add(layer.rate)
+    assert rates == {
+        "dropout": {0.1},  # of the tokens, and after the projections
+        "attention_dropout": {0.2},
+        "intermediate_dropout": {0.1},
+        "output_dropout": {0.1},
+        "head_dropout": {0.3},
+    }

@@ -38,6 +38,10 @@ class PyramidTNTBlock(PixelProjectionLayer):
             never dropped.
         remat: whether to recompute the block in the backward pass of training, instead
             of keeping its intermediate results in memory.
+        qkv_bias: whether query, key and value have biases.
+        se_ratio: ratio of a `SqueezeExcitation` after the outer MLP; 0 for none.
+        dropout_rate: dropout of attention outputs and MLPs, 0 to 1.
+        attention_dropout_rate: dropout of the attention scores, 0 to 1.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -45,7 +49,7 @@ class PyramidTNTBlock(PixelProjectionLayer):
         patches: floating-point tensor ``(batch, rows, columns, outer_dim)``.
         position_bias: floating-point tensor ``(1, outer_num_heads, patches, pooled
             patches)``.
-        training: whether drop path is active.
+        training: whether dropout and drop path are active.
         return_attention_scores: whether to return ``(pixels, patches, inner_scores,
             outer_scores)``. Their shapes are ``(batch, patches, inner_num_heads,
             pixels, pixels)`` and ``(batch, outer_num_heads, patches, pooled
@@ -75,6 +79,10 @@ class PyramidTNTBlock(PixelProjectionLayer):
         mlp_ratio: float = 4.0,
         drop_path_rate: float = 0.0,
         remat: bool = False,
+        qkv_bias: bool = False,
+        se_ratio: float = 0.0,
+        dropout_rate: float = 0.0,
+        attention_dropout_rate: float = 0.0,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -84,8 +92,15 @@ class PyramidTNTBlock(PixelProjectionLayer):
         self.mlp_ratio = mlp_ratio
         self.drop_path_rate = drop_path_rate
         self.remat = remat
+        self.qkv_bias = qkv_bias
+        self.se_ratio = se_ratio
+        self.dropout_rate = dropout_rate
+        self.attention_dropout_rate = attention_dropout_rate
         common: dict[str, Any] = {
             "mlp_ratio": mlp_ratio,
+            "qkv_bias": qkv_bias,
+            "dropout_rate": dropout_rate,
+            "attention_dropout_rate": attention_dropout_rate,
             "drop_path_rate": drop_path_rate,
         }
         self.inner = TransformerBlock(
@@ -93,7 +108,11 @@ class PyramidTNTBlock(PixelProjectionLayer):
         )
         self._create_pixel_projection()
         self.outer = SpatialReductionBlock(
-            outer_num_heads, sr_ratio, **common, **self._sublayer("outer")
+            outer_num_heads,
+            sr_ratio,
+            se_ratio=se_ratio,
+            **common,
+            **self._sublayer("outer"),
         )
 
     def build(
@@ -158,4 +177,8 @@ class PyramidTNTBlock(PixelProjectionLayer):
             "mlp_ratio": self.mlp_ratio,
             "drop_path_rate": self.drop_path_rate,
             "remat": self.remat,
+            "qkv_bias": self.qkv_bias,
+            "se_ratio": self.se_ratio,
+            "dropout_rate": self.dropout_rate,
+            "attention_dropout_rate": self.attention_dropout_rate,
         }

@@ -19,8 +19,7 @@ class SpatialReductionAttention(TNTLayer):
     Each head computes ``softmax(q kᵀ / sqrt(head_dim) + bias) v``. The heads are
     concatenated and projected. Queries come from all patches. Keys and values come
     from the patches after average pooling by ``sr_ratio``, Dense and LayerNorm; these
-    three are left out if the ratio is 1. Query, key and value have no biases; the
-    output projection has one.
+    three are left out if the ratio is 1. The output projection has a bias.
 
     Shapes: ``(batch, rows, columns, dim)`` to the same. All axes but the batch are
     static.
@@ -29,16 +28,21 @@ class SpatialReductionAttention(TNTLayer):
         num_heads: number of heads; must divide ``dim``.
         sr_ratio: window size and stride of the pooling. Rows and columns that do not
             fill a window are ignored.
+        qkv_bias: whether query, key and value have biases. The published models
+            have none.
+        dropout_rate: dropout after the output projection, 0 to 1.
+        attention_dropout_rate: dropout of the attention scores, 0 to 1.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
         patches: floating-point tensor ``(batch, rows, columns, dim)``.
         position_bias: floating-point tensor ``(1, num_heads, patches, pooled
             patches)``, both in row-major order.
-        training: passed to the norm.
+        training: whether dropout is active.
         return_attention_scores: whether to return ``(outputs, scores)``. Scores,
             ``(batch, num_heads, patches, pooled patches)``, are the weights of the keys
-            (last axis) for each query (third axis); they sum to one over the keys.
+            (last axis) for each query (third axis), before dropout; they sum to one
+            over the keys.
 
     Raises:
         ValueError: if ``dim`` is not a multiple of ``num_heads``, the map is smaller
@@ -53,11 +57,26 @@ class SpatialReductionAttention(TNTLayer):
         TensorShape([2, 8, 6, 64])
     """
 
-    def __init__(self, num_heads: int, sr_ratio: int = 1, **kwargs: Any):
+    def __init__(
+        self,
+        num_heads: int,
+        sr_ratio: int = 1,
+        qkv_bias: bool = False,
+        dropout_rate: float = 0.0,
+        attention_dropout_rate: float = 0.0,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         check_counts(num_heads=num_heads, sr_ratio=sr_ratio)
         self.num_heads = num_heads
         self.sr_ratio = sr_ratio
+        self.qkv_bias = qkv_bias
+        self.dropout_rate = dropout_rate
+        self.attention_dropout_rate = attention_dropout_rate
+        self.dropout = self._dropout(dropout_rate, "dropout")
+        self.attention_dropout = self._dropout(
+            attention_dropout_rate, "attention_dropout"
+        )
 
     def build(self, patches_shape: Shape, position_bias_shape: Shape) -> None:
         _, rows, columns, dim = patches_shape
@@ -77,8 +96,8 @@ class SpatialReductionAttention(TNTLayer):
                 f"{self.name}: expected a position bias of shape {(1, *expected)}, got "
                 f"{tuple(position_bias_shape)}."
             )
-        self.query = self._dense(dim, "query", use_bias=False)
-        self.key_value = self._dense(2 * dim, "key_value", use_bias=False)
+        self.query = self._dense(dim, "query", use_bias=self.qkv_bias)
+        self.key_value = self._dense(2 * dim, "key_value", use_bias=self.qkv_bias)
         self.projection = self._dense(dim, "projection")
         layers = [self.query, self.key_value, self.projection]
         if self.sr_ratio > 1:
@@ -111,8 +130,10 @@ class SpatialReductionAttention(TNTLayer):
         scores = scores + ops.cast(position_bias, scores.dtype)
         # The last stage of a small image has a single key.
         scores = softmax(scores)
-        outputs = ops.transpose(ops.matmul(scores, value), (0, 2, 1, 3))
+        weights = self.attention_dropout(scores, training=training)
+        outputs = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
         outputs = self.projection(ops.reshape(outputs, (-1, dim)))
+        outputs = self.dropout(outputs, training=training)
         outputs = ops.reshape(outputs, (-1, rows, columns, dim))
         return (outputs, scores) if return_attention_scores else outputs
 
@@ -131,4 +152,7 @@ class SpatialReductionAttention(TNTLayer):
             **super().get_config(),
             "num_heads": self.num_heads,
             "sr_ratio": self.sr_ratio,
+            "qkv_bias": self.qkv_bias,
+            "dropout_rate": self.dropout_rate,
+            "attention_dropout_rate": self.attention_dropout_rate,
         }

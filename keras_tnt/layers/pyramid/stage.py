@@ -40,12 +40,16 @@ class PyramidStage(TNTLayer):
             default.
         remat: whether to recompute the blocks in the backward pass of training, instead
             of keeping their intermediate results in memory.
+        qkv_bias: whether query, key and value have biases.
+        se_ratio: ratio of a `SqueezeExcitation` after the outer MLP; 0 for none.
+        dropout_rate: dropout of attention outputs and MLPs, 0 to 1.
+        attention_dropout_rate: dropout of the attention scores, 0 to 1.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
         pixels: floating-point tensor ``(batch, rows, columns, pixels, inner_dim)``.
         patches: floating-point tensor ``(batch, rows, columns, outer_dim)``.
-        training: whether drop path is active.
+        training: whether dropout and drop path are active.
 
     Raises:
         ValueError: if ``depth`` is less than 1 or not the number of rates.
@@ -72,6 +76,10 @@ class PyramidStage(TNTLayer):
         mlp_ratio: float = 4.0,
         drop_path_rates: Sequence[float] | None = None,
         remat: bool = False,
+        qkv_bias: bool = False,
+        se_ratio: float = 0.0,
+        dropout_rate: float = 0.0,
+        attention_dropout_rate: float = 0.0,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -91,6 +99,10 @@ class PyramidStage(TNTLayer):
         self.mlp_ratio = mlp_ratio
         self.drop_path_rates = rates
         self.remat = remat
+        self.qkv_bias = qkv_bias
+        self.se_ratio = se_ratio
+        self.dropout_rate = dropout_rate
+        self.attention_dropout_rate = attention_dropout_rate
         self.blocks = [self._block(index) for index in range(depth)]
 
     def _block(self, index):
@@ -99,6 +111,10 @@ class PyramidStage(TNTLayer):
             "mlp_ratio": self.mlp_ratio,
             "drop_path_rate": self.drop_path_rates[index],
             "remat": self.remat,
+            "qkv_bias": self.qkv_bias,
+            "se_ratio": self.se_ratio,
+            "dropout_rate": self.dropout_rate,
+            "attention_dropout_rate": self.attention_dropout_rate,
             **self._sublayer(f"block_{index + 1}"),
         }
         if index < (2 if self.depth > MAX_DEPTH_WITH_ONE_INNER_BLOCK else 1):
@@ -145,4 +161,8 @@ class PyramidStage(TNTLayer):
             "mlp_ratio": self.mlp_ratio,
             "drop_path_rates": self.drop_path_rates,
             "remat": self.remat,
+            "qkv_bias": self.qkv_bias,
+            "se_ratio": self.se_ratio,
+            "dropout_rate": self.dropout_rate,
+            "attention_dropout_rate": self.attention_dropout_rate,
         }

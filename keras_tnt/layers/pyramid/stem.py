@@ -35,7 +35,8 @@ class PyramidStem(TNTLayer):
     Args:
         outer_dim: width of a patch.
         inner_dim: width of a pixel.
-        dropout_rate: dropout of the patches, 0 to 1.
+        dropout_rate: dropout of the patches' positions, 0 to 1, with one mask for a
+            batch, as in the official code.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -126,8 +127,8 @@ class PyramidStem(TNTLayer):
         _, rows, columns, dim = patches.shape
         pixels = pixels + ops.cast(self.pixel_position_embedding, pixels.dtype)
         positions = ops.cast(self.patch_position_embedding, patches.dtype)
-        patches = patches + ops.reshape(positions, (1, rows, columns, dim))
-        return pixels, self.dropout(patches, training=training)
+        positions = self.dropout(positions, training=training)
+        return pixels, patches + ops.reshape(positions, (1, rows, columns, dim))
 
     def _convolve(self, x, steps, training):
         for convolution, norm in zip(steps[::2], steps[1::2], strict=True):
