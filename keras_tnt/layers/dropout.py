@@ -49,7 +49,7 @@ class Dropout(keras.layers.Dropout):
 
         def uniform(shape, dtype):
             shape = tf.convert_to_tensor(shape)
-            if isinstance(replica, int) and not replica:
+            if replica is None:
                 return _uniform(shape, key, counter, dtype)
             size = tf.cast(tf.reduce_prod(shape), tf.int64)
             start = tf.cast(replica, tf.int64) * size
@@ -77,6 +77,8 @@ def _uniform(shape, key, counter, dtype):
 
 
 def _replica():
-    """The number of the replica that calls, among all workers' replicas."""
+    """The number of the calling replica among all workers'; ``None`` if it is alone."""
     context = tf.distribute.get_replica_context()
-    return 0 if context is None else context.replica_id_in_sync_group
+    if context is None or context.num_replicas_in_sync == 1:
+        return None
+    return context.replica_id_in_sync_group
