@@ -185,6 +185,56 @@ class Evaluation(keras.callbacks.Callback):
             logs.update({f"val_ema_{name}": value for name, value in figures.items()})
 
 
+class KeepBest(keras.callbacks.Callback):
+    """Keeps the checkpoint of the epoch with the highest validation accuracy.
+
+    It is that of the averaged weights, if there are any. Of equal accuracies the first
+    one counts. The callback must follow `Evaluation` and precede `WriteHistory`: an
+    epoch with a row in the history has been compared.
+
+    Args:
+        checkpoints: `keras_tnt.training.checkpoints.Checkpoints` for the best one.
+        state: a `keras_tnt.training.state.TrainingState`.
+        steps_per_epoch: steps of a full epoch.
+        patience: epochs without a higher accuracy after which the training ends; no
+            limit if ``None``.
+        writes: whether this worker writes files.
+    """
+
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        state: TrainingState,
+        steps_per_epoch: int,
+        patience: int | None = None,
+        writes: bool = True,
+    ):
+        super().__init__()
+        self.checkpoints = checkpoints
+        self.state = state
+        self.steps_per_epoch = steps_per_epoch
+        self.patience = patience
+        self.writes = writes
+        newest = checkpoints.newest()
+        self.epoch = newest.state["epoch"] if newest else 0
+        self.accuracy = newest.state["accuracy"] if newest else -math.inf
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        accuracy = logs.get("val_ema_accuracy", logs["val_accuracy"])
+        if accuracy > self.accuracy:
+            self.epoch, self.accuracy = epoch + 1, accuracy
+            if self.writes:
+                step = (epoch + 1) * self.steps_per_epoch
+                state = {"step": step, "epoch": epoch + 1, "accuracy": accuracy}
+                self.checkpoints.save(step, self.state.tensors(), state)
+        if self.ends_after(epoch + 1):
+            self.model.stop_training = True
+
+    def ends_after(self, epochs: int) -> bool:
+        """Return whether the patience ends after this number of epochs."""
+        return self.patience is not None and epochs - self.epoch >= self.patience
+
+
 class Progress(keras.callbacks.Callback):
     """Keras's progress bar, with images per second and the remaining minutes.
 

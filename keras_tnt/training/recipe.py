@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 NO_AUGMENTATION = Augmentation()
 
+KEEP = ("last", "best")
 SCHEDULES = ("step", "epoch")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
@@ -81,7 +82,12 @@ class Recipe:
         deterministic: whether the same run gives the same bits; slower.
         seed: seed of weights, order, augmentation and dropout.
         checkpoint_every: steps between two checkpoints.
-        keep_checkpoints: number of checkpoints to keep, the newest ones.
+        keep_checkpoints: number of checkpoints to keep, the newest ones. Besides, the
+            best one is always kept.
+        keep: the weights in `model.keras` at the end: `last`, or `best`, those after
+            the epoch of the highest validation accuracy, of the EMA if there is one.
+        patience: epochs without a higher validation accuracy after which the training
+            ends; `null` to train all epochs.
 
     Raises:
         ValueError: if a value has the wrong type or is out of range.
@@ -131,6 +137,8 @@ class Recipe:
     seed: int = 0
     checkpoint_every: int = 500
     keep_checkpoints: int = 3
+    keep: str = "last"
+    patience: int | None = None
 
     def __post_init__(self):
         for name, kind in field_types(type(self)).items():
@@ -211,6 +219,7 @@ RANGES: dict[tuple[str, ...], tuple[Callable[[Any], bool], str]] = {
         "steps_per_execution",
         "checkpoint_every",
         "keep_checkpoints",
+        "patience",
     ): (lambda value: value >= 1, "at least 1"),
     ("warmup_epochs", "cooldown_epochs"): (lambda value: value >= 0, "at least 0"),
     ("seed",): (lambda value: 0 <= value < 2**32, "from 0 to 2**32 - 1"),
@@ -232,7 +241,7 @@ RANGES: dict[tuple[str, ...], tuple[Callable[[Any], bool], str]] = {
 }
 
 
-CHOICES = {"precision": PRECISIONS, "schedule": SCHEDULES}
+CHOICES = {"keep": KEEP, "precision": PRECISIONS, "schedule": SCHEDULES}
 
 
 def _is_size(value):

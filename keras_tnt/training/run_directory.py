@@ -34,6 +34,8 @@ CHANGEABLE = {
     "deterministic",
     "checkpoint_every",
     "keep_checkpoints",
+    "keep",
+    "patience",
 }
 
 
@@ -73,6 +75,7 @@ class RunDirectory:
     history = _file("history.csv")
     recipe = _file("recipe.json")
     checkpoints = _file("checkpoints")
+    best = _file("best")
     tensorboard = _file("tensorboard")
     curves = _file("curves.png")
     predictions = _file("predictions.png")
@@ -88,6 +91,7 @@ class RunDirectory:
             (self.curves, "plots of the history"),
             (self.recipe, "the recipe"),
             (self.checkpoints, "the last checkpoints, for resuming"),
+            (self.best, "the checkpoint of the highest validation accuracy"),
             (self.tensorboard, "the history for TensorBoard"),
             (self.predictions, "images with true and predicted names"),
             (self.attention, "what the class token and the pixels attend to"),

@@ -24,6 +24,7 @@ from keras_tnt.training.builders import (
 from keras_tnt.training.callbacks import (
     Evaluation,
     InterruptOnSignal,
+    KeepBest,
     Progress,
     SaveCheckpoints,
     TrainingInterrupted,
@@ -43,7 +44,8 @@ class TrainingResult(NamedTuple):
     """The result of a training.
 
     Attributes:
-        model: the trained `keras.Model`, with averaged weights if the recipe has them.
+        model: the trained `keras.Model`, with averaged weights if the recipe has them,
+            of the best epoch if it says so.
         history: a dict of metrics for each epoch, in order.
     """
 
@@ -59,9 +61,10 @@ def train(
 ) -> TrainingResult:
     """Train a model with a recipe, or resume the training in a run directory.
 
-    The run directory contains the recipe, checkpoints, the history, TensorBoard's logs
-    (if it is installed) and, at the end, the model. The same call again resumes after
-    the newest intact checkpoint, with the same images as without the interruption.
+    The run directory contains the recipe, the last checkpoints and the best one, the
+    history, TensorBoard's logs (if it is installed) and, at the end, the model. The
+    same call again resumes after the newest intact checkpoint, with the same images as
+    without the interruption.
 
     Args:
         recipe: a `keras_tnt.training.Recipe`.
@@ -136,6 +139,7 @@ class _Training:
             self.average.set_model(model)
         self.state = TrainingState(model, self.average)
         self.checkpoints = Checkpoints(run.checkpoints, recipe.keep_checkpoints)
+        self.best = Checkpoints(run.best, keep=1)
         self.history = History(run.history)
 
     def run(self):
@@ -192,10 +196,15 @@ class _Training:
             learning_rates(recipe, self.steps_per_epoch),
             self.steps_per_epoch,
         )
+        best = KeepBest(
+            self.best, self.state, self.steps_per_epoch, recipe.patience, self.writes
+        )
+        best.set_model(self.model)
         callbacks = [
             save,
             self.stop,
             evaluation,
+            best,
             Progress(
                 recipe.epochs,
                 self.steps_per_epoch,
@@ -214,6 +223,7 @@ class _Training:
         if step and not done and len(self.history.rows()) < epoch:
             # The run was interrupted before the evaluation of an epoch.
             evaluation.on_epoch_end(epoch - 1, logs)
+            best.on_epoch_end(epoch - 1, logs)
             if self.writes:
                 history.on_epoch_end(epoch - 1, logs)
         if done:
@@ -221,7 +231,9 @@ class _Training:
             with self._dividing_executions(self.steps_per_epoch - done):
                 self._fit_epochs(epoch, epoch + 1, step, callbacks)
             epoch += 1
-        self._fit_epochs(epoch, recipe.epochs, epoch * self.steps_per_epoch, callbacks)
+        if not best.ends_after(epoch):
+            first_step = epoch * self.steps_per_epoch
+            self._fit_epochs(epoch, recipe.epochs, first_step, callbacks)
 
     @contextlib.contextmanager
     def _dividing_executions(self, steps):
@@ -299,6 +311,14 @@ class _Training:
         ) from error
 
     def _finish(self):
+        best = None
+        if self.recipe.keep == "best":
+            distribute.barrier(self.strategy)  # until the chief has written it
+            best = self.best.newest()
+        if best:
+            self.state.restore(best.tensors)
+            epoch, accuracy = best.state["epoch"], best.state["accuracy"]
+            self._say(f"The best epoch was {epoch}, with accuracy {accuracy:.4f}.")
         if self.average:
             self.average.copy_to_model()
         self._save_model()

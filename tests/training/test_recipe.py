@@ -131,6 +131,8 @@ def test_recipes__json_round_trip(name):
         ("learning_rate", math.inf, "learning_rate must be more than 0 and finite"),
         ("learning_rate", math.nan, "learning_rate must be more than 0 and finite"),
         ("cooldown_epochs", -1, "cooldown_epochs must be at least 0"),
+        ("keep", "first", "keep must be one of last, best, got 'first'"),
+        ("patience", 0, "patience must be at least 1, got 0"),
         ("schedule", "cosine", "schedule must be one of step, epoch, got 'cosine'"),
         ("warmup_learning_rate", -1e-6, "warmup_learning_rate must be at least 0"),
         ("final_learning_rate", -1e-6, "final_learning_rate must be at least 0"),
@@ -169,6 +171,7 @@ def test_recipes__published_settings(name):
     assert (recipe.ema_decay, recipe.ema_warmup) == (0.99996, False)
     assert recipe.clip_norm is None
     assert (recipe.epochs, recipe.cooldown_epochs) == (310, 10)
+    assert (recipe.keep, recipe.patience) == ("best", None)
 
 
 def test_recipe__learning_rate_scaling():

@@ -122,6 +122,8 @@ def test_begin__a_run_with_results_is_kept(kept, tmp_path):
         ("deterministic", False),
         ("checkpoint_every", 7),
         ("keep_checkpoints", 9),
+        ("keep", "best"),
+        ("patience", 5),
     ],
 )
 def test_begin__what_does_not_change_the_training_may_change(

@@ -78,10 +78,13 @@ def assert_same_end(directory, expected):
     directories = (directory, expected)
     ends = [Checkpoints(path / "checkpoints").newest() for path in directories]
     assert [end.state["step"] for end in ends] == [STEPS, STEPS]
-    for name, tensor in ends[0].tensors.items():
-        np.testing.assert_allclose(
-            tensor, ends[1].tensors[name], rtol=0, atol=1e-5, err_msg=name
-        )
+    bests = [Checkpoints(path / "best").newest() for path in directories]
+    assert bests[0].state["epoch"] == bests[1].state["epoch"]
+    for ours, theirs in (ends, bests):
+        for name, tensor in ours.tensors.items():
+            np.testing.assert_allclose(
+                tensor, theirs.tensors[name], rtol=0, atol=1e-5, err_msg=name
+            )
     for ours, theirs in zip(
         *(History(path / "history.csv").rows() for path in directories), strict=True
     ):

@@ -14,7 +14,7 @@ from tensorflow.python.framework.config import is_op_determinism_enabled
 
 from keras_tnt.data import Augmentation, load_dataset
 from keras_tnt.evaluation import evaluate
-from keras_tnt.training import RunDirectory, train
+from keras_tnt.training import RunDirectory, train, trainer
 from keras_tnt.training.checkpoints import Checkpoints
 from keras_tnt.training.history import History
 from tests.helpers.checks import two_replicas
@@ -132,6 +132,61 @@ def test_train__resumes_with_changed_settings(trained, tmp_path, caplog, capsys)
         "step-00000030",
     ]
     assert not is_op_determinism_enabled()
+
+
+def test_train__best_checkpoint_is_of_the_average(trained):
+    _, run, result = trained
+    accuracies = [row["val_ema_accuracy"] for row in result.history]
+    best = Checkpoints(run.best).newest()
+    epoch = int(np.argmax(accuracies)) + 1  # the first of equal ones
+    assert best.state == {
+        "step": 15 * epoch,
+        "epoch": epoch,
+        "accuracy": accuracies[epoch - 1],
+    }
+    last = Checkpoints(run.checkpoints).newest().tensors
+    assert best.tensors.keys() == last.keys()
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    """Accuracies that evaluations give, one after the other."""
+    accuracies = []
+
+    def evaluate(*arguments, **options):
+        return {"loss": 1.0, "accuracy": accuracies.pop(0)}
+
+    monkeypatch.setattr(trainer, "evaluate", evaluate)
+    return accuracies
+
+
+def test_train__best_weights_and_patience(scripted, tmp_path):
+    recipe = toy_recipe(
+        train_split="train[:16]", epochs=9, warmup_epochs=1, keep="best", patience=2
+    )
+    scripted.extend([0.25, 0.5, 0.5, 0.375])
+    result = train(recipe, tmp_path, verbose=0)
+    assert [row["val_accuracy"] for row in result.history] == [0.25, 0.5, 0.5, 0.375]
+    best = Checkpoints(tmp_path / "best").newest()
+    assert best.state == {"step": 4, "epoch": 2, "accuracy": 0.5}
+    assert Checkpoints(tmp_path / "checkpoints").newest().state["step"] == 8
+    saved = keras.saving.load_model(tmp_path / "model.keras")
+    for number, weight in enumerate(saved.weights):
+        expected = best.tensors[f"model/{number}/{weight.path}"]
+        np.testing.assert_array_equal(weight, expected)
+
+    # The same call ends at once, and with more patience it goes on.
+    assert len(train(recipe, tmp_path, verbose=0).history) == 4
+    scripted.extend([0.5, 0.25])
+    patient = dataclasses.replace(recipe, patience=4, keep="last")
+    result = train(patient, tmp_path, verbose=0)
+    assert len(result.history) == 6
+    assert Checkpoints(tmp_path / "best").newest().state == best.state
+    last = Checkpoints(tmp_path / "checkpoints").newest()
+    assert last.state["step"] == 12
+    for number, weight in enumerate(result.model.weights):
+        expected = last.tensors[f"model/{number}/{weight.path}"]
+        np.testing.assert_array_equal(weight, expected)
 
 
 def test_train__urls_are_refused(tmp_path, monkeypatch):
