@@ -88,7 +88,7 @@ def optimize_onnx_in_place() -> Iterator[None]:
     Issue: no issue known.
     Seen in: tf2onnx 1.17.0 (first and last version checked).
     """
-    optimizer = importlib.import_module("tf2onnx.optimizer")
+    optimizer: Any = importlib.import_module("tf2onnx.optimizer")
     graph_class = importlib.import_module("tf2onnx.graph").Graph
     optimize_graph, update_proto = optimizer.optimize_graph, graph_class.update_proto
 

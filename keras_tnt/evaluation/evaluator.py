@@ -57,8 +57,8 @@ def evaluate_classifier(
 
     Raises:
         ValueError: if a class of the data set is unknown to the model, ``batch_size``
-            is not a whole number of at least 1, no image can be decoded, the model returns other values than numbers, or the crop fraction
-            leaves no corners.
+            is not a whole number of at least 1, no image can be decoded, the model
+            returns other values than numbers, or the crop fraction leaves no corners.
 
     Example:
         >>> from keras_tnt import TNT
