@@ -65,15 +65,6 @@ def pytest_collection_modifyitems(config, items):
     items.sort(key=lambda item: item.path not in slow)
 
 
-def pytest_collection_finish():
-    """Leave what was imported out of garbage collections.
-
-    Keras collects garbage for every Dense that a test quantizes; see
-    `keras_tnt.compat.quantization`.
-    """
-    gc.freeze()
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session):
     """In CI, a skip that allowed_skips.txt does not list fails the session."""
