@@ -152,7 +152,7 @@ def PyramidTNT(  # noqa: D417, N802 (keras.applications' convention)
     check_widths(outer_dim, inner_dim, outer_num_heads, inner_num_heads)
     if include_top:
         check_counts(classes=classes)
-    depths = as_list("depths", depths)
+    depths = tuple(as_list("depths", depths))
     numbers = [as_whole_number(depth) or 0 for depth in depths]
     if len(numbers) != len(MULTIPLES) or min(numbers) < 1:
         raise ValueError(
