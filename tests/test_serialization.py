@@ -12,8 +12,10 @@ import pytest
 
 from keras_tnt import layers
 from keras_tnt.compat import keras_layers
+from keras_tnt.layers.dropout import Dropout
 from keras_tnt.layers.image_rescaling import ImageRescaling
 from keras_tnt.training import AdamW
+from keras_tnt.training.schedules import RatePerEpoch
 from keras_tnt.utils.lazy import LazyClass
 from tests.helpers.small import pixels, small, small_pyramid
 from tests.test_docstrings import MODULES
@@ -51,6 +53,7 @@ def objects():
         "BatchNormalization": keras_layers.BatchNormalization(),
         "Conv2D": keras_layers.Conv2D(2, 3),
         "Dense": keras_layers.Dense(2),
+        "Dropout": Dropout(0.1),
         "FeedForward": layers.FeedForward(),
         "Functional": small(depth=1),
         "ImageRescaling": ImageRescaling(),
@@ -61,6 +64,7 @@ def objects():
         "PixelMerging": layers.PixelMerging(8),
         "PyramidStage": layers.PyramidStage(1, 2, 1),
         "PyramidStem": layers.PyramidStem(8, 4),
+        "RatePerEpoch": RatePerEpoch([0.5, 0.25], 10),
         "PyramidTNTBlock": layers.PyramidTNTBlock(2, 1),
         "SelfAttention": layers.SelfAttention(2),
         "SpatialReductionAttention": layers.SpatialReductionAttention(2),

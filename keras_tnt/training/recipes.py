@@ -112,8 +112,9 @@ def tnt_small_finetune_384() -> Recipe:
     The other settings are choices of this package, which were not tuned: 30 epochs of
     512 images a step and weight decay 1e-8, as in DeiT's command for ImageNet at 384;
     a learning rate of 5e-5 for a fresh head, where DeiT has a constant 5e-6; 3 epochs
-    of warm-up and a cosine to 1e-6; no repeated augmentation, no random erasing and no
-    moving average; evaluation of whole images. The data set, Pets, is an example.
+    of warm-up and a cosine to 1e-6, by step and without a cool-down; no repeated
+    augmentation, no random erasing and no moving average; the weights of the last
+    epoch; evaluation of whole images. The data set, Pets, is an example.
 
     Command: `keras-tnt train --recipe tnt_small_finetune_384 --data DIRECTORY`.
     `examples/finetune.py` runs the same code on a small scale.

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_tnt.images.preprocess import check_scale
+from keras_tnt.utils.arguments import as_list
+from keras_tnt.utils.counts import check_count
 from keras_tnt.utils.typing import PathLike
 from keras_tnt.visualization.block_features import BlockFeatures
 from keras_tnt.visualization.feature_maps import (
@@ -43,7 +46,8 @@ def plot_feature_maps(
         seed: seed of the choice of channels.
 
     Raises:
-        ValueError: if there is no such block, or ``channels`` is less than 1.
+        ValueError: if there is no such block, ``channels`` is less than 1, or the image
+            looks scaled to 0-1.
 
     Example:
         >>> import keras_tnt, numpy
@@ -54,8 +58,9 @@ def plot_feature_maps(
         >>> features = block_features(model, images)
         >>> plot_feature_maps(features, images[0], [1, 2], "maps.png", channels=4)
     """
-    if channels < 1:
-        raise ValueError(f"channels must be at least 1, got {channels}.")
+    check_scale(image)
+    channels = check_count("channels", channels)
+    blocks = as_list("blocks", blocks)
     rng = np.random.default_rng(seed)
     maps = [feature_maps(features, block)[0] for block in blocks]
     columns = 1 + min(channels, max(map(len, maps)))
@@ -101,6 +106,7 @@ def plot_feature_map_tsne(
         >>> features = block_features(model, numpy.zeros((1, 32, 64, 3)))
         >>> plot_feature_map_tsne(features, [2], "layout.png")
     """
+    blocks = as_list("blocks", blocks)
     layouts = [feature_map_tsne(features, block, seed=seed) for block in blocks]
     figure, axes = new_figure(1, len(blocks), (3.2, 3.4), each=True)
     for axis, block, layout in zip(axes[0], blocks, layouts, strict=True):
@@ -125,8 +131,8 @@ def plot_mean_pixels(
         path: the PNG file to write.
 
     Raises:
-        ValueError: if there is no such block, it has no inner transformer, or there are
-            more or fewer images than features.
+        ValueError: if there is no such block, it has no inner transformer, there are
+            more or fewer images than features, or the images look scaled to 0-1.
 
     Example:
         >>> import keras_tnt, numpy
@@ -137,6 +143,8 @@ def plot_mean_pixels(
         >>> features = block_features(model, images)
         >>> plot_mean_pixels(features, images, [1, 2], "pixels.png")
     """
+    check_scale(images)
+    blocks = as_list("blocks", blocks)
     maps = [mean_pixel_map(features, block) for block in blocks]
     check_images(images, len(next(iter(features.patches.values()))))
     size = image_axes_size(images.shape[1:3], 1.8)

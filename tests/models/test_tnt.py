@@ -237,7 +237,7 @@ def test_quantize__int8(rng, tmp_path):
         ({"attention_dropout_rate": 1.5}, "between 0 and 1"),
         ({"head_dropout_rate": -0.1}, "between 0 and 1"),
         ({"drop_path_rate": -0.5}, "between 0 and 1"),
-        ({"classes": 0}, "units"),
+        ({"classes": 0}, "classes must be at least 1, got 0"),
     ],
 )
 def test_tnt__refuses_bad_arguments(arguments, message):

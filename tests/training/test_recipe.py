@@ -85,6 +85,9 @@ def test_tnt_small_finetune_384__docstring_names_what_is_not_the_papers():
         "augmentation": "no repeated augmentation, no random erasing",
         "ema_decay": "no moving average",
         "crop_fraction": "whole images",
+        "schedule": "by step",
+        "cooldown_epochs": "without a cool-down",
+        "keep": "the weights of the last epoch",
     }
     recipe, pretraining = tnt_small_finetune_384(), tnt_small_imagenet()
     differing = {

@@ -57,6 +57,12 @@ def cases():
         "plot_inner_attention": lambda batch, path: visualization.plot_inner_attention(
             maps, batch[0], [1], (0, 1), path
         ),
+        "plot_feature_maps": lambda batch, path: visualization.plot_feature_maps(
+            features, batch[0], [1], path
+        ),
+        "plot_mean_pixels": lambda batch, path: visualization.plot_mean_pixels(
+            features, batch, [1], path
+        ),
         "plot_features": lambda batch, path: visualization.plot_features(
             features, batch, [1], path
         ),
@@ -84,7 +90,8 @@ def public_functions_of_images():
             public = name in getattr(module, "__all__", ["blend_overlay"])
             if public and inspect.isfunction(function):
                 arguments = inspect.signature(function).parameters.keys()
-                if {"image", "images"} & arguments:
+                index = name == "feature_map_tsne"  # its `image` is a number
+                if {"image", "images"} & arguments and not index:
                     yield name
 
 
