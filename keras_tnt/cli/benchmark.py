@@ -19,7 +19,7 @@ from keras_tnt import models
 from keras_tnt.compat.keras_training import build_optimizer
 from keras_tnt.inference import load_classifier
 from keras_tnt.training import AdamW
-from keras_tnt.utils.files import create_or_next_directory
+from keras_tnt.utils.files import create_or_next_directory, write_json
 from keras_tnt.utils.typing import PathLike
 from keras_tnt.visualization.figure import (
     new_figure,
@@ -96,9 +96,7 @@ def run(options: argparse.Namespace) -> None:
         "measurements": [measured._asdict() for measured in measurements],
     }
     directory = create_or_next_directory(options.out, "benchmark")
-    (directory / "benchmark.json").write_text(
-        json.dumps(record, indent=1) + "\n", encoding="utf-8"
-    )
+    write_json(record, directory / "benchmark.json")
     plot_speed(measurements, directory / "benchmark.png")
     if options.json:
         print(json.dumps(record))

@@ -1,13 +1,12 @@
 """The counts of an evaluation, and the files of a report."""
 
 import csv
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_tnt.utils.files import atomic_write, local_path
+from keras_tnt.utils.files import atomic_write, local_path, write_json
 from keras_tnt.utils.typing import PathLike
 
 
@@ -156,13 +155,6 @@ def write_report(
     counts = zip(report.class_names, report.confusion.tolist(), strict=True)
     rows = ([name, *row] for name, row in counts)
     write_csv(["true class", *predicted], rows, directory / "confusion.csv")
-
-
-def write_json(record: Mapping[str, Any], path: PathLike) -> None:
-    """Write a record as a JSON file, atomically."""
-    with atomic_write(path) as unfinished:
-        text = json.dumps(record, indent=2)
-        unfinished.write_text(text + "\n", encoding="utf-8")
 
 
 def write_csv(header: Sequence[str], rows: Iterable, path: PathLike) -> None:

@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras_tnt._version import __version__
 from keras_tnt.training.checkpoints import Checkpoints
 from keras_tnt.training.recipe import Recipe
-from keras_tnt.utils.files import atomic_write, create_directory, local_path
+from keras_tnt.utils.files import create_directory, local_path, write_json
 from keras_tnt.utils.typing import PathLike
 
 logger = logging.getLogger(__name__)
@@ -172,8 +172,7 @@ class RunDirectory:
                 "tensorflow": tf.__version__,
             },
         }
-        with atomic_write(self.recipe) as unfinished:
-            unfinished.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        write_json(record, self.recipe)
 
     def read_recipe(self) -> tuple[Recipe, list[str]]:
         """Read the recipe and the class names of the run.

@@ -1,10 +1,12 @@
 """Writing files atomically, and creating directories for results."""
 
 import contextlib
+import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from keras_tnt.utils.typing import PathLike
 
@@ -126,3 +128,26 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def write_json(record: Mapping[str, Any], path: PathLike) -> None:
+    """Write a record as a JSON file, atomically.
+
+    Args:
+        record: what `json` can encode.
+        path: the file; its directory must exist.
+
+    Raises:
+        OSError: if the file cannot be moved into place.
+        TypeError: if a value cannot be encoded.
+        ValueError: if ``path`` is a URL.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from keras_tnt.utils.files import write_json
+        >>> write_json({"images": 40}, "report.json")
+        >>> Path("report.json").read_text().split()
+        ['{', '"images":', '40', '}']
+    """
+    with atomic_write(path) as unfinished:
+        unfinished.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
