@@ -156,6 +156,7 @@ def plot_patch_attention(
         >>> maps = keras_tnt.attention_maps(model, numpy.zeros((1, 32, 64, 3)))
         >>> plot_patch_attention(maps, [1, 2], "patches.png")
     """
+    blocks = as_list("blocks", blocks)
     matrices = [patch_attention(maps, block)[0] for block in blocks]
     figure, axes = new_figure(1, len(blocks), (2.6, 2.85), each=True)
     for axis, block, matrix in zip(axes[0], blocks, matrices, strict=True):

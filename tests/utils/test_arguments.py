@@ -15,12 +15,17 @@ from keras_tnt.visualization import (
     BlockFeatures,
     plot_attention_heads,
     plot_attention_overlays,
+    plot_feature_map_tsne,
+    plot_feature_maps,
     plot_features,
     plot_inner_attention,
+    plot_mean_pixels,
+    plot_patch_attention,
 )
 from tests.helpers.small import dense_classifier
 
 MAPS = AttentionMaps({1: np.ones((1, 1, 7, 7))}, {}, {1: (2, 3)}, {1: 1})
+FEATURES = BlockFeatures({}, {})
 IMAGE = np.zeros((32, 48, 3), "uint8")
 
 
@@ -65,7 +70,11 @@ CALLS = {
     "blocks": lambda path: plot_attention_overlays(MAPS, IMAGE, 1, path),
     "blocks ": lambda path: plot_attention_heads(MAPS, IMAGE, "1", path),
     "blocks  ": lambda path: plot_inner_attention(MAPS, IMAGE, 1, (0, 0), path),
-    "blocks   ": lambda path: plot_features(BlockFeatures({}, {}), [IMAGE], 1, path),
+    "blocks   ": lambda path: plot_features(FEATURES, [IMAGE], 1, path),
+    "blocks    ": lambda path: plot_patch_attention(MAPS, 1, path),
+    "blocks     ": lambda path: plot_feature_maps(FEATURES, IMAGE, 1, path),
+    "blocks      ": lambda path: plot_feature_map_tsne(FEATURES, 1, path),
+    "blocks       ": lambda path: plot_mean_pixels(FEATURES, IMAGE[None], 1, path),
 }
 
 
