@@ -151,7 +151,7 @@ def _load(options) -> Classifier:
 
 
 def _settings(options, classifier, split) -> dict[str, Any]:
-    """What was evaluated and how, and what is to be expected."""
+    """What was evaluated and how, and the published accuracies."""
     settings = {
         "model": options.model,
         "data": options.data,

@@ -110,7 +110,7 @@ def image_dataset(
     source = (
         data if isinstance(data, ImageSource) else load_dataset(data, split, data_dir)
     )
-    if not isinstance(data, ImageSource):
+    if augmentation is not None or not isinstance(data, ImageSource):
         check_single_label(source)
     batch_size = check_count("batch_size", batch_size)
     epochs = check_count("epochs", epochs)
@@ -254,7 +254,6 @@ def _check(source, batch_size, augmentation, classes):
         )
     if augmentation is None:
         return
-    check_single_label(source)
     if batch_size > len(source):
         raise ValueError(
             f"batch_size={batch_size} is more than the {len(source)} images of "

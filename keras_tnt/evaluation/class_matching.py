@@ -57,8 +57,8 @@ def _index_by_name(model_names):
     """The index of each name, and of ImageNet's other name for the same class."""
     indices = {name: index for index, name in enumerate(model_names)}
     ids, names = zip(*imagenet_classes(), strict=True)
-    others = dict(zip(ids, names, strict=True))  # an id is unmistakable
-    if indices.keys() == set(names):  # a name is so only among all of ImageNet's
+    others = dict(zip(ids, names, strict=True))  # an id names one class
+    if indices.keys() == set(names):  # not names of other classes
         others |= dict(zip(names, ids, strict=True))
     aliases = {others[name]: i for name, i in indices.items() if name in others}
     return aliases | indices

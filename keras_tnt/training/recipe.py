@@ -82,8 +82,8 @@ class Recipe:
         deterministic: whether the same run gives the same bits; slower.
         seed: seed of weights, order, augmentation and dropout.
         checkpoint_every: steps between two checkpoints.
-        keep_checkpoints: number of checkpoints to keep, the newest ones. Besides, the
-            best one is always kept.
+        keep_checkpoints: number of checkpoints to keep, the newest ones. The best one
+            is always kept too.
         keep: the weights in `model.keras` at the end: `last`, or `best`, those after
             the epoch of the highest validation accuracy, of the EMA if there is one.
         patience: epochs without a higher validation accuracy after which the training

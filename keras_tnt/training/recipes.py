@@ -36,9 +36,9 @@ def tnt_small_imagenet() -> Recipe:
 
     - bfloat16 on GPUs and TPUs instead of float16 with loss scaling: it needs none;
       `precision="float16"` has it.
-    - RandAugment rotates, shears and moves with bilinear interpolation, officially with
-      bilinear or bicubic at random: TensorFlow has the one only. It meets the filling
-      at the border in another way than Pillow.
+    - RandAugment rotates, shears and moves with bilinear interpolation, the only
+      suitable one in TensorFlow; officially bilinear or bicubic is drawn at random. It
+      combines the image and the fill value at the border differently from Pillow.
     - The noise of random erasing is clipped to 0-255, as all images of the pipeline.
     - JPEG decoding and resizing are TensorFlow's, about a gray level from Pillow's.
     - Everything random is a function of seed and step, from other generators: so a run

@@ -28,14 +28,15 @@ def mix(
         image; with CutMix, the share of the pixels.
     """
     group, *size, _ = images.shape
-    images_of_draw = {
+    draw_of_image = {
         "batch": tf.zeros([group], tf.int32),
         "pair": tf.minimum(tf.range(group), tf.range(group)[::-1]),
         "elem": tf.range(group),
-    }
-    weights, boxes = _draw(seed, group, size, augmentation)
-    draws = images_of_draw[augmentation.mix_mode]
-    weights, boxes = tf.gather(weights, draws), tf.gather(boxes, draws)
+    }[augmentation.mix_mode]
+    weights, boxes = (
+        tf.gather(drawn, draw_of_image)
+        for drawn in _draw(seed, group, size, augmentation)
+    )
     kept = tf.where(_inside(boxes, size), 0.0, weights[:, None, None, None])
     areas = tf.reduce_prod(boxes[:, 1] - boxes[:, 0], axis=-1) / (size[0] * size[1])
     shares = weights[:, None] * (1 - tf.cast(areas, tf.float32)[:, None])
