@@ -19,7 +19,8 @@ import numpy as np
 
 from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
 from keras_tnt.images import load_image
-from keras_tnt.inference.classifier import classify, load_classifier, prepare
+from keras_tnt.inference.classification import classify, prepare
+from keras_tnt.inference.classifier import load_classifier
 from keras_tnt.utils.files import atomic_write
 from keras_tnt.visualization import (
     BlockFeatures,

@@ -13,7 +13,8 @@ import numpy as np
 
 from keras_tnt.app.prediction import blend_overlay, explain_prediction
 from keras_tnt.images import load_image, preprocess_input
-from keras_tnt.inference.classifier import find_images, load_classifier
+from keras_tnt.inference.classification import find_images
+from keras_tnt.inference.classifier import load_classifier
 from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.utils.typing import PathLike
 

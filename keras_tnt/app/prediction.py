@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 
 from keras_tnt.images import preprocess_input, rgb_to_gray
 from keras_tnt.images.preprocess import check_scale
-from keras_tnt.inference.classifier import Classifier, classify, prepare
+from keras_tnt.inference.classification import classify, prepare
+from keras_tnt.inference.classifier import Classifier
 from keras_tnt.structure import find_tnt
 from keras_tnt.visualization import attention_maps, block_map
 

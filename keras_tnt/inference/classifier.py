@@ -1,42 +1,23 @@
-"""Classifying image files with a run, a model in a file, or published weights."""
+"""Loading a classifier: a run, a model in a file, or published weights."""
 
-import glob
-import logging
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
-from numpy.typing import ArrayLike
 
 from keras_tnt.compat.model_files import load_keras_file
 from keras_tnt.export.comparison import are_probabilities, noise
 from keras_tnt.export.exported_model import ExportedModel
 from keras_tnt.export.load_exported import find_format, load_exported
 from keras_tnt.export.validation import choose_image_size, with_image_size
-from keras_tnt.images import (
-    CROP_FRACTION,
-    SUFFIXES,
-    imagenet_classes,
-    load_image,
-    preprocess_input,
-    rgb_to_gray,
-)
-from keras_tnt.images.preprocess import check_scale
-from keras_tnt.images.suffixes import count_other_files, has_image_suffix
+from keras_tnt.images import CROP_FRACTION, imagenet_classes
 from keras_tnt.models import TNTBase, TNTSmall
 from keras_tnt.structure import find_head, has_preprocessing
 from keras_tnt.training.run_directory import RunDirectory
-from keras_tnt.utils.arguments import as_list
-from keras_tnt.utils.counts import check_count, check_size
-from keras_tnt.utils.typing import PathLike, Tensor
-
-logger = logging.getLogger(__name__)
+from keras_tnt.utils.counts import check_size
 
 PUBLISHED = {"tnt_small": TNTSmall, "tnt_base": TNTBase}
-BATCH_SIZE = 32
 
 
 class Classifier(NamedTuple):
@@ -45,13 +26,6 @@ class Classifier(NamedTuple):
     model: keras.Model | ExportedModel
     class_names: list
     crop_fraction: float
-
-
-class Prediction(NamedTuple):
-    """The best classes of one image, as pairs (name, score), best first."""
-
-    path: str
-    classes: list
 
 
 def load_classifier(
@@ -154,181 +128,6 @@ def _without_metadata(model):
     classes = model.output_shape[-1]
     names = _imagenet_names() if classes == 1000 else [str(i) for i in range(classes)]
     return Classifier(model, names, CROP_FRACTION)
-
-
-def find_images(patterns: Sequence[str]) -> list[Path]:
-    """Return the image files of paths, directories and patterns.
-
-    Args:
-        patterns: files, directories (their images, without subdirectories) and globs.
-
-    Returns:
-        A list of paths, in the order of the patterns, sorted within each.
-
-    Raises:
-        FileNotFoundError: if a pattern matches no image.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from keras_tnt.inference.classifier import find_images
-        >>> for name in ("b.png", "a.jpg", "notes.txt"):
-        ...     Path(name).touch()
-        >>> [path.name for path in find_images(["."])]
-        ['a.jpg', 'b.png']
-    """
-    found = []
-    for pattern in patterns:
-        path = Path(pattern)
-        if path.is_dir():
-            matches = _images_in(path)
-        elif path.exists():
-            matches = [path]
-        else:
-            matches = [Path(p) for p in glob.glob(pattern, recursive=True)]
-        if not matches:
-            raise FileNotFoundError(
-                f"No image matches {pattern!r}. Expected a file, a directory with "
-                f"images ({', '.join(sorted(SUFFIXES))}), or a pattern such as "
-                "'images/*.jpg'."
-            )
-        found += sorted(matches)
-    return found
-
-
-def _images_in(directory):
-    names = [path.name for path in directory.iterdir() if not path.is_dir()]
-    if others := count_other_files(names):
-        logger.warning(
-            "Left out of %s: files that are not read as images (%s).", directory, others
-        )
-    return [directory / name for name in names if has_image_suffix(name)]
-
-
-def predict_files(
-    classifier: Classifier,
-    paths: Sequence[PathLike],
-    top: int = 5,
-    apply_orientation: bool = True,
-    on_error: Callable[[str, Exception], None] | None = None,
-) -> Iterator[Prediction]:
-    """Classify image files.
-
-    Args:
-        classifier: a `Classifier`.
-        paths: the files.
-        top: number of classes to return; all if there are fewer.
-        apply_orientation: whether to turn images upright, as their EXIF orientation
-            says; see `keras_tnt.load_image`.
-        on_error: called in place of a prediction with the path and the error of each
-            file that cannot be read or decoded. By default the error is raised.
-
-    Yields:
-        A `Prediction` for each file that can be read, in order.
-
-    Raises:
-        OSError: if a file cannot be read, and there is no `on_error`.
-        ValueError: if a file cannot be decoded, likewise; it is named. If ``top`` is
-            not a whole number of at least 1.
-
-    Example:
-        >>> from pathlib import Path
-        >>> import keras_tnt
-        >>> import tensorflow as tf
-        >>> from keras_tnt.inference.classifier import Classifier, predict_files
-        >>> model = keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3, classes=2,
-        ...                       input_shape=(64, 64, 3))
-        >>> image = tf.io.encode_png(tf.zeros((80, 90, 3), tf.uint8))
-        >>> _ = Path("night.png").write_bytes(image.numpy())
-        >>> pets = Classifier(model, ["cat", "dog"], crop_fraction=0.9)
-        >>> for path, classes in predict_files(pets, ["night.png"]):
-        ...     print(path, sorted(name for name, score in classes))
-        night.png ['cat', 'dog']
-    """
-    paths = as_list("paths", paths)
-    top = check_count("top", top)
-    for start in range(0, len(paths), BATCH_SIZE):
-        batch = paths[start : start + BATCH_SIZE]
-        loaded: list[Any] = []
-        for path in batch:
-            try:
-                image = load_image(path, apply_orientation)
-                loaded.append(prepare(classifier, image))
-            except (OSError, ValueError) as error:
-                if on_error is None:
-                    raise
-                loaded.append(error)
-        images = [each for each in loaded if not isinstance(each, Exception)]
-        classes = iter(classify(classifier, tf.stack(images), top) if images else [])
-        for path, each in zip(batch, loaded, strict=True):
-            if isinstance(each, Exception):
-                on_error(str(path), each)  # type: ignore[misc]  # not None, see above
-            else:
-                yield Prediction(str(path), next(classes))
-
-
-def classify(
-    classifier: Classifier, images: Tensor, top: int = 5
-) -> list[list[tuple[str, float]]]:
-    """Return the best classes of images.
-
-    Args:
-        classifier: a `Classifier`.
-        images: a batch of images from `prepare`, ``(batch, height, width, channels)``.
-        top: number of classes to return; all if there are fewer.
-
-    Returns:
-        A list of pairs (name, score) for each image, best first.
-
-    Raises:
-        ValueError: if the images look scaled to 0-1, or ``top`` is not a whole number
-            of at least 1.
-
-    Example:
-        >>> import keras_tnt, numpy
-        >>> from keras_tnt.inference.classifier import Classifier, classify
-        >>> model = keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3, classes=2,
-        ...                       input_shape=(64, 64, 3))
-        >>> pets = Classifier(model, ["cat", "dog"], crop_fraction=0.9)
-        >>> (classes,) = classify(pets, numpy.zeros((1, 64, 64, 3)))
-        >>> sorted(name for name, score in classes)
-        ['cat', 'dog']
-    """
-    top = check_count("top", top)
-    check_scale(images)
-    scores = classifier.model.predict_on_batch(images)
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
-    return [
-        [(classifier.class_names[index], float(row[index])) for index in indices]
-        for row, indices in zip(scores, best, strict=True)
-    ]
-
-
-def prepare(classifier: Classifier, image: ArrayLike) -> tf.Tensor:
-    """Preprocess an image for a classifier.
-
-    Args:
-        classifier: a `Classifier`.
-        image: a color image of any size, uint8 ``(height, width, 3)``.
-
-    Returns:
-        A float32 tensor ``(height, width, channels)`` of the model's size.
-
-    Raises:
-        ValueError: if the values are not within 0-255, or look scaled to 0-1.
-
-    Example:
-        >>> import keras_tnt, numpy
-        >>> from keras_tnt.inference.classifier import Classifier, prepare
-        >>> model = keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3, classes=2,
-        ...                       input_shape=(64, 64, 1))
-        >>> pets = Classifier(model, ["cat", "dog"], crop_fraction=0.9)
-        >>> prepare(pets, numpy.zeros((80, 90, 3), "uint8")).shape
-        TensorShape([64, 64, 1])
-    """
-    _, height, width, channels = classifier.model.input_shape
-    if channels == 1:
-        image = rgb_to_gray(image)
-    return preprocess_input(image, (height, width), classifier.crop_fraction)
 
 
 def _load_keras(path, image_size):

@@ -12,7 +12,8 @@ from keras_tnt.app import blend_overlay, explain_prediction
 from keras_tnt.cli import main
 from keras_tnt.export import export_model
 from keras_tnt.images import load_image
-from keras_tnt.inference.classifier import Classifier, load_classifier, prepare
+from keras_tnt.inference.classification import prepare
+from keras_tnt.inference.classifier import Classifier, load_classifier
 from keras_tnt.visualization import class_token_map
 from tests.helpers.app_runs import NAMES, PHOTO, make_run
 from tests.helpers.small import pixels, small, small_pyramid

@@ -17,7 +17,8 @@ from PIL import Image
 from keras_tnt.cli.demo import run_demo
 from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
 from keras_tnt.export import check_saved_model
-from keras_tnt.inference.classifier import find_images, load_classifier, predict_files
+from keras_tnt.inference.classification import find_images, predict_files
+from keras_tnt.inference.classifier import load_classifier
 from keras_tnt.training import RunDirectory, fashion_mnist_demo
 from keras_tnt.training.history import History
 

@@ -15,7 +15,8 @@ from safetensors.numpy import save_file
 import keras_tnt
 from keras_tnt.cli import main, predict
 from keras_tnt.images import imagenet_classes
-from keras_tnt.inference.classifier import load_classifier, predict_files
+from keras_tnt.inference.classification import predict_files
+from keras_tnt.inference.classifier import load_classifier
 from keras_tnt.training import fashion_mnist_demo
 from keras_tnt.training.run_directory import RunDirectory
 from tests.helpers import ASSETS
@@ -23,8 +24,7 @@ from tests.helpers.hub_server import HubServer
 from tests.helpers.reference import published_tensors
 from tests.helpers.small import dense_classifier, small
 
-DATA = ASSETS
-PHOTOS = sorted(str(path) for path in DATA.glob("astronaut_*.png"))
+PHOTOS = sorted(str(path) for path in ASSETS.glob("astronaut_*.png"))
 NAMES = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu"]
 
 
@@ -51,7 +51,7 @@ def test_predict__text(run, capsys):
 
 
 def test_predict__json(run, capsys):
-    assert main(["predict", str(DATA / "astro*.png"), "--model", run, "--json"]) == 0
+    assert main(["predict", str(ASSETS / "astro*.png"), "--model", run, "--json"]) == 0
     output, errors = capsys.readouterr()
     records = [json.loads(line) for line in output.splitlines()]
     assert [record.keys() for record in records] == [{"path", "classes"}] * len(PHOTOS)
@@ -72,7 +72,7 @@ def test_predict__json(run, capsys):
         (["predict", PHOTOS[0], "--model", "nothing"], "There is no model 'nothing'"),
         (["predict", PHOTOS[0], "--model", PHOTOS[0]], "is not a model. Expected a"),
         (["predict", PHOTOS[0], "--top", "0"], "--top must be at least 1, got 0"),
-        (["demo", "--out", str(DATA)], "exists and is not an empty directory"),
+        (["demo", "--out", str(ASSETS)], "exists and is not an empty directory"),
         (
             ["evaluate", "--model=m", "--data=d", "--batch-size=0"],
             "--batch-size must be at least 1, got 0",

@@ -10,7 +10,6 @@ from tests.helpers import ASSETS
 from tests.helpers.datasets import pillow_gray
 from tests.helpers.small import small
 
-DATA = ASSETS
 NAMES = ["ant", "bee", "cat", "dog", "eel", "fox", "gnü"]
 
 
@@ -79,4 +78,4 @@ def exported(request):
 @pytest.fixture(scope="session")
 def photos():
     """Encoded images of several sizes, all different."""
-    return [path.read_bytes() for path in sorted(DATA.glob("*.png"))]
+    return [path.read_bytes() for path in sorted(ASSETS.glob("*.png"))]

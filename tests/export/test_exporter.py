@@ -24,7 +24,6 @@ from tests.helpers import ASSETS
 from tests.helpers.runtimes import RUNTIMES, need_runtime
 from tests.helpers.small import dense_classifier, pixels, small
 
-DATA = ASSETS
 NAMES = ["ant", "bée", "c<a>t", 'do"g', "eel", "fox", "gnu"]
 KINDS = {
     "color": {"depth": 1},
@@ -308,7 +307,7 @@ def test_export_model__openvino_without_network(tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "CI"}
     command = [sys.executable, "-m", "keras_tnt", "export", "--format", "openvino"]
     command += ["--model", tmp_path / "m.keras", "--labels", tmp_path / "names.txt"]
-    command += ["--precision", "int8", "--calibration", DATA, "--out", tmp_path / "m"]
+    command += ["--precision", "int8", "--calibration", ASSETS, "--out", tmp_path / "m"]
     process = subprocess.run(
         command,
         env=environment | {"HOME": str(tmp_path)},

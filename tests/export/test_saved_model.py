@@ -16,7 +16,8 @@ import keras_tnt
 from keras_tnt.export import check_saved_model
 from keras_tnt.export.publish import move_into_place
 from keras_tnt.images import decode_image, imagenet_classes, load_image
-from keras_tnt.inference.classifier import Classifier, predict_files
+from keras_tnt.inference.classification import predict_files
+from keras_tnt.inference.classifier import Classifier
 from tests.export.conftest import DATA, NAMES
 from tests.helpers.datasets import pillow_gray
 from tests.helpers.small import dense_classifier, pixels, small, small_pyramid

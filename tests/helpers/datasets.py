@@ -1,18 +1,15 @@
 """Images and directories of images for the tests."""
 
-import io
-
 import numpy as np
 from PIL import Image
 
 from tests.helpers import ASSETS
-
-DATA = ASSETS
+from tests.helpers.encoded import encode
 
 
 def photo(height, width, channels=3):
     """A photograph, resized: uint8 (height, width, channels)."""
-    with Image.open(DATA / "astronaut_small.png") as image:
+    with Image.open(ASSETS / "astronaut_small.png") as image:
         image = image.convert("L" if channels == 1 else "RGB")
         resized = image.resize((width, height), Image.BICUBIC)
     return np.asarray(resized).reshape(height, width, channels)
@@ -32,9 +29,7 @@ def encoded(image, kind, **options):
         picture = Image.fromarray(high)
     elif mode:
         picture = picture.convert({"gray": "L", "CMYK": "CMYK"}[mode])
-    file = io.BytesIO()
-    picture.save(file, name, **options)
-    return file.getvalue()
+    return encode(picture, name, **options)
 
 
 def write_directory(directory, counts, size=(40, 36), kind="JPEG"):

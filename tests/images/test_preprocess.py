@@ -20,13 +20,11 @@ from keras_tnt.images import (
 from tests.helpers import ASSETS
 from tests.helpers.encoded import AS_PILLOW, PHOTO
 
-DATA = ASSETS
-
 
 @pytest.mark.parametrize("name", ["landscape", "portrait", "small"])
 def test_preprocess_input__equal_to_published(name):
-    expected = load_file(DATA / "preprocess_eval.safetensors")[name]
-    image = preprocess_input(load_image(DATA / f"astronaut_{name}.png"))
+    expected = load_file(ASSETS / "preprocess_eval.safetensors")[name]
+    image = preprocess_input(load_image(ASSETS / f"astronaut_{name}.png"))
     assert image.dtype == tf.float32
     difference = np.abs(image - (expected * 0.5 + 0.5) * 255)
     # The requirement is a mean of 0.25 and a maximum of 8.

@@ -1,8 +1,5 @@
-"""Image files in, named classes out: which files, which models, which answers."""
+"""Which models are loaded, with which names, and what is refused."""
 
-import errno
-import os
-import re
 import shutil
 import sys
 import types
@@ -11,216 +8,21 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
-import keras_tnt
 from keras_tnt.app import page
 from keras_tnt.cli import main
 from keras_tnt.export import export_model, export_saved_model
-from keras_tnt.images import imagenet_classes, load_image
-from keras_tnt.inference.classifier import (
-    PUBLISHED,
-    Classifier,
+from keras_tnt.images import imagenet_classes
+from keras_tnt.inference.classification import (
     Prediction,
-    classify,
-    find_images,
-    load_classifier,
     predict_files,
-    prepare,
 )
+from keras_tnt.inference.classifier import PUBLISHED, Classifier, load_classifier
 from keras_tnt.training import fashion_mnist_demo
 from keras_tnt.training.run_directory import RunDirectory
-from tests.helpers import ASSETS
-from tests.helpers.datasets import pillow_gray
+from tests.helpers.predictions import NAMES, check_predictions, expected_scores
 from tests.helpers.runtimes import RUNTIMES, need_runtime
 from tests.helpers.small import dense_classifier, small
-
-DATA = ASSETS
-NAMES = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu"]
-
-
-def touch(directory, *names):
-    for name in names:
-        path = directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-
-
-def found(directory, *patterns):
-    paths = find_images([str(directory / pattern) for pattern in patterns])
-    return [path.relative_to(directory).as_posix() for path in paths]
-
-
-class TestFindImages:
-    def test_find_images__file(self, tmp_path):
-        touch(tmp_path, "a.jpg", "photo", "[1].png")
-        names = ["photo", "[1].png", "a.jpg"]
-        assert found(tmp_path, *names) == names
-
-    def test_find_images__directory(self, tmp_path):
-        touch(tmp_path, "p/c.GIF", "p/a.JPEG", "p/b.png", "p/notes.txt", "p/q/d.png")
-        assert found(tmp_path, "p") == ["p/a.JPEG", "p/b.png", "p/c.GIF"]
-
-    def test_find_images__suffixes(self, tmp_path, caplog):
-        touch(tmp_path, "p/a.jfif", "p/b.JPE", "p/c.heic", "p/d.tif", "p/.e.jpg")
-        assert found(tmp_path, "p") == ["p/a.jfif", "p/b.JPE"]
-        (line,) = (record.getMessage() for record in caplog.records)
-        assert line.startswith(f"Left out of {tmp_path / 'p'}: ")
-        assert "(1 .heic, 1 .tif)" in line
-
-    def test_find_images__glob(self, tmp_path):
-        touch(tmp_path, "b1.png", "a1.png", "a1.jpg", "deep/er/c.png")
-        assert found(tmp_path, "*1.png") == ["a1.png", "b1.png"]
-        assert found(tmp_path, "**/*.png") == ["a1.png", "b1.png", "deep/er/c.png"]
-
-    def test_find_images__order(self, tmp_path):
-        touch(tmp_path, "z/b.png", "z/a.png", "m.png", "a.jpg")
-        order = ["z/a.png", "z/b.png", "m.png", "a.jpg"]
-        assert found(tmp_path, "z", "m.png", "*.jpg") == order
-
-    @pytest.mark.parametrize("pattern", ["none.png", "none/*.png", "empty", "texts"])
-    def test_find_images__no_match(self, pattern, tmp_path):
-        touch(tmp_path, "there.png", "texts/notes.txt")
-        (tmp_path / "empty").mkdir()
-        patterns = [str(tmp_path / "there.png"), str(tmp_path / pattern)]
-        message = f"No image matches {patterns[1]!r}"
-        with pytest.raises(FileNotFoundError, match=re.escape(message)):
-            find_images(patterns)
-
-
-@pytest.fixture(scope="module")
-def image_files(tmp_path_factory):
-    """Image files of several sizes, formats and kinds."""
-    directory = tmp_path_factory.mktemp("images")
-    photo = Image.open(DATA / "astronaut_small.png").convert("RGB")
-    for angle in range(0, 360, 60):
-        photo.rotate(angle, expand=True).save(directory / f"{angle}.jpg")
-    photo.convert("L").save(directory / "gray.png")
-    photo.resize((20, 30)).save(directory / "tiny.bmp")
-    return sorted(directory.iterdir())
-
-
-def expected_scores(model, paths, crop_fraction):
-    """What the model gives for the files, step by step."""
-    images = [load_image(path) for path in paths]
-    if model.input_shape[-1] == 1:
-        images = [pillow_gray(image) for image in images]
-    size = model.input_shape[1:3]
-    inputs = keras_tnt.preprocess_input(images, size, crop_fraction)
-    return model.predict(inputs, verbose=0)
-
-
-def check_predictions(predictions, paths, scores, names, top):
-    assert [prediction.path for prediction in predictions] == [str(p) for p in paths]
-    for prediction, row in zip(predictions, scores, strict=True):
-        best = np.argsort(-row)[:top]
-        assert [name for name, _ in prediction.classes] == [names[i] for i in best]
-        found = [score for _, score in prediction.classes]
-        assert all(type(score) is float for score in found)
-        np.testing.assert_allclose(found, row[best], atol=1e-5)
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize(("top", "crop_fraction"), [(1, 0.9), (3, 1.0), (100, 0.9)])
-def test_predict_files__equal_to_model(channels, top, crop_fraction, image_files):
-    model = small(input_shape=(32, 48, channels))
-    classifier = Classifier(model, NAMES, crop_fraction)
-    predictions = list(predict_files(classifier, image_files, top))
-    scores = expected_scores(model, image_files, crop_fraction)
-    assert len(set(scores.argmax(axis=1))) > 1  # the images differ in their class
-    check_predictions(predictions, image_files, scores, NAMES, top)
-
-
-def test_predict_files__several_batches(image_files):
-    model = small(depth=1, input_shape=(16, 16, 3))
-    paths = (image_files * 9)[:65]  # two batches and one more
-    predictions = list(predict_files(Classifier(model, NAMES, 0.9), paths))
-    scores = expected_scores(model, image_files, 0.9)
-    repeated = np.tile(scores, (9, 1))[:65]
-    check_predictions(predictions, paths, repeated, NAMES, 5)
-
-
-@pytest.mark.parametrize("contents", [b"", b"no image", b"\xff\xd8\xff\xe0 cut off"])
-def test_predict_files__corrupt_image(contents, image_files, tmp_path):
-    """The batches before it have their answers by then."""
-    broken = tmp_path / "broken.jpg"
-    broken.write_bytes(contents)
-    model = small(depth=1, input_shape=(16, 16, 3))
-    paths = [*(image_files * 4), image_files[0], broken]
-    predictions = predict_files(Classifier(model, NAMES, 0.9), paths)
-    for path in paths[:32]:
-        assert next(predictions).path == str(path)
-    with pytest.raises(ValueError, match=r"broken\.jpg' cannot be decoded"):
-        next(predictions)
-
-
-def unreadable(image_files, tmp_path):
-    """Files of which three cannot be read, and what is said of each."""
-    damaged, other, directory = (tmp_path / n for n in ("d.png", "o.jpg", "dir.jpg"))
-    damaged.write_bytes((DATA / "astronaut_small.png").read_bytes()[:200])
-    other.write_bytes(b"<!DOCTYPE html>")
-    directory.mkdir()
-    # Windows denies access to a directory that is opened as a file.
-    refused = os.strerror(errno.EACCES if os.name == "nt" else errno.EISDIR)
-    reasons = {damaged: "is damaged", other: "<!DOCTYP", directory: refused}
-    good = list(image_files)
-    return [damaged, *good, other, *good * 4, directory], reasons
-
-
-def test_predict_files__goes_on_after_files_that_cannot_be_read(image_files, tmp_path):
-    paths, reasons = unreadable(image_files, tmp_path)
-    classifier = Classifier(dense_classifier(), NAMES, 0.9)
-    errors, order = {}, []
-
-    def note(path, error):
-        errors[path] = error
-        order.append(path)
-
-    for prediction in predict_files(classifier, paths, on_error=note):
-        order.append(prediction.path)
-    assert order == [str(path) for path in paths]
-    assert list(errors) == [str(path) for path in reasons]
-    for path, reason in reasons.items():
-        assert reason in str(errors[str(path)])
-        assert path.name in str(errors[str(path)])
-
-
-def test_predict_files__no_file_can_be_read(tmp_path):
-    path = tmp_path / "a.jpg"
-    path.write_bytes(b"")
-    errors = []
-    classifier = Classifier(dense_classifier(), NAMES, 0.9)
-    note = lambda path, error: errors.append(error)  # noqa: E731
-    assert list(predict_files(classifier, [path], on_error=note)) == []
-    assert "is empty" in str(errors[0])
-
-
-def test_predict_files__turns_photographs_upright(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # "rotate by 90 degrees"
-    with Image.open(DATA / "astronaut_small.png") as image:
-        image.convert("RGB").save(tmp_path / "stored.png", exif=exif)
-        upright = image.convert("RGB").rotate(-90, expand=True)
-        upright.save(tmp_path / "upright.png")
-        image.convert("RGB").save(tmp_path / "plain.png")
-    classifier = Classifier(dense_classifier(), NAMES, 0.9)
-
-    def predict(name, **arguments):
-        (prediction,) = predict_files(classifier, [tmp_path / name], **arguments)
-        return prediction.classes
-
-    assert predict("stored.png") == predict("upright.png") != predict("plain.png")
-    assert predict("stored.png", apply_orientation=False) == predict("plain.png")
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_classify__images_scaled_to_0_1(channels, rng):
-    model = dense_classifier(input_shape=(16, 16, channels))
-    classifier = Classifier(model, NAMES, 0.9)
-    with pytest.raises(ValueError, match="scaled to 0-1"):
-        prepare(classifier, rng.uniform(0, 1, (20, 20, 3)))
-    with pytest.raises(ValueError, match="scaled to 0-1"):
-        classify(classifier, rng.uniform(0, 1, (2, 16, 16, channels)))
 
 
 class TestLoadClassifier:
@@ -310,7 +112,7 @@ class TestLoadClassifier:
 
     @pytest.mark.parametrize("name", ["model.weights.h5", "model.safetensors", "photo"])
     def test_load_classifier__other_file(self, name, tmp_path):
-        touch(tmp_path, name)
+        (tmp_path / name).touch()
         with pytest.raises(ValueError, match=rf"{name}' is not a model.*load_weights"):
             load_classifier(str(tmp_path / name))
 

@@ -6,7 +6,8 @@ import pytest
 
 import keras_tnt
 from keras_tnt.export import export_model
-from keras_tnt.inference.classifier import Classifier, predict_files
+from keras_tnt.inference.classification import predict_files
+from keras_tnt.inference.classifier import Classifier
 from keras_tnt.layers import PyramidStage
 from keras_tnt.training import AdamW
 from keras_tnt.utils.arguments import as_list
