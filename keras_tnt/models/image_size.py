@@ -3,7 +3,7 @@
 import keras
 
 from keras_tnt.structure import architecture
-from keras_tnt.weights.load import transfer_weights
+from keras_tnt.weights.transfer import transfer_weights
 
 
 def at_image_size(model: keras.Model, image_size: tuple[int, int]) -> keras.Model:

@@ -6,7 +6,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 import keras_tnt
-from keras_tnt.weights.load import assign_upstream
+from keras_tnt.weights.transfer import assign_upstream
 from tests.helpers import ASSETS
 
 DIRECTORY = ASSETS / "reference"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import keras_tnt
 from keras_tnt.layers import PyramidTNTBlock
 from keras_tnt.layers.dropout import Dropout
-from keras_tnt.weights.load import assign_upstream, to_upstream
+from keras_tnt.weights.transfer import assign_upstream, to_upstream
 from tests.helpers.checks import check_model, trainable_parameters, two_replicas
 from tests.helpers.small import build_pyramid_tnt, pixels, small_pyramid
 

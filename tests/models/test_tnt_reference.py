@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_tnt.structure import blocks
 from keras_tnt.weights import convert_tnt
-from keras_tnt.weights.load import assign_upstream, to_upstream
+from keras_tnt.weights.transfer import assign_upstream, to_upstream
 from tests.helpers import reference
 
 OFFICIAL = [

@@ -11,7 +11,7 @@ from keras_tnt.models.pyramid_tnt import VARIANTS
 from keras_tnt.training import AdamW
 from keras_tnt.training.optimizer import learning_rate_scales
 from keras_tnt.training.schedules import warmup_cosine
-from keras_tnt.weights.load import converter_for, to_upstream
+from keras_tnt.weights.transfer import converter_for, to_upstream
 from tests.helpers import reference
 from tests.helpers.checks import two_replicas
 from tests.helpers.small import small

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 import keras_tnt
 from keras_tnt.weights import convert_pyramid_tnt
-from keras_tnt.weights.load import assign_upstream, to_upstream
+from keras_tnt.weights.transfer import assign_upstream, to_upstream
 from tests.helpers import reference
 
 CASE = "pyramid_tnt"

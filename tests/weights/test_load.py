@@ -13,8 +13,8 @@ from safetensors.numpy import load_file, save_file
 
 import keras_tnt
 from keras_tnt.weights import convert_tnt
-from keras_tnt.weights.load import assign_upstream, to_upstream
 from keras_tnt.weights.tensor_files import find_state_dict
+from keras_tnt.weights.transfer import assign_upstream, to_upstream
 from tests.helpers import reference
 from tests.helpers.hub_server import HubServer
 
