@@ -8,7 +8,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 # A file's tests run in one process, so that its fixtures are built once.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: fuzz-models demo test test-all test-extra-large test-nightly test-study coverage fuzz lint clean
+.PHONY: fuzz-models demo test test-all test-extra-large test-nightly test-jax test-torch test-study coverage fuzz lint clean
 
 demo: $(VENV)/demo.stamp
 	$(VENV)/bin/keras-tnt demo
@@ -35,6 +35,15 @@ test-nightly:
 	$(NIGHTLY)/bin/python -m pip install --quiet --force-reinstall --no-deps keras-nightly
 	$(NIGHTLY)/bin/python -m pytest -m "not slow" tests/layers tests/models
 
+# The core on Keras's other backends, without TensorFlow. PyTorch's wheel for Linux
+# brings CUDA: 5.5 GB.
+CORE := keras h5py huggingface_hub ml_dtypes safetensors pillow pytest
+test-jax test-torch: test-%:
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet -c constraints.txt $* $(CORE)
+	.venv-$*/bin/python -m pip install --quiet --no-deps -e .
+	KERAS_BACKEND=$* .venv-$*/bin/python -m pytest tests/backends
+
 test-study: $(VENV)/dev.stamp
 	$(PYTEST) projects/inner_attention_study
 
@@ -57,7 +66,7 @@ lint: $(VENV)/dev.stamp
 	$(VENV)/bin/mypy
 
 clean:
-	rm -rf $(VENV) $(NIGHTLY) dist build .coverage .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(NIGHTLY) .venv-jax .venv-torch dist build .coverage .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -16,13 +16,15 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-# Two logical devices, for the tests of two replicas; must come before any tensor.
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0],
-    [tf.config.LogicalDeviceConfiguration()] * 2,
-)
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    # Two logical devices, for tests of two replicas; must come before any tensor.
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0],
+        [tf.config.LogicalDeviceConfiguration()] * 2,
+    )
 
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_tnt.images import preprocess_input, rgb_to_gray
@@ -13,6 +12,7 @@ from keras_tnt.images.preprocess import check_scale
 from keras_tnt.inference.classification import classify, prepare
 from keras_tnt.inference.classifier import Classifier
 from keras_tnt.structure import find_tnt
+from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.visualization import attention_maps, block_map
 
 DISPLAY_SIZE = 448  # pixels of the longer side of the image shown

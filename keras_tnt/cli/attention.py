@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+import numpy as np
+
 from keras_tnt.cli.options import add_orientation_option
 from keras_tnt.export.load_exported import find_format
 from keras_tnt.images import load_image
@@ -58,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
     original = load_image(options.image, not options.ignore_orientation)
     _check_no_export(options.model)
     classifier = load_classifier(options.model)
-    image = prepare(classifier, original).numpy()
+    image = np.asarray(prepare(classifier, original))
     maps = attention_maps(classifier.model, image[None])
     last = max(maps.outer)
     blocks = options.blocks or default_blocks(maps.outer)

@@ -1,5 +1,7 @@
 """`keras-tnt benchmark`: speed and memory of a model on this machine."""
 
+from __future__ import annotations
+
 import argparse
 import functools
 import json
@@ -13,13 +15,13 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_tnt import models
 from keras_tnt.compat.keras_training import build_optimizer
 from keras_tnt.inference import load_classifier
 from keras_tnt.training import AdamW
 from keras_tnt.utils.files import create_or_next_directory, write_json
+from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import PathLike
 from keras_tnt.visualization.figure import (
     new_figure,

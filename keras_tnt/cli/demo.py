@@ -6,12 +6,12 @@ import time
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
 from keras_tnt.export import check_saved_model, export_saved_model
 from keras_tnt.training import Recipe, RunDirectory, fashion_mnist_demo, train
 from keras_tnt.utils.files import create_or_next_directory
+from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.visualization.figure import require_matplotlib
 from keras_tnt.visualization.plot_results import (
     plot_attention,

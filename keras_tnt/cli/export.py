@@ -5,13 +5,13 @@ import glob
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 
 from keras_tnt.cli.options import image_size
 from keras_tnt.data import image_dataset
 from keras_tnt.export import export_model
 from keras_tnt.images import load_image
 from keras_tnt.inference import find_images, load_classifier, prepare
+from keras_tnt.utils.lazy import tensorflow as tf
 
 CALIBRATION_IMAGES = 300  # more do not change the measured ranges much
 

@@ -1,5 +1,7 @@
 """Converters of models to other formats."""
 
+from __future__ import annotations
+
 import contextlib
 import importlib
 import logging
@@ -9,7 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
-import tensorflow as tf
+
+from keras_tnt.utils.lazy import tensorflow as tf
 
 
 def litert_converter(

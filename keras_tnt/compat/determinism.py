@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
-import tensorflow as tf
+from keras_tnt.utils.lazy import tensorflow as tf
 
 
 @contextlib.contextmanager

@@ -1,6 +1,8 @@
 """Image files that TensorFlow's decoder handles wrongly."""
 
-import tensorflow as tf
+from __future__ import annotations
+
+from keras_tnt.utils.lazy import tensorflow as tf
 
 
 def set_webp_alpha_flag(contents: tf.Tensor) -> tf.Tensor:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import tensorflow as tf
+from keras_tnt.utils.lazy import tensorflow as tf
 
 
 class MultiWorkerStrategy(tf.distribute.MultiWorkerMirroredStrategy):

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import keras
-import tensorflow as tf
 from keras import ops
 
+from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import Tensor
 
 

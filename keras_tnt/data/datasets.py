@@ -4,12 +4,11 @@ import difflib
 import os
 from collections.abc import Sequence
 
-import tensorflow as tf
-
 from keras_tnt.data.bundled import bundled_builder, import_tfds
 from keras_tnt.data.folders import load_folder
 from keras_tnt.data.records import load_joined, load_prepared
 from keras_tnt.data.source import ImageSource
+from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import PathLike
 
 BUNDLED = "fashion_mnist_mini"

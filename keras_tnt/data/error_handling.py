@@ -1,29 +1,30 @@
 """Corrupt images in a pipeline: replaced, or named in a readable error."""
 
+from __future__ import annotations
+
 import contextlib
 import logging
 import re
 from collections.abc import Callable, Iterator
 
-import tensorflow as tf
-
 from keras_tnt.data.source import ImageSource
 from keras_tnt.images import decode_image
 from keras_tnt.images.decode import explain_failure
 from keras_tnt.utils.assertions import assertion_text
+from keras_tnt.utils.lazy import tensorflow as tf
 
 logger = logging.getLogger(__name__)
 
-# Permanent errors. All others, such as network errors, can be temporary.
-PERMANENT_ERRORS = (
-    tf.errors.DataLossError,
-    tf.errors.FailedPreconditionError,  # such as a directory
-    tf.errors.InvalidArgumentError,
-    tf.errors.NotFoundError,
-    tf.errors.OutOfRangeError,
-    tf.errors.PermissionDeniedError,
-    tf.errors.UnimplementedError,
-)
+# TensorFlow's permanent errors. All others, such as network errors, can be temporary.
+PERMANENT_ERRORS = {
+    "DataLossError",
+    "FailedPreconditionError",  # such as a directory
+    "InvalidArgumentError",
+    "NotFoundError",
+    "OutOfRangeError",
+    "PermissionDeniedError",
+    "UnimplementedError",
+}
 
 
 def map_with_fallback(
@@ -167,12 +168,12 @@ def _find_fault(source, index):
         with tf.device("/cpu:0"):
             contents, _ = source.fetch(tf.constant(index, tf.int64))
     except tf.errors.OpError as error:
-        return _describe_error(error), isinstance(error, PERMANENT_ERRORS)
+        return _describe_error(error), type(error).__name__ in PERMANENT_ERRORS
     try:
         with tf.device("/cpu:0"):
             decode_image(contents)
     except tf.errors.OpError as error:
-        if not isinstance(error, PERMANENT_ERRORS):
+        if type(error).__name__ not in PERMANENT_ERRORS:
             return _describe_error(error), False
         return f"it {explain_failure(contents.numpy(), error)}", True
     return (

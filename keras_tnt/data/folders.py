@@ -3,10 +3,9 @@
 import logging
 import os
 
-import tensorflow as tf
-
 from keras_tnt.data.source import ImageSource, lookup
 from keras_tnt.images.suffixes import SUFFIXES, count_other_files, has_image_suffix
+from keras_tnt.utils.lazy import tensorflow as tf
 
 logger = logging.getLogger(__name__)
 

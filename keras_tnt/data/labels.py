@@ -1,13 +1,15 @@
 """The labels of tfds data sets: which feature they are, and how they are read."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from keras_tnt.data.bundled import import_tfds
 from keras_tnt.images.imagenet_subsets import imagenet_subset
+from keras_tnt.utils.lazy import tensorflow as tf
 
 # The only label that may be a list of classes: all of them are right answers.
 SEVERAL = "real_label"

@@ -1,8 +1,8 @@
 """Batches for training and evaluation."""
 
-from typing import Any
+from __future__ import annotations
 
-import tensorflow as tf
+from typing import Any
 
 from keras_tnt.data.augmentation.config import Augmentation
 from keras_tnt.data.datasets import load_dataset
@@ -15,6 +15,7 @@ from keras_tnt.data.sampler import (
 from keras_tnt.data.source import ImageSource, check_single_label
 from keras_tnt.images import CROP_FRACTION
 from keras_tnt.utils.counts import as_whole_number, check_count, check_size
+from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import PathLike
 
 
@@ -140,7 +141,11 @@ def image_dataset(
             source, shard, shape, crop_fraction, augmentation, seed
         )
     steps = range(first_step, epochs * steps_per_epoch)
-    dataset = _batches(sampler, steps, label_smoothing, skip_corrupt, parallel_calls)
+    # Nothing there needs autograph; without it, tracing takes a third of the time.
+    make_batches = tf.autograph.experimental.do_not_convert(_batches)
+    dataset = make_batches(
+        sampler, steps, label_smoothing, skip_corrupt, parallel_calls
+    )
     options = tf.data.Options()
     options.deterministic = True
     policy = tf.data.experimental.AutoShardPolicy.OFF  # this is one worker's part
@@ -148,8 +153,6 @@ def image_dataset(
     return dataset.prefetch(prefetch).with_options(options)
 
 
-# Nothing here needs autograph; without it, tracing takes a third of the time.
-@tf.autograph.experimental.do_not_convert
 def _batches(sampler, steps, label_smoothing, skip_corrupt, parallel_calls):
     """The batches of some steps, those of the replicas one after the other."""
     shard = sampler.shard

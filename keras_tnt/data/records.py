@@ -5,17 +5,19 @@ training does not read the images of earlier steps. array_record files support t
 for TFRecord files, the offsets of the records are found once.
 """
 
+from __future__ import annotations
+
 import concurrent.futures
 import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from keras_tnt.data.bundled import import_tfds
 from keras_tnt.data.labels import labels_of, supervised_keys
 from keras_tnt.data.source import ImageSource
+from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import PathLike
 
 

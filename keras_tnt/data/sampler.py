@@ -1,9 +1,9 @@
 """Deterministic sampling: which image comes when, from the seed and the step."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
-
-import tensorflow as tf
 
 from keras_tnt.data.augmentation.config import Augmentation
 from keras_tnt.data.augmentation.mixup_cutmix import mix
@@ -16,6 +16,7 @@ from keras_tnt.data.augmentation.transforms import (
 )
 from keras_tnt.data.error_handling import next_readable, note_corrupt
 from keras_tnt.data.source import ImageSource
+from keras_tnt.utils.lazy import tensorflow as tf
 
 
 def sample_index(

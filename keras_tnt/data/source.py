@@ -1,12 +1,15 @@
 """Encoded images and their labels, by index."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Self
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import ArrayLike
+
+from keras_tnt.utils.lazy import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,11 +1,13 @@
 """The workers of a training on several machines, from TF_CONFIG or Slurm."""
 
+from __future__ import annotations
+
 import json
 import os
 import re
 from typing import NamedTuple
 
-import tensorflow as tf
+from keras_tnt.utils.lazy import tensorflow as tf
 
 EXAMPLE = (
     '{"cluster": {"worker": ["host-a:12345", "host-b:12345"]}, '

@@ -1,14 +1,14 @@
 """Strategies: one device, all devices of a machine, several machines, or a TPU."""
 
+from __future__ import annotations
+
 import logging
 import os
 import threading
 from collections.abc import Callable
 
-import tensorflow as tf
-
-from keras_tnt.compat.multi_worker import MultiWorkerStrategy
 from keras_tnt.distribute.cluster import EXAMPLE, find_cluster
+from keras_tnt.utils.lazy import tensorflow as tf
 
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
@@ -74,6 +74,8 @@ def _multi_worker(cluster):
     )
     waiting.daemon = True
     waiting.start()
+    from keras_tnt.compat.multi_worker import MultiWorkerStrategy  # needs TensorFlow
+
     try:
         return MultiWorkerStrategy(cluster.resolver())
     except RuntimeError as error:

@@ -1,10 +1,12 @@
 """Communication between the workers of one training."""
 
+from __future__ import annotations
+
 import contextlib
 import re
 from collections.abc import Iterator
 
-import tensorflow as tf
+from keras_tnt.utils.lazy import tensorflow as tf
 
 
 def worker_count(strategy: tf.distribute.Strategy) -> int:

@@ -1,12 +1,13 @@
 """The images of an evaluation, in batches."""
 
+from __future__ import annotations
+
 import math
 from typing import Any
 
-import tensorflow as tf
-
 from keras_tnt.data import image_dataset
 from keras_tnt.data.source import ImageSource
+from keras_tnt.utils.lazy import tensorflow as tf
 
 
 def evaluation_batches(

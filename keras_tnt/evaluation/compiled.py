@@ -1,16 +1,18 @@
 """Evaluation of compiled models with their own metrics."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 
 import keras
-import tensorflow as tf
 
 from keras_tnt import distribute
 from keras_tnt.compat.keras_training import loss_per_image
 from keras_tnt.data.source import ImageSource, check_single_label
 from keras_tnt.evaluation.batches import check_any_image, evaluation_batches
 from keras_tnt.utils.counts import check_count
+from keras_tnt.utils.lazy import tensorflow as tf
 
 
 def evaluate(

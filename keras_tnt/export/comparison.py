@@ -4,7 +4,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_tnt.export.load_exported import load_exported
 from keras_tnt.structure import find_head
@@ -125,7 +124,11 @@ def noise(shape: tuple[int, int, int], number: int = 8) -> np.ndarray:
     """Images of coarse and fine noise, always the same, float32."""
     height, width, channels = shape
     rng = np.random.default_rng(0)
-    coarse = rng.uniform(0, 255, (number, 5, 5, channels))
-    images = tf.image.resize(coarse, (height, width), "bicubic").numpy()
-    images += rng.normal(0, 10, images.shape)
+    coarse = rng.uniform(0, 255, (number, 5, 5, channels)).astype("float32")
+    images = keras.ops.convert_to_numpy(
+        keras.ops.image.resize(
+            coarse, (height, width), "bicubic", data_format="channels_last"
+        )
+    )
+    images = images + rng.normal(0, 10, images.shape)
     return np.clip(images, 0, 255).astype("float32")

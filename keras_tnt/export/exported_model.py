@@ -1,15 +1,17 @@
 """What the formats have in common: optional packages, the graph, a loaded model."""
 
+from __future__ import annotations
+
 import importlib
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import keras
-import tensorflow as tf
 
 from keras_tnt.export.metadata import ExportMetadata
 from keras_tnt.layers.layer_norm import decomposed_layer_norm
+from keras_tnt.utils.lazy import tensorflow as tf
 
 INPUT, OUTPUT = "images", "probabilities"
 

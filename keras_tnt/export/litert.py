@@ -7,7 +7,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_tnt.compat.converters import ignore_litert_deprecation, litert_converter
 from keras_tnt.export.exported_model import (
@@ -17,6 +16,7 @@ from keras_tnt.export.exported_model import (
     require,
 )
 from keras_tnt.export.metadata import ExportMetadata
+from keras_tnt.utils.lazy import tensorflow as tf
 
 IDENTIFIER = b"TFL3"  # bytes 4 to 8 of a file
 SIGNATURE = "predict_images"

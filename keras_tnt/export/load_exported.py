@@ -1,10 +1,10 @@
 """Detecting the format of an exported model, and loading it."""
 
+from __future__ import annotations
+
 import json
 import zipfile
 from pathlib import Path
-
-import tensorflow as tf
 
 from keras_tnt.export import litert, openvino
 from keras_tnt.export.exported_model import INPUT, OUTPUT, ExportedModel
@@ -12,6 +12,7 @@ from keras_tnt.export.litert import load_litert
 from keras_tnt.export.metadata import ExportMetadata
 from keras_tnt.export.onnx import load_onnx
 from keras_tnt.export.openvino import load_openvino
+from keras_tnt.utils.lazy import tensorflow as tf
 
 SAVED_MODEL = "saved_model.pb"
 # An ONNX file starts with a small version, followed by one of these fields.

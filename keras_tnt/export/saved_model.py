@@ -10,7 +10,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_tnt.export.comparison import compare, noise
@@ -21,12 +20,12 @@ from keras_tnt.export.serving import (
     write_metadata,
     write_warm_up,
 )
-from keras_tnt.export.signatures import Signatures
 from keras_tnt.export.validation import as_functional, check_labels, with_image_size
 from keras_tnt.images import CROP_FRACTION, MAX_PIXELS
 from keras_tnt.utils.arguments import as_list
 from keras_tnt.utils.counts import as_whole_number, check_count
 from keras_tnt.utils.files import local_path
+from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import PathLike
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
@@ -159,6 +158,8 @@ def write_saved_model(
     Returns:
         The shape ``(height, width, channels)`` of decoded images.
     """
+    from keras_tnt.export.signatures import Signatures  # a class of TensorFlow
+
     top_k = min(top_k, len(labels))
     module = Signatures(model, labels, top_k, crop_fraction, image_size)
     with tempfile.TemporaryDirectory() as directory:

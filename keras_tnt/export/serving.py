@@ -1,5 +1,7 @@
 """Files next to a SavedModel for TensorFlow Serving and its operators."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import platform
@@ -8,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from keras_tnt._version import __version__
+from keras_tnt.utils.lazy import tensorflow as tf
 
 
 def write_warm_up(

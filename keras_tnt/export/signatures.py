@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_tnt.export.comparison import PROBABILITIES, output_activation
 from keras_tnt.export.validation import as_functional, choose_image_size
 from keras_tnt.images import decode_image, preprocess_input, rgb_to_gray
 from keras_tnt.structure import architecture, find_head, patch_grid
+from keras_tnt.utils.lazy import tensorflow as tf
 
 SMALLEST_PROBABILITY = np.finfo("float32").tiny  # positive, so that it has a logarithm
 

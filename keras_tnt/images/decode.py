@@ -1,10 +1,10 @@
 """Detecting the format of an encoded image, and decoding it."""
 
+from __future__ import annotations
+
 import functools
 import re
 from pathlib import Path
-
-import tensorflow as tf
 
 from keras_tnt.images.formats.bmp import decode_bmp
 from keras_tnt.images.formats.contents import padded_head
@@ -14,8 +14,11 @@ from keras_tnt.images.formats.png import decode_png
 from keras_tnt.images.formats.webp import decode_webp
 from keras_tnt.images.limits import MAX_JPEG_SCANS, MAX_PIXELS
 from keras_tnt.images.orientation import orient
+from keras_tnt.images.portable import decode_by_pillow
 from keras_tnt.utils.assertions import assertion_text
+from keras_tnt.utils.backend import uses_tensorflow
 from keras_tnt.utils.counts import check_count
+from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import PathLike, Tensor
 
 # By format: position and value of its magic bytes.
@@ -32,7 +35,7 @@ def decode_image(
     contents: Tensor | bytes,
     max_pixels: int = MAX_PIXELS,
     max_scans: int = MAX_JPEG_SCANS,
-) -> tf.Tensor:
+) -> Tensor:
     """Decode a JPEG, PNG, GIF, BMP or WebP image to RGB.
 
     Gray, palette, CMYK and 16-bit images become 8-bit RGB, 16-bit ones by their high
@@ -46,17 +49,20 @@ def decode_image(
     Untrusted bytes are safe: the number of pixels and of JPEG scans are checked in the
     headers, before memory is allocated.
 
+    TensorFlow decodes, also inside `tf.data`. On Keras's other backends Pillow decodes
+    bytes.
+
     Args:
         contents: an encoded image, `bytes` or a scalar string tensor.
         max_pixels: largest number of pixels; `keras_tnt.images.MAX_PIXELS` by default.
         max_scans: largest number of scans of a JPEG, each a pass over all pixels.
 
     Returns:
-        A uint8 tensor (height, width, 3).
+        A uint8 tensor (height, width, 3); an array if Pillow decodes.
 
     Raises:
         ValueError: if `contents` is not one encoded image but, for example, a path, or
-            a limit is not a whole number of at least 1.
+            a limit is not a whole number of at least 1; or if Pillow cannot decode it.
         tf.errors.InvalidArgumentError: at run time, if the bytes are not an image of
             these formats, damaged, or too large.
 
@@ -67,7 +73,8 @@ def decode_image(
         >>> decode_image(encoded).shape
         TensorShape([2, 5, 3])
     """
-    if not (isinstance(contents, bytes) or _is_scalar_string(contents)):
+    is_bytes = isinstance(contents, bytes)
+    if not (is_bytes or _is_scalar_string(contents)):
         raise ValueError(
             "`contents` must be one encoded image, bytes or a scalar string tensor, "
             f"got {type(contents).__name__}. Use `load_image` for paths, and "
@@ -75,6 +82,12 @@ def decode_image(
         )
     max_pixels = check_count("max_pixels", max_pixels)
     max_scans = check_count("max_scans", max_scans)
+    if is_bytes and not uses_tensorflow():
+        try:
+            return decode_by_pillow(contents, max_pixels, max_scans)
+        except ValueError as error:
+            reason = explain_failure(contents, error)
+            raise ValueError(f"The image {reason}.") from error
     contents = tf.convert_to_tensor(contents, tf.string)
     head = padded_head(contents, 12)
     decoders = DECODERS | {"JPEG": functools.partial(decode_jpeg, max_scans=max_scans)}
@@ -93,7 +106,7 @@ def load_image(
     apply_orientation: bool = True,
     max_pixels: int = MAX_PIXELS,
     max_scans: int = MAX_JPEG_SCANS,
-) -> tf.Tensor:
+) -> Tensor:
     """Read and decode an image file; see `decode_image` for the formats.
 
     Args:
@@ -122,9 +135,14 @@ def load_image(
         TensorShape([2, 5, 3])
     """
     contents = Path(path).read_bytes()
+    max_pixels = check_count("max_pixels", max_pixels)
+    max_scans = check_count("max_scans", max_scans)
+    decode, failure = decode_by_pillow, ValueError
+    if uses_tensorflow():
+        decode, failure = decode_image, tf.errors.OpError
     try:
-        image = decode_image(contents, max_pixels, max_scans)
-    except tf.errors.OpError as error:
+        image = decode(contents, max_pixels, max_scans)
+    except failure as error:
         raise ValueError(
             f"{str(path)!r} cannot be decoded: it {explain_failure(contents, error)}. "
             f"Expected an image in one of the formats {', '.join(SIGNATURES)}."
@@ -132,7 +150,14 @@ def load_image(
     return orient(image, contents) if apply_orientation else image
 
 
-def explain_failure(contents: bytes, error: tf.errors.OpError) -> str:
+def _find_format(contents):
+    for name, (position, magic) in SIGNATURES.items():
+        if contents[position : position + len(magic)] == magic:
+            return name
+    return None
+
+
+def explain_failure(contents: bytes, error: Exception) -> str:
     """Say why an image cannot be decoded, such as "is empty".
 
     Args:
@@ -141,9 +166,9 @@ def explain_failure(contents: bytes, error: tf.errors.OpError) -> str:
     """
     if not contents:
         return "is empty"
-    for name, (position, magic) in SIGNATURES.items():
-        if contents[position : position + len(magic)] == magic:
-            return f"starts like a {name} but {_explain_limit(error)}"
+    if name := _find_format(contents):
+        reason = error if isinstance(error, ValueError) else _explain_limit(error)
+        return f"starts like a {name} but {reason}"
     return f"starts with {contents[:8]!r}, which is no known format"
 
 
@@ -160,7 +185,8 @@ def _explain_limit(error):
 
 def _is_scalar_string(value):
     return (
-        tf.is_tensor(value)
+        uses_tensorflow(value)
+        and tf.is_tensor(value)
         and value.dtype == tf.string
         and value.shape.rank in (0, None)
     )

@@ -1,6 +1,8 @@
 """Limits of decoding, checked in the headers before memory is allocated."""
 
-import tensorflow as tf
+from __future__ import annotations
+
+from keras_tnt.utils.lazy import tensorflow as tf
 
 MAX_PIXELS = 2**26  # 67 million, 8192 x 8192: enough for most cameras
 # A progressive JPEG has about ten. Each is a pass over all pixels, in a few bytes.

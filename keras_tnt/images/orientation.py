@@ -1,8 +1,13 @@
 """The orientation in which a camera was held, from an image's EXIF data."""
 
+from __future__ import annotations
+
 import struct
 
-import tensorflow as tf
+import numpy as np
+
+from keras_tnt.utils.lazy import tensorflow as tf
+from keras_tnt.utils.typing import Tensor
 
 TAG = 0x0112
 # Whether rows and columns change places; then the axes that are reversed.
@@ -17,17 +22,20 @@ TRANSFORMS = {
 }
 
 
-def orient(image: tf.Tensor, contents: bytes) -> tf.Tensor:
+def orient(image: Tensor, contents: bytes) -> Tensor:
     """Turn and mirror a decoded image as its EXIF orientation says.
 
     Args:
-        image: the decoded image (height, width, channels).
+        image: the decoded image (height, width, channels), a tensor or array.
         contents: the encoded image, a JPEG, PNG or WebP; others have no orientation.
 
     Returns:
         The image upright; unchanged if there is no orientation, or an unknown one.
     """
     transposed, reversed_axes = TRANSFORMS.get(read_orientation(contents), (False, []))
+    if isinstance(image, np.ndarray):
+        image = image.transpose((1, 0, 2)) if transposed else image
+        return np.flip(image, tuple(reversed_axes))
     if transposed:
         image = tf.transpose(image, (1, 0, 2))
     return tf.reverse(image, reversed_axes) if reversed_axes else image

@@ -1,16 +1,23 @@
 """The evaluation transform.
 
 It consists of TensorFlow ops, so it also runs inside `tf.data` and in an exported
-signature.
+signature. On Keras's other backends it is computed by NumPy.
 """
+
+from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-import tensorflow as tf
+import keras
+import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_tnt.images.portable import resize_and_crop
+from keras_tnt.utils.backend import uses_tensorflow
 from keras_tnt.utils.counts import check_size
+from keras_tnt.utils.lazy import tensorflow as tf
+from keras_tnt.utils.typing import Tensor
 
 # The published models are evaluated on the central 90 % of the resized image.
 CROP_FRACTION = 0.9
@@ -21,7 +28,7 @@ def preprocess_input(
     size: int | tuple[int, int] = 224,
     crop_fraction: float = CROP_FRACTION,
     scale: float | None = None,
-) -> tf.Tensor:
+) -> Tensor:
     """Resize and crop images as in the published evaluation.
 
     The image is resized (bicubic, antialias) until it just covers a box of
@@ -42,7 +49,8 @@ def preprocess_input(
 
     Returns:
         A float32 tensor (height, width, channels) for one image, else
-        (batch, height, width, channels); whole numbers from 0 to 255.
+        (batch, height, width, channels); whole numbers from 0 to 255. On another
+        backend than TensorFlow a NumPy array, unless the images are TensorFlow's.
 
     Raises:
         ValueError: if the rank is wrong, there are no images, values are not numbers or
@@ -72,32 +80,34 @@ def preprocess_input(
                 "Expected one or more images with the same number of channels; got "
                 f"{len(checked)} images with {sorted(channels, key=str)} channels."
             )
-        return tf.stack(
-            [_resize_and_crop(p[tf.newaxis], height_and_width, box)[0] for p in checked]
+        stack = tf.stack if uses_tensorflow(checked[0]) else np.stack
+        return stack(
+            [_resize_and_crop(p[None], height_and_width, box)[0] for p in checked]
         )
     batch = _checked(images, (3, 4), scale)
-    if batch.shape.rank == 3:
-        return _resize_and_crop(batch[tf.newaxis], height_and_width, box)[0]
+    if len(batch.shape) == 3:
+        return _resize_and_crop(batch[None], height_and_width, box)[0]
     return _resize_and_crop(batch, height_and_width, box)
 
 
 def _checked(images, ranks, scale):
-    """The images as a tensor of values 0-255, or an error."""
-    images = tf.convert_to_tensor(images)
-    dtype, shape = images.dtype, images.shape
-    if not (dtype.is_integer or dtype.is_floating):
+    """The images as a tensor or array of values 0-255, or an error."""
+    images = _as_tensor(images)
+    dtype, shape = images.dtype.name, images.shape
+    if not (_is_float(images) or "int" in dtype):
         raise ValueError(
-            f"Images must be numbers, uint8 or float, 0-255; got {dtype.name}. "
+            f"Images must be numbers, uint8 or float, 0-255; got {dtype}. "
             "`load_image` reads files, `decode_image` decodes their contents."
         )
-    if shape.rank is None:
+    rank = shape.rank if hasattr(shape, "rank") else len(shape)
+    if rank is None:
         raise ValueError(
             "The images have an unknown number of axes: they can be one image or a "
             "batch. Set their shape first: "
             "`images.set_shape((None, None, 3))` for an image, "
             "`images.set_shape((None, None, None, 3))` for a batch."
         )
-    if shape.rank not in ranks or 0 in shape[-3:]:
+    if rank not in ranks or 0 in shape[-3:]:
         raise ValueError(
             "Expected an image (height, width, channels), a batch (batch, height, "
             "width, channels) or a list of images, none of them empty; got shape "
@@ -106,16 +116,40 @@ def _checked(images, ranks, scale):
     if scale is None:
         check_scale(images)
     elif scale != 1:
-        images = tf.cast(images, tf.float32) * scale
-    if images.dtype != tf.uint8 and tf.executing_eagerly():
-        values = tf.cast(images, tf.float32)
-        if not tf.reduce_all((values >= 0) & (values <= 255)):  # catches NaN too
-            scaled = "" if scale in (None, 1) else f" after scaling by {scale:g}"
-            raise ValueError(
-                f"Images must have values from 0 to 255; this {dtype.name} image has "
-                f"{tf.reduce_min(values):g} to {tf.reduce_max(values):g}{scaled}."
-            )
+        images = _as_float(images) * scale
+    values = None if dtype == "uint8" else _known_values(images)
+    # A comparison with NaN is false.
+    if values is not None and not np.all((values >= 0) & (values <= 255)):
+        scaled = "" if scale in (None, 1) else f" after scaling by {scale:g}"
+        raise ValueError(
+            f"Images must have values from 0 to 255; this {dtype} image has "
+            f"{values.min():g} to {values.max():g}{scaled}."
+        )
     return images
+
+
+def _as_tensor(images):
+    """A tensor of TensorFlow or, on the other backends, an array."""
+    if uses_tensorflow(images):
+        return tf.convert_to_tensor(images)
+    return np.asarray(keras.ops.convert_to_numpy(images))
+
+
+def _is_float(images):
+    return "float" in images.dtype.name
+
+
+def _as_float(images):
+    if isinstance(images, np.ndarray):
+        return images.astype("float32")
+    return tf.cast(images, tf.float32)
+
+
+def _known_values(images):
+    """The values as a float32 array; `None` inside `tf.function` and `tf.data`."""
+    if isinstance(images, np.ndarray) or tf.executing_eagerly():
+        return np.asarray(_as_float(images))
+    return None
 
 
 def check_scale(images: ArrayLike) -> None:
@@ -130,14 +164,13 @@ def check_scale(images: ArrayLike) -> None:
     Raises:
         ValueError: if the images were scaled.
     """
-    pixels = tf.convert_to_tensor(images)
-    if not (tf.executing_eagerly() and pixels.dtype.is_floating):
+    pixels = _as_tensor(images)
+    values = _known_values(pixels) if _is_float(pixels) else None
+    if values is None or not values.size:
         return
-    values = tf.cast(pixels, tf.float32)
-    fractions = tf.reduce_any(values != tf.floor(values))
-    if not (fractions and tf.reduce_all(tf.abs(values) <= 1)):
+    lowest, highest = values.min(), values.max()
+    if max(-lowest, highest) > 1 or not np.any(values != np.floor(values)):
         return
-    lowest, highest = tf.reduce_min(values), tf.reduce_max(values)
     if lowest < 0:
         raise ValueError(
             "Images must have values from 0 to 255, because the model scales them "
@@ -153,6 +186,8 @@ def check_scale(images: ArrayLike) -> None:
 
 
 def _resize_and_crop(images, size, box):
+    if isinstance(images, np.ndarray):
+        return resize_and_crop(images, size, box)
     old = tf.shape(images, tf.int64)[1:3]
     # One side equals that of the box, the other covers it.
     new = tf.where(

@@ -1,5 +1,7 @@
 """Classifying image files."""
 
+from __future__ import annotations
+
 import glob
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -7,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_tnt.images import SUFFIXES, load_image, preprocess_input, rgb_to_gray
@@ -133,7 +134,7 @@ def predict_files(
                     raise
                 loaded.append(error)
         images = [each for each in loaded if not isinstance(each, Exception)]
-        classes = iter(classify(classifier, tf.stack(images), top) if images else [])
+        classes = iter(classify(classifier, np.stack(images), top) if images else [])
         for path, each in zip(batch, loaded, strict=True):
             if isinstance(each, Exception):
                 on_error(str(path), each)  # type: ignore[misc]  # not None, see above
@@ -179,7 +180,7 @@ def classify(
     ]
 
 
-def prepare(classifier: Classifier, image: ArrayLike) -> tf.Tensor:
+def prepare(classifier: Classifier, image: ArrayLike) -> Tensor:
     """Preprocess an image for a classifier.
 
     Args:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from keras_tnt.compat import keras_layers, sublayer_state
@@ -11,6 +10,7 @@ from keras_tnt.compat.checkpoint_dependencies import VisibleSublayers
 from keras_tnt.layers.dropout import Dropout
 from keras_tnt.layers.initializers import convolution_initializer, normal_initializer
 from keras_tnt.layers.layer_norm import LayerNorm
+from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import Shape, Tensor
 
 

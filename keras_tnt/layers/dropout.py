@@ -1,8 +1,10 @@
 """Dropout whose masks belong to the images of the global batch."""
 
-import keras
-import tensorflow as tf
+from __future__ import annotations
 
+import keras
+
+from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import Tensor
 
 VALUES_PER_COUNT = 4  # that the generator Philox draws for one value of its counter

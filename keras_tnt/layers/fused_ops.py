@@ -12,19 +12,21 @@ batch sizes, such as that of the last batch of an epoch, are therefore padded to
 next of `BATCH_SIZES`. The usual batch sizes are among them, and nothing is copied.
 """
 
+from __future__ import annotations
+
 import bisect
 import contextlib
 import contextvars
-import functools
 import math
 from collections.abc import Iterator
 
 import keras
-import tensorflow as tf
 
+from keras_tnt.utils.lazy import tensorflow as tf
+from keras_tnt.utils.lazy import tf_function
 from keras_tnt.utils.typing import Shape, Tensor
 
-compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
+compiled = tf_function(jit_compile=True, autograph=False)
 
 # The sizes that functions are compiled for: 1 to 8, and four for each factor of 2.
 BATCH_SIZES = [*range(1, 5), *(n << shift for shift in range(24) for n in (5, 6, 7, 8))]
@@ -149,7 +151,7 @@ def _pad(x, rows_per_image):
     return tf.pad(x, ((0, padding), (0, 0))) if padding else x
 
 
-@functools.partial(tf.function, autograph=False)
+@tf_function(autograph=False)
 def _pad_unknown(x, rows_per_image):
     """Do the same for a number of rows that is known when the graph runs."""
     rows = tf.shape(x)[0]

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from keras_tnt.compat.keras_layers import WeightStates
 from keras_tnt.compat.operations import onednn_layer_norm, primitive_layer_norm
 from keras_tnt.layers import fused_ops
+from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import Tensor
 
 _DECOMPOSED = contextvars.ContextVar("decomposed", default=False)

@@ -1,9 +1,10 @@
 """Build data sets, model and optimizer from a recipe, and validate it."""
 
+from __future__ import annotations
+
 from typing import NamedTuple, Self
 
 import keras
-import tensorflow as tf
 
 from keras_tnt import models
 from keras_tnt.compat.keras_training import build_optimizer
@@ -12,6 +13,7 @@ from keras_tnt.data.source import ImageSource
 from keras_tnt.training.optimizer import AdamW
 from keras_tnt.training.recipe import Recipe
 from keras_tnt.training.schedules import RatePerEpoch, published_rates, warmup_cosine
+from keras_tnt.utils.lazy import tensorflow as tf
 
 # What the loss and the pipeline expect of the model.
 NEEDED_OPTIONS = {

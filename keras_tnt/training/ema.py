@@ -1,11 +1,14 @@
 """The exponential moving average of a model's weights."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import keras
-import tensorflow as tf
+
+from keras_tnt.utils.lazy import tensorflow as tf
 
 
 class ExponentialMovingAverage(keras.callbacks.Callback):

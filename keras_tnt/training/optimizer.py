@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from keras_tnt.compat.keras_training import decays
 from keras_tnt.utils.arguments import as_list
+from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import Tensor
 
 BLOCK = re.compile(r"(?:^|.*/)[^/]*block_\d+(?=/)")

@@ -1,5 +1,7 @@
 """The directory of a training run."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import logging
@@ -11,12 +13,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import keras
-import tensorflow as tf
 
 from keras_tnt._version import __version__
 from keras_tnt.training.checkpoints import Checkpoints
 from keras_tnt.training.recipe import Recipe
 from keras_tnt.utils.files import create_directory, local_path, write_json
+from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import PathLike
 
 logger = logging.getLogger(__name__)

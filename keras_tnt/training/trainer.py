@@ -1,5 +1,7 @@
 """Training with a recipe: `model.fit`, and what makes a run survive."""
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import importlib.util
@@ -7,7 +9,6 @@ import sys
 from typing import NamedTuple
 
 import keras
-import tensorflow as tf
 
 from keras_tnt import distribute
 from keras_tnt.compat.determinism import deterministic_ops
@@ -37,6 +38,7 @@ from keras_tnt.training.recipe import Recipe
 from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.training.state import TrainingState
 from keras_tnt.utils.files import atomic_write
+from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import PathLike
 
 

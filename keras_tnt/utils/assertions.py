@@ -1,8 +1,10 @@
 """The text of failed assertions in TensorFlow graphs."""
 
+from __future__ import annotations
+
 import re
 
-import tensorflow as tf
+from keras_tnt.utils.lazy import tensorflow as tf
 
 
 def assertion_text(error: tf.errors.OpError) -> str | None:

@@ -4,11 +4,11 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_tnt.structure import blocks, find_tnt, patch_grid, rebuild_graph, stages
 from keras_tnt.utils.counts import check_count
+from keras_tnt.utils.gradients import gradient_of_sum
 from keras_tnt.visualization.image_range import check_model_images
 
 
@@ -48,7 +48,7 @@ def grad_cam(
         (2, 2, 4)
     """
     tnt = find_tnt(model)
-    watch = _Watch(dtype="float32")
+    watch = _Offset(dtype="float32")
 
     def before(block, *inputs, **options):
         return block(*inputs[:-1], watch(inputs[-1]), **options)
@@ -62,10 +62,17 @@ def grad_cam(
     else:
         scores = _scores_model(model, {blocks(tnt)[-1]: before})
     check_model_images(model, images)
-    with tf.GradientTape() as watch.tape:
-        score = _of_classes(scores(images, training=False), classes)
-    gradient = watch.tape.gradient(score, watch.tokens)
-    weights = np.maximum(tf.reduce_sum(gradient * watch.tokens, axis=-1), 0)
+    found = scores(images, training=False)  # keeps the tokens
+    classes = _choose_classes(found, classes)
+    tokens = watch.tokens
+
+    def score(offset):
+        watch.offset = offset
+        return _of_classes(scores(images, training=False), classes)
+
+    gradient = gradient_of_sum(score, keras.ops.zeros_like(tokens))
+    weights = keras.ops.convert_to_numpy(keras.ops.sum(gradient * tokens, axis=-1))
+    weights = np.maximum(weights, 0)
     if not stages(tnt):  # tokens, the class token first
         weights = weights[:, 1:].reshape(-1, *patch_grid(tnt))
     highest = weights.max(axis=(1, 2), keepdims=True)
@@ -120,30 +127,30 @@ def integrated_gradients(
             "model in which the inputs other than the images are constant."
         )
     check_model_images(model, images)
-    pixels = tf.cast(images, tf.float32)
-    if classes is None:
-        classes = np.argmax(scores(pixels, training=False), axis=-1)
+    pixels = keras.ops.cast(images, "float32")
+    classes = _choose_classes(scores(pixels, training=False), classes)
+
+    def score(pixels):
+        return _of_classes(scores(pixels, training=False), classes)
+
     points, weights = np.polynomial.legendre.leggauss(steps)  # on -1 to 1
-    total = tf.zeros_like(pixels)
+    total = keras.ops.zeros_like(pixels)
     for point, weight in zip((points + 1) / 2, weights / 2, strict=True):
         between = baseline + point * (pixels - baseline)
-        with tf.GradientTape() as tape:
-            tape.watch(between)
-            score = _of_classes(scores(between, training=False), classes)
-        total += weight * tape.gradient(score, between)
-    return ((pixels - baseline) * total).numpy()
+        total = total + weight * gradient_of_sum(score, between)
+    return keras.ops.convert_to_numpy((pixels - baseline) * total)
 
 
-class _Watch(keras.layers.Layer):
-    """An identity layer that keeps its tokens, for their gradient."""
+class _Offset(keras.layers.Layer):
+    """Adds an offset to tokens, whose gradient is that of the tokens."""
 
-    tape: Any = None  # while the graph is built
-    tokens = None
+    offset: Any = None
+    tokens: Any = None
 
     def call(self, tokens):
-        if self.tape is not None:
-            self.tape.watch(tokens)
-            self.tokens = tokens
+        if self.offset is not None:
+            return tokens + self.offset
+        self.tokens = tokens
         return tokens
 
     def compute_output_shape(self, shape):
@@ -197,13 +204,18 @@ def _without_activation(layer, inputs, **options):
     return outputs
 
 
-def _of_classes(scores, classes):
-    """The score of each image's class."""
+def _choose_classes(scores, classes):
+    """The class of each image, the predicted one by default."""
     if classes is None:
-        classes = np.argmax(scores, axis=-1)
+        classes = np.argmax(keras.ops.convert_to_numpy(scores), axis=-1)
     classes = np.broadcast_to(classes, len(scores))
     if not ((classes >= 0) & (classes < scores.shape[-1])).all():
         raise ValueError(
             f"Expected classes from 0 to {scores.shape[-1] - 1}, got {classes.tolist()}"
         )
-    return tf.gather(scores, classes, batch_dims=1)
+    return classes
+
+
+def _of_classes(scores, classes):
+    """The score of each image's class."""
+    return keras.ops.take_along_axis(scores, classes[:, None], axis=-1)[:, 0]

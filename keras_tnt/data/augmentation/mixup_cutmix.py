@@ -1,8 +1,9 @@
 """MixUp and CutMix of a group of images with the same group in reverse order."""
 
-import tensorflow as tf
+from __future__ import annotations
 
 from keras_tnt.data.augmentation.config import Augmentation
+from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import Tensor
 
 

@@ -4,14 +4,16 @@ Images are float32 with whole numbers 0-255: that is faster here than uint8. All
 operations give what Pillow gives, but for the rotated and moved ones' borders.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 from typing import Any
 
-import tensorflow as tf
-
 from keras_tnt.data.augmentation.config import Augmentation
 from keras_tnt.images import rgb_to_gray
+from keras_tnt.utils.lazy import tensorflow as tf
+from keras_tnt.utils.lazy import tf_function
 from keras_tnt.utils.typing import Tensor
 
 FILL_VALUE = 128.0  # of pixels from outside the image: the mean of the models' scaling
@@ -68,7 +70,7 @@ def rand_augment(
 
 
 # A separate function is traced once, not once for each operation drawn.
-@tf.function(autograph=False)
+@tf_function(autograph=False)
 def apply_operation(
     image: tf.Tensor, number: tf.Tensor, level: tf.Tensor, sign: tf.Tensor
 ) -> tf.Tensor:

@@ -4,16 +4,17 @@ All randomness comes from explicit seeds, pairs of integers: the same seed gives
 same image.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
-
-import tensorflow as tf
 
 from keras_tnt.data.augmentation.config import Augmentation
 from keras_tnt.data.augmentation.rand_augment import rand_augment
 from keras_tnt.images import decode_image, preprocess_input, rgb_to_gray
 from keras_tnt.images.formats.jpeg import checked_jpeg
+from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import Tensor
 
 ATTEMPTS = 10  # to draw a random rectangle that fits, as in the official code

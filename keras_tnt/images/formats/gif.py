@@ -1,9 +1,10 @@
 """Decoding GIF images."""
 
-import tensorflow as tf
+from __future__ import annotations
 
 from keras_tnt.images.formats.contents import number, padded_head
 from keras_tnt.images.limits import check_size
+from keras_tnt.utils.lazy import tensorflow as tf
 
 EXTENSION, FRAME, END = 0x21, 0x2C, b"\x3b"
 MAX_EXTENSIONS = 100  # before the first frame; comments and the like, often one

@@ -1,8 +1,10 @@
 """Decoding JPEG images."""
 
-import tensorflow as tf
+from __future__ import annotations
 
 from keras_tnt.images.limits import MAX_JPEG_SCANS, MAX_PIXELS, check_size
+from keras_tnt.utils.lazy import tensorflow as tf
+from keras_tnt.utils.lazy import tf_function
 
 END_OF_IMAGE, START_OF_SCAN = 0xD9, 0xDA
 MAX_SEGMENTS = 2_000  # an image has some tens, with large metadata some hundreds
@@ -48,9 +50,9 @@ def checked_jpeg(
 
 
 # Outside of a graph, each turn of the loop would take milliseconds.
-@tf.function(
+@tf_function(
+    lambda: [tf.TensorSpec([None], tf.uint8), tf.TensorSpec([], tf.int64)],
     autograph=False,
-    input_signature=[tf.TensorSpec([None], tf.uint8), tf.TensorSpec([], tf.int64)],
 )
 def count_scans(data: tf.Tensor, max_scans: tf.Tensor) -> tf.Tensor:
     """Count the scans before the end of the first image, up to one too many.

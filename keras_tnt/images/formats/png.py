@@ -1,9 +1,10 @@
 """Decoding PNG images."""
 
-import tensorflow as tf
+from __future__ import annotations
 
 from keras_tnt.images.formats.contents import number, padded_head
 from keras_tnt.images.limits import check_size
+from keras_tnt.utils.lazy import tensorflow as tf
 
 
 def decode_png(contents: tf.Tensor, max_pixels: int) -> tf.Tensor:

@@ -1,10 +1,11 @@
 """Decoding WebP images."""
 
-import tensorflow as tf
+from __future__ import annotations
 
 from keras_tnt.compat.image_formats import set_webp_alpha_flag
 from keras_tnt.images.formats.contents import number, padded_head
 from keras_tnt.images.limits import check_size
+from keras_tnt.utils.lazy import tensorflow as tf
 
 
 def decode_webp(contents: tf.Tensor, max_pixels: int) -> tf.Tensor:
