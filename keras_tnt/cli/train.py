@@ -101,7 +101,7 @@ def override(recipe: Recipe, options: argparse.Namespace) -> Recipe:
     given = {
         name.removeprefix(RECIPE_FIELD_PREFIX): value
         for name, value in vars(options).items()
-        if name.startswith(RECIPE_FIELD_PREFIX) and value is not None
+        if name.startswith(RECIPE_FIELD_PREFIX)
     }
     record = dataclasses.asdict(recipe)
     for name, value in given.items():
@@ -127,7 +127,7 @@ def _add_fields(parser, record_type, title):
         group.add_argument(
             f"--{name.replace('_', '-')}",
             dest=RECIPE_FIELD_PREFIX + name,
-            default=None,
+            default=argparse.SUPPRESS,  # null is a value
             help=" ".join(
                 helps.get(name, "").replace("%", "%%").replace("`", "").split()
             ),

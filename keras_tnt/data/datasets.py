@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from keras_tnt.data.bundled import bundled_builder, import_tfds
 from keras_tnt.data.folders import load_folder
+from keras_tnt.data.inaturalist import load_inaturalist, year_of_archives
 from keras_tnt.data.records import load_joined, load_prepared
 from keras_tnt.data.source import ImageSource
 from keras_tnt.utils.lazy import tensorflow as tf
@@ -29,17 +30,19 @@ def load_dataset(
             - an image folder: a directory with a subdirectory of images for each
               class, or with such directories as the splits `train`, `validation` and
               `test`, or by their other usual names, such as `training` and `valid`;
-            - a directory that tfds has prepared, with its `dataset_info.json`.
-        split: the split; for tfds also a slice such as `"train[:10%]"`. `None` for
-            directories without splits.
+            - a directory that tfds has prepared, with its `dataset_info.json`;
+            - a directory with the unpacked archives of iNaturalist-2019: images in
+              `train_val2019`, with `train2019.json` and `val2019.json` beside it.
+        split: the split; for tfds also a slice such as `"train[:10%]"`, or several
+            splits, `"train+validation"`. `None` for directories without splits.
         data_dir: directory of tfds' data sets; `~/tensorflow_datasets` by default.
 
     Returns:
         An `ImageSource`.
 
     Raises:
-        FileNotFoundError: if there is no such directory, or tfds cannot prepare the
-            data set.
+        FileNotFoundError: if there is no such directory, tfds cannot prepare the
+            data set, or files of iNaturalist are missing.
         ImportError: if tensorflow_datasets is needed and not installed.
         ValueError: for an unknown name or split, a directory without images, or a tfds
             data set whose label is neither one class nor a list as in ReaL.
@@ -57,6 +60,8 @@ def load_dataset(
     if tf.io.gfile.isdir(directory):
         if tf.io.gfile.exists(os.path.join(directory, "dataset_info.json")):
             return load_prepared(import_tfds().builder_from_directory(directory), split)
+        if year := year_of_archives(directory):
+            return load_inaturalist(directory, year, split)
         return load_folder(directory, split)
     if data.startswith(("/", ".", "~")) or "://" in data or data.endswith("/"):
         raise FileNotFoundError(

@@ -3,7 +3,7 @@
 import logging
 import os
 
-from keras_tnt.data.source import ImageSource, lookup
+from keras_tnt.data.source import ImageSource, files_source
 from keras_tnt.images.suffixes import SUFFIXES, count_other_files, has_image_suffix
 from keras_tnt.utils.lazy import tensorflow as tf
 
@@ -55,15 +55,7 @@ def load_folder(directory: str, split: str | None = None) -> ImageSource:
         )
     _check_no_splits_inside(directory, present)
     paths, labels = _find_images(directory, class_names, directory == classes_from)
-    fetch = lookup(paths, labels)
-
-    def read(index):
-        path, label = fetch(index)
-        return tf.io.read_file(path), label
-
-    return ImageSource(
-        directory, tuple(class_names), len(paths), read, lambda index: fetch(index)[0]
-    )
+    return files_source(directory, class_names, paths, labels)
 
 
 def _find_split(directory, split):

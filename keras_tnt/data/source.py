@@ -72,6 +72,28 @@ def check_single_label(source: ImageSource) -> None:
         )
 
 
+def files_source(
+    name: str, class_names: Sequence[str], paths: Sequence[str], labels: ArrayLike
+) -> ImageSource:
+    """Return a source of image files.
+
+    Args:
+        name: name of the data set.
+        class_names: names of the classes.
+        paths: path of each image.
+        labels: label of each image.
+    """
+    fetch = lookup(paths, labels)
+
+    def read(index):
+        path, label = fetch(index)
+        return tf.io.read_file(path), label
+
+    return ImageSource(
+        name, tuple(class_names), len(paths), read, lambda index: fetch(index)[0]
+    )
+
+
 def lookup(
     strings: Sequence[str], numbers: ArrayLike
 ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:

@@ -10,6 +10,11 @@ from keras_tnt.training.recipes import (
     pyramid_tnt_small_imagenet,
     tnt_small_finetune_384,
     tnt_small_imagenet,
+    transfer_cifar10,
+    transfer_cifar100,
+    transfer_flowers,
+    transfer_inaturalist2019,
+    transfer_pets,
 )
 from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.training.trainer import TrainingResult, train
@@ -27,4 +32,9 @@ __all__ = [
     "tnt_small_finetune_384",
     "tnt_small_imagenet",
     "train",
+    "transfer_cifar10",
+    "transfer_cifar100",
+    "transfer_flowers",
+    "transfer_inaturalist2019",
+    "transfer_pets",
 ]

@@ -5,9 +5,10 @@ import json
 
 import pytest
 
-from keras_tnt.cli import main
+from keras_tnt.cli import _parser, main
+from keras_tnt.cli.train import override
 from keras_tnt.data import Augmentation
-from keras_tnt.training import Recipe, RunDirectory
+from keras_tnt.training import Recipe, RunDirectory, transfer_pets
 from tests.helpers.toy import OPTIONS
 
 TOY = [
@@ -55,6 +56,18 @@ def test_train__option_for_every_field(capsys):
         for field in dataclasses.fields(record):
             if field.name != "augmentation":
                 assert f"--{field.name.replace('_', '-')}" in text, field.name
+
+
+def test_override__null_is_a_value():
+    options = _parser().parse_args(["train", "--recipe=transfer_pets", "--weights=null",
+                                    "--reference-batch-size=null", "--crop-scale=null",
+                                    "--no-cache"])  # fmt: skip
+    recipe = override(transfer_pets(), options)
+    assert (recipe.weights, recipe.reference_batch_size) == (None, None)
+    assert recipe.augmentation.crop_scale is None
+    given = {"weights": "imagenet", "reference_batch_size": 128}
+    given["augmentation"] = transfer_pets().augmentation
+    assert dataclasses.replace(recipe, **given) == transfer_pets()
 
 
 @pytest.mark.parametrize(
