@@ -2,7 +2,7 @@
 
 import itertools
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -12,7 +12,7 @@ from keras_tnt.compat.functional import Functional
 from keras_tnt.layers.initializers import normal_initializer
 from keras_tnt.structure import model_to
 from keras_tnt.utils.arguments import as_list
-from keras_tnt.utils.counts import as_whole_number
+from keras_tnt.utils.counts import as_whole_number, check_counts
 from keras_tnt.utils.typing import PathLike, Shape, Tensor
 from keras_tnt.weights import load_weights, registry
 
@@ -32,6 +32,16 @@ include_preprocessing: whether the model scales its input from 0-255 (uint8 or
 name: name of the model.
 dtype: dtype policy of all layers, or its name; the global policy by default.
     Preprocessing and head compute in float32 under every policy.
+"""
+# Of the builders of any size, in front of the common ones.
+REGULARIZATION_ARGUMENTS = """\
+drop_path_rate: stochastic depth: probability of dropping a branch in the
+    last block. It grows linearly from 0 in the first block. Inner branches
+    are dropped for each patch separately, outer branches for each image.
+remat: whether training keeps only the blocks' inputs in memory and computes
+    each block a second time for its gradient (rematerialization). The
+    results are the same. For TNT-S, memory falls to less than half, time
+    grows by about a quarter.
 """
 VARIANT_DOCSTRING = """{summary}
 
@@ -55,14 +65,15 @@ Example:
 
 
 def common_arguments(**texts: str) -> Callable[[Callable], Callable]:
-    """Return a decorator that puts `COMMON_ARGUMENTS` into a docstring.
+    """Return a decorator that puts the arguments of all builders into a docstring.
 
     Args:
-        **texts: texts for the names in braces.
+        **texts: texts for the names in braces in `COMMON_ARGUMENTS`.
     """
 
     def decorate(function: Callable) -> Callable:
-        arguments = textwrap.indent(COMMON_ARGUMENTS.format(**texts), 8 * " ")
+        arguments = REGULARIZATION_ARGUMENTS + COMMON_ARGUMENTS.format(**texts)
+        arguments = textwrap.indent(arguments, 8 * " ")
         if function.__doc__:  # python -OO removes it
             function.__doc__ = function.__doc__.replace(
                 8 * " " + "{common_arguments}\n", arguments
@@ -97,6 +108,29 @@ def variant_docstring(
         return function
 
     return decorate
+
+
+def check_arguments(
+    arguments: Mapping[str, Any], poolings: Sequence[str | None], published: str
+) -> None:
+    """Raise a `ValueError` if an argument that both families have is out of range.
+
+    Args:
+        arguments: those of the builder, by name.
+        poolings: the values of `pooling`.
+        published: the builders to name if ``"imagenet"`` weights are asked for.
+    """
+    no_imagenet_weights(arguments["weights"], published)
+    check_channels_last()
+    check_widths(
+        arguments["outer_dim"],
+        arguments["inner_dim"],
+        arguments["outer_num_heads"],
+        arguments["inner_num_heads"],
+    )
+    if arguments["include_top"]:
+        check_counts(classes=arguments["classes"])
+    check_pooling(arguments["pooling"], poolings)
 
 
 def check_channels_last() -> None:

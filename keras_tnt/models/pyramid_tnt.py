@@ -22,20 +22,17 @@ from keras_tnt.layers import (
 )
 from keras_tnt.models.builder import (
     build_model,
-    check_channels_last,
-    check_pooling,
-    check_widths,
+    check_arguments,
     classification_head,
     common_arguments,
     drop_path_rates,
     image_input,
-    no_imagenet_weights,
     published_weights,
     rescale,
     variant_docstring,
 )
 from keras_tnt.utils.arguments import as_list
-from keras_tnt.utils.counts import as_whole_number, check_counts
+from keras_tnt.utils.counts import as_whole_number
 from keras_tnt.utils.typing import DType, PathLike, Shape, Tensor
 
 FIELDS = ("outer_dim", "inner_dim", "depths", "outer_num_heads", "inner_num_heads")
@@ -122,11 +119,6 @@ def PyramidTNT(  # noqa: D417, N802 (keras.applications' convention)
         dropout_rate: dropout of the patches' positions (one mask for a batch), of
             attention outputs and of MLPs, 0 to 1.
         attention_dropout_rate: dropout of the attention scores, 0 to 1.
-        drop_path_rate: stochastic depth: probability of dropping a branch in the
-            last block. It grows linearly from 0 in the first block. Inner branches
-            are dropped for each patch separately, outer branches for each image.
-        remat: whether training keeps only the blocks' inputs in memory and computes
-            each block a second time for its gradient (rematerialization).
         {common_arguments}
 
     Returns:
@@ -147,18 +139,13 @@ def PyramidTNT(  # noqa: D417, N802 (keras.applications' convention)
         >>> model.get_layer("stage_1").output[1].shape
         (None, 4, 8, 16)
     """
-    no_imagenet_weights(weights, "one such as keras_tnt.PyramidTNTSmall")
-    check_channels_last()
-    check_widths(outer_dim, inner_dim, outer_num_heads, inner_num_heads)
-    if include_top:
-        check_counts(classes=classes)
+    check_arguments(locals(), POOLINGS, "one such as keras_tnt.PyramidTNTSmall")
     depths = tuple(as_list("depths", depths))
     numbers = [as_whole_number(depth) or 0 for depth in depths]
     if len(numbers) != len(MULTIPLES) or min(numbers) < 1:
         raise ValueError(
             f"depths must be {len(MULTIPLES)} numbers of at least 1, got {depths}."
         )
-    check_pooling(pooling, POOLINGS)
     images = image_input(input_tensor, input_shape, (256, 256, 3))
     stem = PyramidStem(outer_dim, inner_dim, dropout_rate, name="stem", dtype=dtype)
     _check_size(stem, images.shape)

@@ -22,14 +22,11 @@ from keras_tnt.layers import (
 from keras_tnt.layers.dropout import Dropout
 from keras_tnt.models.builder import (
     build_model,
-    check_channels_last,
-    check_pooling,
-    check_widths,
+    check_arguments,
     classification_head,
     common_arguments,
     drop_path_rates,
     image_input,
-    no_imagenet_weights,
     published_weights,
     rescale,
     variant_docstring,
@@ -111,13 +108,6 @@ def TNT(  # noqa: D417, N802 (keras.applications' convention: builders read like
             0 to 1.
         attention_dropout_rate: dropout of the attention scores, 0 to 1.
         head_dropout_rate: dropout of the class token before the head, 0 to 1.
-        drop_path_rate: stochastic depth: probability of dropping a branch in the
-            last block. It grows linearly from 0 in the first block. Inner branches
-            are dropped for each patch separately, outer branches for each image.
-        remat: whether training keeps only the blocks' inputs in memory and computes
-            each block a second time for its gradient (rematerialization). The
-            results are the same. Memory falls to less than half, time grows by
-            about a quarter.
         {common_arguments}
 
     Returns:
@@ -135,15 +125,10 @@ def TNT(  # noqa: D417, N802 (keras.applications' convention: builders read like
         >>> model(numpy.zeros((2, 32, 64, 3), "uint8")).shape
         TensorShape([2, 7])
     """
-    no_imagenet_weights(weights, "keras_tnt.TNTSmall or keras_tnt.TNTBase")
-    check_channels_last()
-    check_widths(outer_dim, inner_dim, outer_num_heads, inner_num_heads)
+    check_arguments(locals(), POOLINGS, "keras_tnt.TNTSmall or keras_tnt.TNTBase")
     check_counts(depth=depth)
     check_counts(patch_size=patch_size, inner_stride=inner_stride)
-    if include_top:
-        check_counts(classes=classes)
     with_inner = _blocks_with_inner_transformer(inner_blocks, depth)
-    check_pooling(pooling, POOLINGS)
     images = image_input(input_tensor, input_shape, (224, 224, 3))
     # The layer's own check of the image size, before any weight is created.
     PixelEmbedding(1, patch_size, name="input").compute_output_shape(images.shape)
