@@ -11,7 +11,7 @@ from keras_tnt.training.imagenet_recipes import tnt_small_imagenet
 from keras_tnt.training.recipe import Recipe
 
 PRETRAINING_STEPS = 310 * 1251  # ImageNet's 1,281,167 images, 1,024 a step
-GROUP_SIZE = 16  # images of a process, as the authors say for CIFAR
+GROUP_SIZE = 16  # images on a GPU, as the official repository says for CIFAR
 BATCH_SIZE = 8 * GROUP_SIZE
 
 
@@ -22,10 +22,10 @@ def transfer_cifar10() -> Recipe:
     the pre-training, `tnt_small_imagenet`, with all its augmentation, at 384x384: on
     CIFAR-10 and CIFAR-100 for 64 epochs, on Flowers, Pets and iNaturalist-2019 for 300.
 
-    What the paper does not give is from the authors' answer about TNT-B on CIFAR (issue
-    76 of their repository, huawei-noah/Efficient-AI-Backbones): a learning rate of
-    5e-5, after 5 epochs of warm-up from 1e-6, and 16 images on a GPU. MixUp and CutMix
-    have a draw for each GPU, so here for each 16 images.
+    What the paper does not give is from an answer about TNT-B on CIFAR in the official
+    repository (huawei-noah/Efficient-AI-Backbones, issue 76): a learning rate of 5e-5,
+    after 5 epochs of warm-up from 1e-6, and 16 images on a GPU. MixUp and CutMix have a
+    draw for each GPU, so here for each 16 images.
 
     The rest are choices of this package, which were not tuned:
 
