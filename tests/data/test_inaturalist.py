@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from keras_tnt.data import load_dataset
-from tests.helpers.datasets import write_directory, write_inaturalist
+from tests.helpers.datasets import write_directory
+from tests.helpers.inaturalist import write_inaturalist
 
 
 def files_and_labels(source):

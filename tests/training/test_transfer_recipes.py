@@ -17,7 +17,8 @@ from keras_tnt.training import (
 )
 from keras_tnt.training.builders import Sources, learning_rates
 from keras_tnt.training.recipes import RECIPES
-from tests.helpers.datasets import photo, write_inaturalist
+from tests.helpers.datasets import photo
+from tests.helpers.inaturalist import write_inaturalist
 
 # Epochs, training images, splits, and the figures of TNT-S and TNT-B.
 PAPER = {
