@@ -4,10 +4,9 @@ import json
 import os
 import re
 
-import tensorflow as tf
-
 from keras_tnt.data.folders import SPLITS
 from keras_tnt.data.source import ImageSource, files_source
+from keras_tnt.utils.lazy import tensorflow as tf
 
 IMAGES = re.compile(r"train_val(20\d\d)")
 # How the names of the annotation files begin, by split.
