@@ -32,8 +32,12 @@ from keras_tnt.visualization import (
     pixel_map,
     plot_attention_heads,
     plot_attention_overlays,
+    plot_feature_map_tsne,
+    plot_feature_maps,
     plot_features,
     plot_inner_attention,
+    plot_mean_pixels,
+    plot_patch_attention,
     plot_saliency,
     plot_tsne,
 )
@@ -60,7 +64,7 @@ def titles(classifier, images):
 
 
 def plot_photo(classifier, directory):
-    """Plot attention over the photograph and inside one of its patches."""
+    """Plot attention in the photograph, and the feature maps of its blocks."""
     image = prepare(classifier, load_image(PHOTO)).numpy()
     maps = attention_maps(classifier.model, image[None])
     blocks = default_blocks(maps.outer)
@@ -72,6 +76,13 @@ def plot_photo(classifier, directory):
     inner = [block for block in blocks if block in maps.inner]
     patch = most_attended_patch(maps, max(maps.outer))
     plot_inner_attention(maps, image, inner, patch, directory / "gallery_patch.png")
+    plot_patch_attention(maps, blocks, directory / "gallery_patch_attention.png")
+    features = block_features(classifier.model, image[None])
+    plot_feature_maps(features, image, blocks, directory / "gallery_feature_maps.png")
+    plot_feature_map_tsne(features, blocks, directory / "gallery_feature_map_tsne.png")
+    plot_mean_pixels(
+        features, image[None], inner, directory / "gallery_mean_pixels.png"
+    )
 
 
 def plot_clothes(classifier, directory):
