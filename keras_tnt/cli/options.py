@@ -1,8 +1,16 @@
 """Options that several commands have."""
 
 import argparse
+import dataclasses
+import inspect
+import json
+import re
+from typing import Any
 
+from keras_tnt.training.recipe import field_types
 from keras_tnt.utils.counts import check_size
+
+FIELD_PREFIX = "field:"
 
 
 def add_orientation_option(parser: argparse.ArgumentParser) -> None:
@@ -24,3 +32,47 @@ def image_size(text: str) -> tuple[int, int]:
             "expected a side such as 224, or a height and a width such as 192,256, "
             f"got {text!r}"
         ) from None
+
+
+def add_field_options(
+    parser: argparse.ArgumentParser, record_type: type, title: str
+) -> None:
+    """Add an option for every field of a record, explained by its docstring."""
+    group = parser.add_argument_group(title)
+    # Without docstrings (python -OO) the options have no help.
+    text = (inspect.getdoc(record_type) or "").partition("Attributes:")[2]
+    helps = dict(re.findall(r"^    (\w+): (.*(?:\n        .*)*)", text, re.MULTILINE))
+    for name, kind in field_types(record_type).items():
+        if dataclasses.is_dataclass(kind):
+            continue
+        how = (
+            {"action": argparse.BooleanOptionalAction}
+            if kind is bool
+            else {"type": _value, "metavar": "VALUE"}
+        )
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            dest=FIELD_PREFIX + name,
+            default=argparse.SUPPRESS,  # null is a value
+            help=" ".join(
+                helps.get(name, "").replace("%", "%%").replace("`", "").split()
+            ),
+            **how,
+        )
+
+
+def given_fields(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the values of fields given on the command line, by name."""
+    return {
+        name.removeprefix(FIELD_PREFIX): value
+        for name, value in vars(options).items()
+        if name.startswith(FIELD_PREFIX)
+    }
+
+
+def _value(text):
+    """Parse a value as JSON, or return the text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,8 +1,10 @@
 """`keras-tnt show-augmentation`."""
 
 import argparse
+import dataclasses
 
 from keras_tnt import data
+from keras_tnt.cli.options import add_field_options, given_fields
 from keras_tnt.visualization.figure import require_matplotlib
 from keras_tnt.visualization.plot_results import plot_augmented_images
 
@@ -27,7 +29,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         "--augmentation",
         choices=["imagenet", "finetune", "flip"],
         default="imagenet",
-        help="the augmentation (imagenet)",
+        help="the augmentation (imagenet), of which the fields below can be changed",
     )
     show.add_argument("--image-size", type=int, default=224, help="in pixels (224)")
     show.add_argument("--gray", action="store_true", help="gray images")
@@ -36,13 +38,17 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     )
     show.add_argument("--step", type=int, default=0, help="step of the training (0)")
     show.add_argument("--out", default="augmented.png", help="the image to write")
+    add_field_options(show, data.Augmentation, "fields of the augmentation")
     show.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
     require_matplotlib()
-    augmentation = getattr(data, f"{options.augmentation.upper()}_AUGMENTATION")
+    augmentation = dataclasses.replace(
+        getattr(data, f"{options.augmentation.upper()}_AUGMENTATION"),
+        **given_fields(options),
+    )
     source = _load(options)
     batch = min(ROWS * COLUMNS, len(source) // 2 * 2)
     if not batch:  # MixUp and CutMix need pairs

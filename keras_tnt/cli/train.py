@@ -3,19 +3,15 @@
 import argparse
 import dataclasses
 import importlib.util
-import inspect
-import json
-import re
 from pathlib import Path
 
 from keras_tnt import distribute
+from keras_tnt.cli.options import add_field_options, given_fields
 from keras_tnt.data import Augmentation
 from keras_tnt.training import RunDirectory, train
-from keras_tnt.training.recipe import Recipe, field_types
+from keras_tnt.training.recipe import Recipe
 from keras_tnt.training.recipes import RECIPES
 from keras_tnt.visualization.plot_results import plot_training_curves
-
-RECIPE_FIELD_PREFIX = "field:"
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
@@ -40,8 +36,8 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     train.add_argument(
         "--strategy", default="auto", help="devices, all by default; see docs"
     )
-    _add_fields(train, Recipe, "fields of the recipe")
-    _add_fields(train, Augmentation, "fields of the recipe's augmentation")
+    add_field_options(train, Recipe, "fields of the recipe")
+    add_field_options(train, Augmentation, "fields of the recipe's augmentation")
     train.set_defaults(run=run)
 
 
@@ -98,46 +94,9 @@ def read_recipe(source: str) -> Recipe:
 
 def override(recipe: Recipe, options: argparse.Namespace) -> Recipe:
     """Return the recipe with the fields given on the command line."""
-    given = {
-        name.removeprefix(RECIPE_FIELD_PREFIX): value
-        for name, value in vars(options).items()
-        if name.startswith(RECIPE_FIELD_PREFIX)
-    }
+    given = given_fields(options)
     record = dataclasses.asdict(recipe)
     for name, value in given.items():
         part = record if name in record else record["augmentation"]
         part[name] = value
     return Recipe.from_dict(record)
-
-
-def _add_fields(parser, record_type, title):
-    """Add an option for every field of a record, explained by its docstring."""
-    group = parser.add_argument_group(title)
-    # Without docstrings (python -OO) the options have no help.
-    text = (inspect.getdoc(record_type) or "").partition("Attributes:")[2]
-    helps = dict(re.findall(r"^    (\w+): (.*(?:\n        .*)*)", text, re.MULTILINE))
-    for name, kind in field_types(record_type).items():
-        if dataclasses.is_dataclass(kind):
-            continue
-        how = (
-            {"action": argparse.BooleanOptionalAction}
-            if kind is bool
-            else {"type": _value, "metavar": "VALUE"}
-        )
-        group.add_argument(
-            f"--{name.replace('_', '-')}",
-            dest=RECIPE_FIELD_PREFIX + name,
-            default=argparse.SUPPRESS,  # null is a value
-            help=" ".join(
-                helps.get(name, "").replace("%", "%%").replace("`", "").split()
-            ),
-            **how,
-        )
-
-
-def _value(text):
-    """Parse a value as JSON, or return the text."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

@@ -38,6 +38,9 @@ def test_show_augmentation__command(tmp_path, monkeypatch, capsys):
     first = read("augmented.png")
     assert main([*command, "--step", "1", "--out", "other.png"]) == 0
     assert np.any(read("other.png") != first)
+    other = ["--three-augment", "--color-jitter", "0.3", "--out", "three.png"]
+    assert main([*command, *other]) == 0
+    assert np.any(read("three.png") != first)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +49,7 @@ def test_show_augmentation__command(tmp_path, monkeypatch, capsys):
         (["--split", "val"], "Unknown split 'val'"),
         (["--data", "fashion_mnist_miny"], "Did you mean fashion_mnist_mini"),
         (["--data", "./nothing"], "There is no directory './nothing'"),
+        (["--three-augment"], "three_augment=True cannot be used beside RandAugment"),
     ],
 )
 def test_show_augmentation__user_errors(

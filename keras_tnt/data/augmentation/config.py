@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import numbers
 
 from keras_tnt.utils.counts import as_whole_number
 
@@ -42,9 +43,17 @@ class Augmentation:
             one group if it has fewer images.
         mix_off_epoch: number of epochs after which images are no longer mixed; 0 for
             never.
+        three_augment: whether to apply the 3-Augment of DeiT III (arXiv 2204.07118):
+            one of gray, solarization and Gaussian blur, with equal probability. It
+            takes the place of RandAugment. The simple random crop of DeiT III's
+            training on ImageNet-21k is not available; on ImageNet it is `crop_scale`.
+        color_jitter: largest change of the factors by which brightness, contrast and
+            saturation are multiplied, in random order: from 1 minus this, or 0, to 1
+            plus this; 0 for none. It follows 3-Augment; DeiT III has 0.3. It cannot
+            be used beside RandAugment, where timm ignores it without a message.
 
     Raises:
-        ValueError: if a value is outside its range.
+        ValueError: if a value is outside its range, or two settings exclude each other.
 
     Example:
         >>> import dataclasses
@@ -72,6 +81,8 @@ class Augmentation:
     mix_mode: str = "batch"
     mix_group_size: int = 128
     mix_off_epoch: int = 0
+    three_augment: bool = False
+    color_jitter: float = 0.0
 
     def __post_init__(self):
         for name in ("crop_scale", "crop_ratio"):  # lists, when read from JSON
@@ -86,13 +97,12 @@ class Augmentation:
             "mix_probability",
             "switch_probability",
         ):
-            self._check(name, 0 <= getattr(self, name) <= 1, "a probability, 0 to 1")
-        for name in ("rand_augment_std", "mixup", "cutmix"):
-            value = getattr(self, name)
-            self._check(name, 0 <= value < math.inf, "at least 0")
+            self._check(name, 0 <= self._number(name) <= 1, "a probability, 0 to 1")
+        for name in ("rand_augment_std", "mixup", "cutmix", "color_jitter"):
+            self._check(name, 0 <= self._number(name) < math.inf, "at least 0")
         operations = as_whole_number(self.rand_augment)
         self._check("rand_augment", operations in range(16), "from 0 to 15")
-        magnitude = self.rand_augment_magnitude
+        magnitude = self._number("rand_augment_magnitude")
         self._check("rand_augment_magnitude", 0 <= magnitude <= 10, "from 0 to 10")
         repeats = as_whole_number(self.repeats)
         self._check("repeats", repeats in (1, 2, 3), "1, 2 or 3")
@@ -103,6 +113,15 @@ class Augmentation:
         self._check_number("mix_off_epoch", 0)
         known = self.rand_augment_policy in POLICIES
         self._check("rand_augment_policy", known, f"one of {POLICIES}")
+        is_bool = isinstance(self.three_augment, bool)
+        self._check("three_augment", is_bool, "True or False")
+        for name in ("three_augment", "color_jitter"):
+            if operations and getattr(self, name):
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} cannot be used beside "
+                    f"RandAugment. Set rand_augment=0, got {operations}, or leave out "
+                    f"{name}."
+                )
 
     def _range(self, name):
         try:
@@ -113,6 +132,11 @@ class Augmentation:
             name, 0 < low <= high < math.inf, "a pair (minimum, maximum) over 0"
         )
         return low, high
+
+    def _number(self, name):
+        """A value, or NaN, which is in no range, if it is no number."""
+        value = getattr(self, name)
+        return value if isinstance(value, numbers.Real) else math.nan
 
     def _check_number(self, name, lowest):
         value = getattr(self, name)

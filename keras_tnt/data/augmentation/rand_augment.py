@@ -11,7 +11,12 @@ import math
 from typing import Any
 
 from keras_tnt.data.augmentation.config import Augmentation
-from keras_tnt.images import rgb_to_gray
+from keras_tnt.data.augmentation.enhance import (
+    adjust_brightness,
+    adjust_contrast,
+    adjust_saturation,
+    enhance,
+)
 from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.lazy import tf_function
 from keras_tnt.utils.typing import Tensor
@@ -132,7 +137,11 @@ def _posterize(image, level, sign):
 
 def _solarize(image, level, sign):
     """Invert the bright pixels, from none to all."""
-    threshold = 256 - tf.floor(256 * level)
+    return solarize(image, 256 - tf.floor(256 * level))
+
+
+def solarize(image: tf.Tensor, threshold: Tensor) -> tf.Tensor:
+    """Invert the pixels of a threshold or more, each channel by itself."""
     return tf.where(image < threshold, image, 255 - image)
 
 
@@ -143,16 +152,15 @@ def _solarize_add(image, level, sign):
 
 
 def _color(image, level, sign):
-    return _enhance(image, _luma(image), level, sign)
+    return adjust_saturation(image, _factor(level, sign))
 
 
 def _contrast(image, level, sign):
-    mean = tf.floor(tf.reduce_mean(_luma(image)) + 0.5)
-    return _enhance(image, mean, level, sign)
+    return adjust_contrast(image, _factor(level, sign))
 
 
 def _brightness(image, level, sign):
-    return _enhance(image, 0.0, level, sign)
+    return adjust_brightness(image, _factor(level, sign))
 
 
 def _sharpness(image, level, sign):
@@ -160,7 +168,7 @@ def _sharpness(image, level, sign):
     rows = image[:-2] + image[1:-1] + image[2:]
     sums = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] + 4 * image[1:-1, 1:-1]
     smooth = tf.floor(sums / 13 + 0.5)
-    inner = _enhance(image[1:-1, 1:-1], smooth, level, sign)
+    inner = enhance(image[1:-1, 1:-1], smooth, _factor(level, sign))
     middle = tf.concat([image[1:-1, :1], inner, image[1:-1, -1:]], axis=1)
     return tf.concat([image[:1], middle, image[-1:]], axis=0)
 
@@ -215,15 +223,9 @@ OPERATIONS = (
 )
 
 
-def _enhance(image, plain, level, sign):
-    """Move away from, or towards, a plain version; at least 10 % remains."""
-    factor = tf.maximum(0.1, 1 + sign * 0.9 * level)
-    return tf.clip_by_value(tf.floor(plain + factor * (image - plain)), 0.0, 255.0)
-
-
-def _luma(image):
-    """Brightness, (height, width, 1)."""
-    return image if image.shape[-1] == 1 else rgb_to_gray(image)
+def _factor(level, sign):
+    """The factor of enhancing; at least 10 % remains."""
+    return tf.maximum(0.1, 1 + sign * 0.9 * level)
 
 
 def _warp(image, x, y):

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from keras_tnt.data.augmentation.config import Augmentation
+from keras_tnt.data.augmentation.enhance import color_jitter
 from keras_tnt.data.augmentation.rand_augment import rand_augment
+from keras_tnt.data.augmentation.three_augment import three_augment
 from keras_tnt.images import decode_image, preprocess_input, rgb_to_gray
 from keras_tnt.images.formats.jpeg import checked_jpeg
 from keras_tnt.utils.lazy import tensorflow as tf
@@ -101,6 +103,11 @@ def training_image(
         image = rand_augment(
             image, seeds.operations, seeds.magnitudes, augmentation, layer
         )
+    # These are no companions of RandAugment, so its seeds are free.
+    if augmentation.three_augment:
+        image = three_augment(image, seeds.operations)
+    if augmentation.color_jitter:
+        image = color_jitter(image, seeds.magnitudes, augmentation.color_jitter)
     return tf.ensure_shape(image, shape)
 
 

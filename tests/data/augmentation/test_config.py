@@ -15,7 +15,13 @@ from keras_tnt.data import (
 
 @pytest.mark.parametrize(
     "augmentation",
-    [Augmentation(), FINETUNE_AUGMENTATION, FLIP_AUGMENTATION, IMAGENET_AUGMENTATION],
+    [
+        Augmentation(),
+        Augmentation(three_augment=True, color_jitter=0.3),
+        FINETUNE_AUGMENTATION,
+        FLIP_AUGMENTATION,
+        IMAGENET_AUGMENTATION,
+    ],
 )
 def test_config__json_round_trip(augmentation):
     text = json.dumps(dataclasses.asdict(augmentation))
@@ -47,6 +53,9 @@ def test_config__published_recipe():
         ({"crop_ratio": (0, 1)}, "crop_ratio must be a pair .* over 0"),
         ({"flip": 1.5}, "flip must be a probability, 0 to 1, got 1.5"),
         ({"mix_probability": float("nan")}, "mix_probability must be a probability"),
+        ({"flip": "often"}, "flip must be a probability, 0 to 1, got 'often'"),
+        ({"mixup": None}, "mixup must be at least 0, got None"),
+        ({"rand_augment_magnitude": "9"}, "rand_augment_magnitude must be from 0"),
         ({"cutmix": -1}, "cutmix must be at least 0, got -1"),
         ({"rand_augment": 0.5}, "rand_augment must be from 0 to 15"),
         ({"rand_augment_magnitude": 11}, "rand_augment_magnitude must be from 0 to 10"),
@@ -57,6 +66,17 @@ def test_config__published_recipe():
         ({"mix_off_epoch": -1}, "mix_off_epoch must be a whole number of at least 0"),
         ({"interpolation": "area"}, "interpolation must be one of .*'area'"),
         ({"rand_augment_policy": "timm"}, "rand_augment_policy must be one of"),
+        ({"color_jitter": -0.1}, "color_jitter must be at least 0, got -0.1"),
+        ({"color_jitter": float("inf")}, "color_jitter must be at least 0"),
+        ({"three_augment": 1}, "three_augment must be True or False, got 1"),
+        (
+            {"three_augment": True, "rand_augment": 2},
+            "three_augment=True cannot be used beside RandAugment. Set rand_augment=0",
+        ),
+        (
+            {"color_jitter": 0.3, "rand_augment": 1, "rand_augment_policy": "keras_cv"},
+            "color_jitter=0.3 cannot be used beside RandAugment",
+        ),
     ],
 )
 def test_config__invalid_values(arguments, message):
