@@ -1,8 +1,10 @@
 """Training and evaluation with Keras's own loop."""
 
 import re
+from typing import Any
 
 import keras
+from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
 
 def build_optimizer(model: keras.Model) -> None:
@@ -17,6 +19,36 @@ def build_optimizer(model: keras.Model) -> None:
         model: a compiled `keras.Model`.
     """
     model.optimizer.build(model.trainable_variables)
+
+
+def softmax_logits(probabilities: Any) -> Any:
+    """Return the logits behind the output of a softmax, as Keras's losses find them.
+
+    Fault: a loss gets what a model returns. Keras hands its own losses the logits in a
+    private attribute of the probabilities, which no public function reads. Before the
+    first step it calls the loss on placeholders, which have none.
+    Issue: no issue known.
+    Seen in: Keras 3.15.1 (first and last version checked).
+
+    Args:
+        probabilities: what `keras.activations.softmax` or a layer that ends in it
+            returned, unchanged.
+
+    Returns:
+        The logits; in a `keras.SymbolicScope`, where only shapes count, the argument.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    logits = getattr(probabilities, "_keras_logits", None)
+    if logits is not None:
+        return logits
+    if in_symbolic_scope():
+        return probabilities
+    raise ValueError(
+        "The predictions are not the output of a softmax, so their logits are unknown. "
+        "Expected a model that ends in a softmax."
+    )
 
 
 def decays(variable: keras.Variable) -> bool:

@@ -10,6 +10,7 @@ from keras_tnt import models
 from keras_tnt.compat.keras_training import build_optimizer
 from keras_tnt.data import load_dataset
 from keras_tnt.data.source import ImageSource
+from keras_tnt.training.losses import BinaryCrossentropy
 from keras_tnt.training.optimizer import AdamW
 from keras_tnt.training.recipe import Recipe
 from keras_tnt.training.schedules import RatePerEpoch, published_rates, warmup_cosine
@@ -104,6 +105,9 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
         recipe: a `keras_tnt.training.Recipe`.
         steps_per_epoch: steps of an epoch.
 
+    Raises:
+        ValueError: as `build_loss`.
+
     Example:
         >>> from keras_tnt.training import fashion_mnist_demo
         >>> from keras_tnt.training.builders import build_model, compile_model
@@ -122,17 +126,46 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
             recipe.accumulation_steps if recipe.accumulation_steps > 1 else None
         ),
     )
+    classes = model.output_shape[-1]
     metrics = [keras.metrics.CategoricalAccuracy(name="accuracy")]
-    if model.output_shape[-1] > 5:
+    if classes > 5:
         metrics.append(keras.metrics.TopKCategoricalAccuracy(5, name="top_5_accuracy"))
     model.compile(
         optimizer,
-        keras.losses.CategoricalCrossentropy(),
+        build_loss(recipe, classes),
         weighted_metrics=metrics,
         jit_compile=recipe.jit_compile,
         steps_per_execution=recipe.steps_per_execution,
     )
     build_optimizer(model)
+
+
+def build_loss(recipe: Recipe, classes: int) -> keras.losses.Loss:
+    """Return the loss of a recipe, for a model that ends in a softmax.
+
+    Args:
+        recipe: a `keras_tnt.training.Recipe`.
+        classes: number of classes.
+
+    Raises:
+        ValueError: if the smoothed labels of all classes are above the threshold.
+
+    Example:
+        >>> from keras_tnt.training import fashion_mnist_demo
+        >>> from keras_tnt.training.builders import build_loss
+        >>> build_loss(fashion_mnist_demo(), 10).name
+        'categorical_crossentropy'
+    """
+    if recipe.loss == "categorical_crossentropy":
+        return keras.losses.CategoricalCrossentropy()
+    threshold, lowest = recipe.target_threshold, recipe.label_smoothing / classes
+    if threshold is not None and lowest > 0 and lowest >= threshold:
+        raise ValueError(
+            f"target_threshold={threshold} would make all {classes} classes of every "
+            f"image right, because label_smoothing={recipe.label_smoothing} gives each "
+            f"{lowest:.3g}. Use a higher target_threshold, or label_smoothing=0."
+        )
+    return BinaryCrossentropy(threshold)
 
 
 def learning_rates(

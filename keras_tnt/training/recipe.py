@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 NO_AUGMENTATION = Augmentation()
 
 KEEP = ("last", "best")
+LOSSES = ("categorical_crossentropy", "binary_crossentropy")
 SCHEDULES = ("step", "epoch")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
@@ -43,6 +44,13 @@ class Recipe:
         crop_fraction: central share of an image that is evaluated.
         augmentation: augmentation of training images, a `keras_tnt.data.Augmentation`.
         label_smoothing: probability distributed equally over all classes, 0 to 1.
+        loss: `categorical_crossentropy`, of the softmax; or `binary_crossentropy`, of
+            every class by itself, as in DeiT III, see
+            `keras_tnt.training.losses.BinaryCrossentropy`. With both, the model ends
+            in a softmax.
+        target_threshold: with `binary_crossentropy`, labels above it count as 1 and
+            others as 0, at least 0 and less than 1; `null` for the mixed and smoothed
+            labels as they are. DeiT III's code has 0, and `label_smoothing` 0.
         skip_corrupt: whether to skip images that cannot be decoded.
         cache: whether to keep the encoded images in memory.
         epochs: passes over the training set.
@@ -112,6 +120,8 @@ class Recipe:
     crop_fraction: float = 0.9
     augmentation: Augmentation = NO_AUGMENTATION
     label_smoothing: float = 0.1
+    loss: str = "categorical_crossentropy"
+    target_threshold: float | None = None
     skip_corrupt: bool = False
     cache: bool = False
     epochs: int
@@ -156,6 +166,11 @@ class Recipe:
                     f"{name} must be one of {', '.join(values)}, got "
                     f"{getattr(self, name)!r}."
                 )
+        if self.target_threshold is not None and self.loss != "binary_crossentropy":
+            raise ValueError(
+                f"target_threshold={self.target_threshold} has no effect with loss="
+                f"{self.loss}. Leave it out, or use loss=binary_crossentropy."
+            )
         self._shorten()
 
     def _shorten(self):
@@ -229,7 +244,10 @@ RANGES: dict[tuple[str, ...], tuple[Callable[[Any], bool], str]] = {
         lambda value: 0 < value <= 1,
         "more than 0 and at most 1",
     ),
-    ("ema_decay",): (lambda value: 0 <= value < 1, "at least 0 and less than 1"),
+    ("ema_decay", "target_threshold"): (
+        lambda value: 0 <= value < 1,
+        "at least 0 and less than 1",
+    ),
     ("learning_rate", "clip_norm"): (
         lambda value: 0 < value < math.inf,
         "more than 0 and finite",
@@ -241,7 +259,12 @@ RANGES: dict[tuple[str, ...], tuple[Callable[[Any], bool], str]] = {
 }
 
 
-CHOICES = {"keep": KEEP, "precision": PRECISIONS, "schedule": SCHEDULES}
+CHOICES = {
+    "keep": KEEP,
+    "loss": LOSSES,
+    "precision": PRECISIONS,
+    "schedule": SCHEDULES,
+}
 
 
 def _is_size(value):

@@ -23,6 +23,9 @@ TOY = [
     "--no-deterministic",
     "--mixup=0.2",
     "--crop-scale=[0.5, 1]",
+    "--color-jitter=0.3",
+    "--loss=binary_crossentropy",
+    "--target-threshold=0.2",
 ]
 
 
@@ -39,8 +42,9 @@ def test_train__repetition(tmp_path, monkeypatch, capsys):
     recipe, _ = run.read_recipe()
     assert (recipe.batch_size, recipe.model_options["depth"]) == (32, 1)
     assert recipe.augmentation == Augmentation(
-        flip=0.5, mixup=0.2, crop_scale=(0.5, 1.0)
+        flip=0.5, mixup=0.2, crop_scale=(0.5, 1.0), color_jitter=0.3
     )
+    assert (recipe.loss, recipe.target_threshold) == ("binary_crossentropy", 0.2)
 
     assert main(["train", "--recipe", str(run.recipe)]) == 0
     repeated = RunDirectory("runs/fashion_mnist_demo-repeat")
@@ -79,6 +83,7 @@ def test_override__null_is_a_value():
         ),
         (["--epochs=many"], "epochs must be int, got 'many'"),
         (["--flip=2"], "flip must be a probability, 0 to 1, got 2"),
+        (["--target-threshold=0"], "would make all 10 classes of every image right"),
         (["--strategy=both"], "Unknown strategy 'both'. Expected one of auto"),
     ],
 )

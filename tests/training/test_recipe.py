@@ -152,6 +152,9 @@ def test_recipes__json_round_trip(name):
         ("image_size", (28, 1.5), "image_size must be a side or a height and a width"),
         ("seed", -1, "seed must be from 0 to"),
         ("channels", 4, "channels must be 1 or 3, got 4"),
+        ("loss", "hinge", "loss must be one of categorical_crossentropy, binary_cross"),
+        ("target_threshold", 1.0, "target_threshold must be at least 0 and less than"),
+        ("target_threshold", 0.2, "target_threshold=0.2 has no effect with loss=cat"),
         ("precision", "int8", "precision must be one of auto, float32"),
     ],
 )
