@@ -21,18 +21,17 @@ def build_optimizer(model: keras.Model) -> None:
     model.optimizer.build(model.trainable_variables)
 
 
-def softmax_logits(probabilities: Any) -> Any:
-    """Return the logits behind the output of a softmax, as Keras's losses find them.
+def output_logits(scores: Any) -> Any:
+    """Return the logits behind a softmax or sigmoid, as Keras's losses find them.
 
     Fault: a loss gets what a model returns. Keras hands its own losses the logits in a
-    private attribute of the probabilities, which no public function reads. Before the
-    first step it calls the loss on placeholders, which have none.
+    private attribute, which no public function reads. With a `tf.distribute` strategy,
+    it first calls a loss on placeholders, which have none.
     Issue: no issue known.
     Seen in: Keras 3.15.1 (first and last version checked).
 
     Args:
-        probabilities: what `keras.activations.softmax` or a layer that ends in it
-            returned, unchanged.
+        scores: what the activation, or a layer that ends in it, returned, unchanged.
 
     Returns:
         The logits; in a `keras.SymbolicScope`, where only shapes count, the argument.
@@ -40,11 +39,11 @@ def softmax_logits(probabilities: Any) -> Any:
     Raises:
         ValueError: if it is anything else.
     """
-    logits = getattr(probabilities, "_keras_logits", None)
+    logits = getattr(scores, "_keras_logits", None)
     if logits is not None:
         return logits
     if in_symbolic_scope():
-        return probabilities
+        return scores
     raise ValueError(
         "The predictions are not the output of a softmax, so their logits are unknown. "
         "Expected a model that ends in a softmax."

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_tnt.compat.keras_training import softmax_logits
+from keras_tnt.compat.keras_training import output_logits
 from keras_tnt.utils.typing import Tensor
 
 
@@ -47,7 +47,7 @@ class BinaryCrossentropy(keras.losses.Loss):
         self.target_threshold = target_threshold
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        logits = softmax_logits(y_pred)
+        logits = output_logits(y_pred)
         if self.target_threshold is not None:
             y_true = keras.ops.cast(y_true > self.target_threshold, logits.dtype)
         losses = keras.ops.binary_crossentropy(y_true, logits, from_logits=True)

@@ -2,6 +2,8 @@
 
 import keras
 import numpy as np
+import pytest
+import tensorflow as tf
 
 from keras_tnt.compat import keras_training
 
@@ -31,6 +33,37 @@ def test_build_optimizer__still_present():
     assert count_traces(lambda model: None) == 2, (
         "Keras traces the first step once: "
         "remove keras_tnt.compat.keras_training.build_optimizer"
+    )
+
+
+def test_output_logits__of_an_unchanged_activation():
+    images = np.random.default_rng(0).normal(size=(2, 4)).astype("float32")
+    for activation in ("softmax", "sigmoid"):
+        dense = keras.layers.Dense(3, activation)
+        scores = dense(images)
+        expected = images @ dense.kernel.numpy()
+        found = keras_training.output_logits(scores)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    for other in (scores * 1, np.ones((2, 3)), keras.ops.tanh(expected)):
+        with pytest.raises(ValueError, match="not the output of a softmax"):
+            keras_training.output_logits(other)
+
+
+def test_output_logits__still_present():
+    class Recorded(keras.losses.Loss):
+        def call(self, y_true, y_pred):
+            found.append(hasattr(y_pred, "_keras_logits"))
+            return keras.ops.mean(keras_training.output_logits(y_pred), axis=-1)
+
+    found = []
+    with tf.distribute.OneDeviceStrategy("/cpu:0").scope():
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+        model.compile("sgd", Recorded())
+    model.train_on_batch(np.ones((2, 4)), np.ones((2, 3)))
+    assert all(found[1:])
+    assert found[0] is False, (
+        "Keras calls losses with logits only: simplify "
+        "keras_tnt.compat.keras_training.output_logits"
     )
 
 
