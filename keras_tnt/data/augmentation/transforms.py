@@ -43,6 +43,11 @@ class Seeds(NamedTuple):
 
 SEEDS = len(Seeds._fields)
 
+# A function is traced once, not for every data set, and with `skip_corrupt` twice.
+decode_traced = tf.function(
+    decode_image, [tf.TensorSpec((), tf.string)], autograph=False
+)
+
 
 def evaluation_image(
     contents: tf.Tensor, shape: tuple[int, int, int], crop_fraction: float
@@ -57,7 +62,7 @@ def evaluation_image(
     Returns:
         A float32 tensor of that shape, whole numbers 0-255.
     """
-    image = _to_channels(decode_image(contents), shape[2])
+    image = _to_channels(decode_traced(contents), shape[2])
 
     def preprocess():
         return preprocess_input(image, shape[:2], crop_fraction)
@@ -166,7 +171,7 @@ def decode_and_crop(contents: tf.Tensor, choose_box: Callable) -> tf.Tensor:
         return image[above : above + height, before : before + width]
 
     def crop_other():
-        image = decode_image(contents)
+        image = decode_traced(contents)
         shape = tf.shape(image)
         top, left, height, width = choose_box(shape[0], shape[1])
         return image[top : top + height, left : left + width]

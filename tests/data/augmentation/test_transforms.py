@@ -17,6 +17,7 @@ from keras_tnt.data.augmentation.transforms import (
     Seeds,
     _crop_box,
     decode_and_crop,
+    decode_traced,
     evaluation_image,
     random_erasing,
     training_image,
@@ -226,6 +227,15 @@ def test_decode_and_crop__has_the_limits_of_decoding(kind):
     contents = {"jpeg": BOMBS["jpeg"], "scans": scans(101)}[kind]
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"Expected 1 to|at most"):
         decode_and_crop(contents, lambda height, width: (0, 0, 8, 8))
+
+
+def test_decode_traced__one_trace_for_all_data_sets():
+    contents = tf.constant(encoded(photo(9, 8), "PNG"))
+    for shape in ((9, 8, 3), (5, 5, 1)):
+        decode = tf.function(evaluation_image, autograph=False)
+        decode(contents, shape, 1.0)
+    assert decode_traced.experimental_get_tracing_count() == 1
+    np.testing.assert_array_equal(decode_traced(contents), photo(9, 8))
 
 
 def test_decode_and_crop__ignores_data_behind_a_jpeg():
