@@ -17,6 +17,7 @@ from keras_tnt.data.augmentation.three_augment import three_augment
 from keras_tnt.images import decode_image, preprocess_input, rgb_to_gray
 from keras_tnt.images.formats.jpeg import checked_jpeg
 from keras_tnt.utils.lazy import tensorflow as tf
+from keras_tnt.utils.lazy import tf_function
 from keras_tnt.utils.typing import Tensor
 
 ATTEMPTS = 10  # to draw a random rectangle that fits, as in the official code
@@ -44,8 +45,8 @@ class Seeds(NamedTuple):
 SEEDS = len(Seeds._fields)
 
 # A function is traced once, not for every data set, and with `skip_corrupt` twice.
-decode_traced = tf.function(
-    decode_image, [tf.TensorSpec((), tf.string)], autograph=False
+decode_traced = tf_function(lambda: [tf.TensorSpec((), tf.string)], autograph=False)(
+    decode_image
 )
 
 
