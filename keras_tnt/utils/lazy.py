@@ -17,7 +17,8 @@ class LazyTensorFlow(types.ModuleType):
     """
 
     def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("__"):  # what Python's own tools ask modules for
+        if attribute.startswith("__") and attribute != "__version__":
+            # What Python's own tools ask modules for, such as doctest.
             raise AttributeError(attribute)
         return getattr(import_tensorflow(), attribute)
 
