@@ -15,6 +15,7 @@ from keras_tnt.compat import keras_layers
 from keras_tnt.layers.dropout import Dropout
 from keras_tnt.layers.image_rescaling import ImageRescaling
 from keras_tnt.training import AdamW
+from keras_tnt.training.losses import BinaryCrossentropy
 from keras_tnt.training.schedules import RatePerEpoch
 from keras_tnt.utils.lazy import LazyClass
 from tests.helpers.small import pixels, small, small_pyramid
@@ -50,6 +51,7 @@ def objects():
     """An instance of every class and function that the package registers."""
     found = {
         "AdamW": AdamW(1e-3),
+        "BinaryCrossentropy": BinaryCrossentropy(0.2),
         "BatchNormalization": keras_layers.BatchNormalization(),
         "Conv2D": keras_layers.Conv2D(2, 3),
         "Dense": keras_layers.Dense(2),
