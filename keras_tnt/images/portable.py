@@ -29,7 +29,8 @@ def decode_by_pillow(contents: bytes, max_pixels: int, max_scans: int) -> np.nda
     """
     image_module = _import_pillow()
     try:
-        image = image_module.open(io.BytesIO(contents), formats=FORMATS)
+        open_image = image_module.open
+        image = open_image(io.BytesIO(contents), formats=FORMATS)
         width, height = image.size
         if width * height > max_pixels:
             raise ValueError(

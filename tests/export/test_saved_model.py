@@ -18,7 +18,8 @@ from keras_tnt.export.publish import move_into_place
 from keras_tnt.images import decode_image, imagenet_classes, load_image
 from keras_tnt.inference.classification import predict_files
 from keras_tnt.inference.classifier import Classifier
-from tests.export.conftest import DATA, NAMES
+from tests.export.conftest import NAMES
+from tests.helpers import ASSETS
 from tests.helpers.datasets import pillow_gray
 from tests.helpers.small import dense_classifier, pixels, small, small_pyramid
 
@@ -26,7 +27,7 @@ from tests.helpers.small import dense_classifier, pixels, small, small_pyramid
 @pytest.fixture
 def image_files(tmp_path):
     """Image files of several sizes, formats and kinds."""
-    paths = sorted(shutil.copy(path, tmp_path) for path in DATA.glob("*.png"))
+    paths = sorted(shutil.copy(path, tmp_path) for path in ASSETS.glob("*.png"))
     photo = Image.open(paths[0]).convert("RGB")
     for name, image in [
         ("a.jpg", photo),
