@@ -49,8 +49,27 @@ def match_classes(model_names: Sequence[str], data_names: Sequence[str]) -> list
     raise ValueError(
         f"Dataset classes not known to the model (first of {len(unknown)}): "
         f"{unknown[0]!r}. The data set has {len(data_names)} classes, the model "
-        f"{len(model_names)}. Evaluate on the classes that the model was trained for."
+        f"{len(model_names)}. Use the classes that the model was trained for."
     )
+
+
+def default_class_names(classes: int) -> list[str]:
+    """Return the names of a model's classes that has none of its own.
+
+    Args:
+        classes: number of classes.
+
+    Returns:
+        ImageNet's names for 1,000 classes, otherwise `"0"`, `"1"` and so on.
+
+    Example:
+        >>> from keras_tnt.evaluation.class_matching import default_class_names
+        >>> default_class_names(3)
+        ['0', '1', '2']
+    """
+    if classes == 1000:
+        return [name for _, name in imagenet_classes()]
+    return [str(index) for index in range(classes)]
 
 
 def _index_by_name(model_names):

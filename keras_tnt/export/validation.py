@@ -30,7 +30,7 @@ def as_functional(model: keras.Model) -> keras.Model:
             raise ValueError(
                 f"Model {model.name!r} has not been built, so the size of its images "
                 "is not known. Begin it with keras.Input((height, width, channels)), "
-                "or call it on a batch of images, and then export it."
+                "or call it on a batch of images first."
             )
         images = keras.Input(shape[1:])
         return keras.Model(images, model(images), name=model.name)

@@ -7,11 +7,12 @@ import keras
 import numpy as np
 
 from keras_tnt.compat.model_files import load_keras_file
+from keras_tnt.evaluation.class_matching import default_class_names
 from keras_tnt.export.comparison import are_probabilities, noise
 from keras_tnt.export.exported_model import ExportedModel
 from keras_tnt.export.load_exported import find_format, load_exported
 from keras_tnt.export.validation import choose_image_size, with_image_size
-from keras_tnt.images import CROP_FRACTION, imagenet_classes
+from keras_tnt.images import CROP_FRACTION
 from keras_tnt.models import TNTBase, TNTSmall
 from keras_tnt.structure import find_head, has_preprocessing
 from keras_tnt.training.run_directory import RunDirectory
@@ -68,7 +69,7 @@ def load_classifier(
     if source in PUBLISHED:
         options = {} if image_size is None else {"input_shape": (*image_size, 3)}
         model = PUBLISHED[source](**options)
-        return Classifier(model, _imagenet_names(), CROP_FRACTION)
+        return _without_metadata(model)
     path = Path(source)
     if not path.exists():
         raise FileNotFoundError(
@@ -125,8 +126,7 @@ def _with_names(path, model, class_names, crop_fraction):
 
 
 def _without_metadata(model):
-    classes = model.output_shape[-1]
-    names = _imagenet_names() if classes == 1000 else [str(i) for i in range(classes)]
+    names = default_class_names(model.output_shape[-1])
     return Classifier(model, names, CROP_FRACTION)
 
 
@@ -194,7 +194,3 @@ def _check_probabilities(path, predict, input_shape):
             "these are logits, append it: keras.Sequential([model, "
             "keras.layers.Softmax()])."
         )
-
-
-def _imagenet_names():
-    return [name for _, name in imagenet_classes()]

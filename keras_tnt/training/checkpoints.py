@@ -81,7 +81,7 @@ class Checkpoints:
 
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / f"step-{step:08}.safetensors"
-        metadata = {"state": json.dumps(state), "sha256": _digest(tensors)}
+        metadata = {"state": json.dumps(state), "sha256": digest(tensors)}
         try:
             with atomic_write(path) as unfinished, unfinished.open("wb") as file:
                 file.write(save(tensors, metadata))
@@ -137,16 +137,17 @@ def _read(path):
     except SafetensorError as error:
         reason = str(error).rstrip(".")
         raise ValueError(f"The checkpoint {path} is damaged: {reason}.") from error
-    if metadata.get("sha256") != _digest(tensors):
+    if metadata.get("sha256") != digest(tensors):
         raise ValueError(
             f"The checkpoint {path} is damaged: its tensors do not have its checksum."
         )
     return Checkpoint(path, tensors, json.loads(metadata["state"]))
 
 
-def _digest(tensors):
-    digest = hashlib.sha256()
+def digest(tensors: dict[str, np.ndarray]) -> str:
+    """Return a checksum of named arrays."""
+    checksum = hashlib.sha256()
     for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].tobytes())
-    return digest.hexdigest()
+        checksum.update(name.encode())
+        checksum.update(tensors[name].tobytes())
+    return checksum.hexdigest()

@@ -18,6 +18,7 @@ NO_AUGMENTATION = Augmentation()
 KEEP = ("last", "best")
 LOSSES = ("categorical_crossentropy", "binary_crossentropy")
 SCHEDULES = ("step", "epoch")
+DISTILLATIONS = ("hard", "soft")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -51,6 +52,16 @@ class Recipe:
         target_threshold: with `binary_crossentropy`, labels above it count as 1 and
             others as 0, at least 0 and less than 1; `null` for the mixed and smoothed
             labels as they are. DeiT III's code has 0, and `label_smoothing` 0.
+        teacher: a classifier that the model learns from, beside the labels: a run
+            directory, a Keras file, or `BUILDER:WEIGHTS` such as `TNTBase:imagenet`,
+            see `keras_tnt.training.teacher.load_teacher`; `null` for none.
+        distillation: what it learns from the teacher, `hard` for the class that the
+            teacher predicts, or `soft` for its probabilities, see
+            `keras_tnt.training.distillation`.
+        distillation_alpha: share of the teacher in the loss, 0 to 1; the labels have
+            the rest. DeiT's is 0.5 with `hard`, and 0.1 with `soft`.
+        distillation_temperature: what the logits are divided by before the softmax,
+            with `soft`. DeiT's paper has 3, the default of its code is 1.
         skip_corrupt: whether to skip images that cannot be decoded.
         cache: whether to keep the encoded images in memory.
         epochs: passes over the training set.
@@ -122,6 +133,10 @@ class Recipe:
     label_smoothing: float = 0.1
     loss: str = "categorical_crossentropy"
     target_threshold: float | None = None
+    teacher: str | None = None
+    distillation: str = "hard"
+    distillation_alpha: float = 0.5
+    distillation_temperature: float = 1.0
     skip_corrupt: bool = False
     cache: bool = False
     epochs: int
@@ -239,7 +254,10 @@ RANGES: dict[tuple[str, ...], tuple[Callable[[Any], bool], str]] = {
     ("warmup_epochs", "cooldown_epochs"): (lambda value: value >= 0, "at least 0"),
     ("seed",): (lambda value: 0 <= value < 2**32, "from 0 to 2**32 - 1"),
     ("image_size",): (lambda value: _is_size(value), "a side or a height and a width"),
-    ("label_smoothing",): (lambda value: 0 <= value <= 1, "from 0 to 1"),
+    ("label_smoothing", "distillation_alpha"): (
+        lambda value: 0 <= value <= 1,
+        "from 0 to 1",
+    ),
     ("crop_fraction", "layer_decay"): (
         lambda value: 0 < value <= 1,
         "more than 0 and at most 1",
@@ -248,7 +266,7 @@ RANGES: dict[tuple[str, ...], tuple[Callable[[Any], bool], str]] = {
         lambda value: 0 <= value < 1,
         "at least 0 and less than 1",
     ),
-    ("learning_rate", "clip_norm"): (
+    ("learning_rate", "clip_norm", "distillation_temperature"): (
         lambda value: 0 < value < math.inf,
         "more than 0 and finite",
     ),
@@ -262,6 +280,8 @@ RANGES: dict[tuple[str, ...], tuple[Callable[[Any], bool], str]] = {
 CHOICES = {
     "keep": KEEP,
     "loss": LOSSES,
+    "distillation": DISTILLATIONS,
+    "keep": KEEP,
     "precision": PRECISIONS,
     "schedule": SCHEDULES,
 }

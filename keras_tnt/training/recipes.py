@@ -8,6 +8,7 @@ from keras_tnt.data import FINETUNE_AUGMENTATION, FLIP_AUGMENTATION
 from keras_tnt.training.imagenet_recipes import (
     pyramid_tnt_small_imagenet,
     tnt_small_imagenet,
+    tnt_tiny_distilled,
 )
 from keras_tnt.training.recipe import Recipe
 from keras_tnt.training.transfer_recipes import (
@@ -114,6 +115,7 @@ RECIPES = {
     for recipe in (
         tnt_small_imagenet,
         pyramid_tnt_small_imagenet,
+        tnt_tiny_distilled,
         tnt_small_finetune_384,
         transfer_cifar10,
         transfer_cifar100,

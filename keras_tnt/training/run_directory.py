@@ -25,9 +25,10 @@ logger = logging.getLogger(__name__)
 
 # Fields that may change when a run resumes. From images that can be read, the updates
 # stay the same, but for roundings and, with jit_compile, the masks of dropout. With
-# steps_per_execution the EMA moves less often.
+# steps_per_execution the EMA moves less often. The teacher has the same weights.
 CHANGEABLE = {
     "data_dir",
+    "teacher",
     "skip_corrupt",
     "cache",
     "remat",
@@ -117,7 +118,9 @@ class RunDirectory:
         """
         return cls(create_directory(path))
 
-    def begin(self, recipe: Recipe, class_names: Sequence[str]) -> None:
+    def begin(
+        self, recipe: Recipe, class_names: Sequence[str], teacher: str | None = None
+    ) -> None:
         """Start a run in a new or empty directory, or resume the one in it.
 
         A run without a checkpoint yet is replaced. A run with one keeps its recipe,
@@ -126,13 +129,14 @@ class RunDirectory:
         Args:
             recipe: a `keras_tnt.training.Recipe`.
             class_names: names of the classes, in the order of the labels.
+            teacher: checksum of the teacher's weights, if there is a teacher.
 
         Raises:
             FileExistsError: if the directory has another run or other files.
         """
         if not self.recipe.is_file():
             self.create(self.path)
-            self.write_recipe(recipe, class_names)
+            self.write_recipe(recipe, class_names, teacher)
             return
         before, names_before = self.read_recipe()
         # Through JSON, which has no tuples.
@@ -142,6 +146,8 @@ class RunDirectory:
         changes = {k: f"{k} ({old[k]!r} → {new[k]!r})" for k in new if old[k] != new[k]}
         if names_before != list(class_names):
             changes["class_names"] = "the classes"
+        if self._read_teacher() != teacher:
+            changes["weights of the teacher"] = "the teacher's weights"
         if not changes:
             return
         fixed = [text for name, text in changes.items() if name not in CHANGEABLE]
@@ -154,17 +160,20 @@ class RunDirectory:
         logger.warning(
             "The recipe of %s changes: %s.", self.path, ", ".join(changes.values())
         )
-        self.write_recipe(recipe, class_names)
+        self.write_recipe(recipe, class_names, teacher)
 
     def has_checkpoint(self) -> bool:
         """Return whether there is a checkpoint, intact or damaged, or a model."""
         return self.model.exists() or bool(Checkpoints(self.checkpoints).paths())
 
-    def write_recipe(self, recipe: Recipe, class_names: Sequence[str]) -> None:
+    def write_recipe(
+        self, recipe: Recipe, class_names: Sequence[str], teacher: str | None = None
+    ) -> None:
         """Write the recipe, the names of the classes, the versions and the command."""
         record = {
             "recipe": dataclasses.asdict(recipe),
             "class_names": list(class_names),
+            "teacher_sha256": teacher,
             "command": sys.argv,
             "revision": _revision(),
             "versions": {
@@ -191,6 +200,11 @@ class RunDirectory:
                 f"{self.path} is not a run directory: it has no {self.recipe.name}."
             )
         return self.read_recipe_file(self.recipe)
+
+    def _read_teacher(self):
+        """The checksum of the teacher's weights, if the run has a teacher."""
+        record = json.loads(self.recipe.read_text(encoding="utf-8"))
+        return record.get("teacher_sha256")
 
     @staticmethod
     def read_recipe_file(path: Path) -> tuple[Recipe, list[str]]:

@@ -32,11 +32,13 @@ from keras_tnt.training.callbacks import (
     WriteHistory,
 )
 from keras_tnt.training.checkpoints import Checkpoints
+from keras_tnt.training.distillation import distilling
 from keras_tnt.training.ema import ExponentialMovingAverage
 from keras_tnt.training.history import History
 from keras_tnt.training.recipe import Recipe
 from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.training.state import TrainingState
+from keras_tnt.training.teacher import find_teacher, logits_function
 from keras_tnt.utils.files import atomic_write
 from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import PathLike
@@ -60,6 +62,7 @@ def train(
     directory: PathLike,
     strategy: tf.distribute.Strategy | None = None,
     verbose: int | None = None,
+    teacher: keras.Model | None = None,
 ) -> TrainingResult:
     """Train a model with a recipe, or resume the training in a run directory.
 
@@ -77,14 +80,19 @@ def train(
             see `keras_tnt.distribute.create_strategy`.
         verbose: 0 for silence, 1 for a progress bar, 2 for a line an epoch; by default
             a bar on a terminal, else lines.
+        teacher: a `keras.Model` to learn from, in place of the recipe's ``teacher``: a
+            classifier of images 0-255, in the order of the data set's classes, that
+            returns logits or the probabilities of a softmax. It is not changed. The
+            run directory keeps a checksum of its weights only, so every call that
+            resumes the run needs it.
 
     Returns:
         A `TrainingResult`.
 
     Raises:
-        ValueError: if the recipe does not fit the data or the devices, before the first
-            step.
-        FileNotFoundError: if the data set does not exist.
+        ValueError: if the recipe or the teacher does not fit the data or the devices,
+            before the first step.
+        FileNotFoundError: if the data set or the teacher does not exist.
         FileExistsError: if the directory has a checkpoint of another run.
         FloatingPointError: if the loss is no longer finite. The run's model file then
             has the weights of the last checkpoint.
@@ -111,16 +119,24 @@ def train(
         deterministic_ops(recipe.deterministic),
     ):
         sources = Sources.open(recipe)
+        class_names = sources.train.class_names
         steps_per_epoch = count_steps(recipe, sources.train, strategy)
         keras.utils.set_random_seed(recipe.seed)
         with strategy.scope():
-            model = build_model(recipe, len(sources.train.class_names))
+            model = build_model(recipe, len(class_names))
             compile_model(model, recipe, steps_per_epoch)
+            # After the student, whose initial weights are then those without a teacher.
+            teacher = find_teacher(recipe, teacher, len(class_names))
+        teacher_logits = teacher and logits_function(
+            teacher, class_names, model.input_shape[1:]
+        )
         if distribute.is_chief(strategy):
-            run.begin(recipe, sources.train.class_names)
-        return _Training(
+            run.begin(recipe, class_names, teacher and teacher.digest())
+        training = _Training(
             recipe, run, strategy, sources, model, steps_per_epoch, verbose
-        ).run()
+        )
+        with distilling(model, teacher_logits, recipe):
+            return training.run()
 
 
 class _Training:
