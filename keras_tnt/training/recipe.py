@@ -278,10 +278,9 @@ RANGES: dict[tuple[str, ...], tuple[Callable[[Any], bool], str]] = {
 
 
 CHOICES = {
-    "keep": KEEP,
-    "loss": LOSSES,
     "distillation": DISTILLATIONS,
     "keep": KEEP,
+    "loss": LOSSES,
     "precision": PRECISIONS,
     "schedule": SCHEDULES,
 }

@@ -155,6 +155,10 @@ def test_recipes__json_round_trip(name):
         ("loss", "hinge", "loss must be one of categorical_crossentropy, binary_cross"),
         ("target_threshold", 1.0, "target_threshold must be at least 0 and less than"),
         ("target_threshold", 0.2, "target_threshold=0.2 has no effect with loss=cat"),
+        ("teacher", 3, "teacher must be str or null, got 3"),
+        ("distillation", "none", "distillation must be one of hard, soft, got 'none'"),
+        ("distillation_alpha", 1.1, "distillation_alpha must be from 0 to 1, got 1.1"),
+        ("distillation_temperature", 0, "distillation_temperature must be more than 0"),
         ("precision", "int8", "precision must be one of auto, float32"),
     ],
 )

@@ -1,0 +1,154 @@
+"""Compare a small TNT with and without a teacher on the bundled data set.
+
+    python benchmarks/distillation.py [--directory runs/distillation] [--seeds 5]
+
+A TNT is trained on the first 85 % of the training images. A much smaller one learns
+from fewer of these images, once from the labels alone, once also from the first one, in
+the same number of steps. The peak learning rate of each is the best of four on the last
+15 % of the training images, which no model has seen. Then both are trained with five
+other seeds and evaluated on the test images. Runs of one seed have the same initial
+weights and see the same images in the same order, so their difference is paired.
+
+The same command again resumes. The result is benchmarks/results/distillation.json.
+"""
+
+import argparse
+import dataclasses
+import os
+import pathlib
+import platform
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import scipy.stats
+import tensorflow as tf
+
+from keras_tnt.training import fashion_mnist_demo, train
+from keras_tnt.utils.files import write_json
+
+RESULTS = pathlib.Path(__file__).parent / "results" / "distillation.json"
+TUNING_SEED = 100
+RATES = (2e-3, 4e-3, 8e-3, 16e-3)
+TEACHER = dataclasses.replace(
+    fashion_mnist_demo(),
+    train_split="train[:85%]",
+    label_smoothing=0.0,
+    epochs=8,
+    seed=TUNING_SEED,
+)
+STUDENT = dataclasses.replace(
+    TEACHER,
+    model_options=TEACHER.model_options
+    | {
+        "outer_dim": 16,
+        "inner_dim": 4,
+        "depth": 2,
+        "outer_num_heads": 2,
+        "inner_num_heads": 1,
+    },
+    train_split="train[:10%]",
+    epochs=20,
+    warmup_epochs=2,
+)
+DISTILLATION = {
+    "distillation": "soft",
+    "distillation_alpha": 0.9,
+    "distillation_temperature": 3.0,
+}
+
+
+def main():
+    """Train all models, print the comparison and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--directory", default="runs/distillation")
+    parser.add_argument("--seeds", type=int, default=5)
+    options = parser.parse_args()
+    runs = pathlib.Path(options.directory)
+    teacher = runs / "teacher"
+    recipes = {
+        "alone": STUDENT,
+        "taught": dataclasses.replace(STUDENT, teacher=str(teacher), **DISTILLATION),
+    }
+    record = {
+        "teacher": accuracy(TEACHER, teacher),
+        "tuning": {
+            name: {
+                rate: accuracy(
+                    dataclasses.replace(recipe, learning_rate=rate),
+                    runs / f"{name}-rate-{rate}",
+                    "train[85%:]",
+                )
+                for rate in RATES
+            }
+            for name, recipe in recipes.items()
+        },
+    }
+    record["rates"] = {
+        name: max(found, key=found.get) for name, found in record["tuning"].items()
+    }
+    record["test"] = {
+        name: [
+            accuracy(
+                dataclasses.replace(
+                    recipe, learning_rate=record["rates"][name], seed=seed
+                ),
+                runs / f"{name}-seed-{seed}",
+            )
+            for seed in range(options.seeds)
+        ]
+        for name, recipe in recipes.items()
+    }
+    record |= compare(record["test"]["taught"], record["test"]["alone"])
+    for name, recipe in recipes.items():
+        record[f"recipe_{name}"] = dataclasses.asdict(recipe)
+    record["recipe_teacher"] = dataclasses.asdict(TEACHER)
+    record["versions"] = {
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+    }
+    write_json(record, RESULTS)
+    print_comparison(record)
+
+
+def accuracy(recipe, directory, split="test"):
+    """Train with a recipe and return the accuracy after its last epoch."""
+    recipe = dataclasses.replace(recipe, validation_split=split)
+    return train(recipe, directory, verbose=0).history[-1]["val_accuracy"]
+
+
+def compare(taught, alone):
+    """Return the mean paired difference with its 95 % interval, from Student's t."""
+    differences = np.subtract(taught, alone)
+    interval = scipy.stats.t.interval(
+        0.95,
+        len(differences) - 1,
+        differences.mean(),
+        scipy.stats.sem(differences),
+    )
+    return {
+        "differences": differences.tolist(),
+        "mean_difference": float(differences.mean()),
+        "interval_95": [float(bound) for bound in interval],
+    }
+
+
+def print_comparison(record):
+    """Print rates, accuracies and their difference."""
+    print(f"teacher: {record['teacher']:.2%}")
+    for name, accuracies in record["test"].items():
+        print(
+            f"{name}: {np.mean(accuracies):.2%} at the rate {record['rates'][name]} "
+            f"({', '.join(f'{value:.2%}' for value in accuracies)})"
+        )
+    low, high = record["interval_95"]
+    print(
+        f"difference: {record['mean_difference']:+.2%}, 95 % interval {low:+.2%} to "
+        f"{high:+.2%}"
+    )
+
+
+if __name__ == "__main__":
+    main()
