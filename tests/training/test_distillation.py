@@ -176,15 +176,17 @@ def test_distilling__accumulated_gradients():
 
 
 RECIPE = toy_recipe(
-    model_options={"depth": 1, "dropout_rate": 0.1, "drop_path_rate": 0.1},
+    model_options={"depth": 1, "inner_blocks": [], "dropout_rate": 0.1},
     augmentation=dataclasses.replace(toy_recipe().augmentation, mixup=0.8),
-    train_split="train[:40]",
+    train_split="train[:48]",
     validation_split="test[:40]",
+    epochs=1,
+    warmup_epochs=0,
     ema_decay=0.9,
     distillation="soft",
     distillation_temperature=3.0,
     deterministic=True,
-    checkpoint_every=3,
+    checkpoint_every=2,
     keep_checkpoints=99,
 )
 
@@ -196,7 +198,7 @@ def teacher():
 
 @pytest.fixture(scope="module")
 def distilled(teacher, tmp_path_factory):
-    """A finished training of two epochs of five steps."""
+    """A finished training of six steps."""
     directory = tmp_path_factory.mktemp("runs") / "distilled"
     return RunDirectory(directory), train(RECIPE, directory, teacher=teacher)
 
@@ -209,7 +211,7 @@ def test_train__only_the_student_is_kept(teacher, distilled):
     )
     assert teacher.trainable
     student = build_model(RECIPE, 10)
-    compile_model(student, RECIPE, 5)
+    compile_model(student, RECIPE, 6)
     tensors = Checkpoints(run.checkpoints).newest().tensors
     parts = {name.partition("/")[0] for name in tensors}
     assert parts == {"model", "optimizer", "average"}
@@ -230,8 +232,8 @@ def test_train__resumed_equals_uninterrupted(teacher, distilled, tmp_path):
     """Bit for bit, from the middle of an epoch."""
     run, result = distilled
     shutil.copytree(run.path, tmp_path / "copy")
-    for checkpoint in Checkpoints(tmp_path / "copy" / "checkpoints").paths()[2:]:
-        checkpoint.unlink()  # after step 6
+    for checkpoint in Checkpoints(tmp_path / "copy" / "checkpoints").paths()[1:]:
+        checkpoint.unlink()  # after step 2
     resumed = train(RECIPE, tmp_path / "copy", teacher=teacher, verbose=0)
     expected, found = (
         Checkpoints(path / "checkpoints").newest().tensors
@@ -240,7 +242,9 @@ def test_train__resumed_equals_uninterrupted(teacher, distilled, tmp_path):
     assert expected.keys() == found.keys()
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
-    assert resumed.history[1]["loss"] == result.history[1]["loss"]
+    for name, value in result.history[0].items():
+        if name != "images_per_second":
+            assert resumed.history[0][name] == pytest.approx(value, rel=1e-6)
 
 
 def test_train__another_teacher_on_resuming(distilled, caplog):
