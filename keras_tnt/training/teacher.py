@@ -55,8 +55,9 @@ def find_teacher(
         classes: number of classes of the data set.
 
     Raises:
-        ValueError: if there are two teachers, or if there is none and the recipe has
-            settings of a distillation; also as in `load_teacher`.
+        ValueError: if there are two teachers, the given one is not a model, or there is
+            none and the recipe has settings of a distillation; also as in
+            `load_teacher`.
         FileNotFoundError: as in `load_teacher`.
         OSError: as in `load_teacher`.
     """
@@ -66,6 +67,11 @@ def find_teacher(
             "passed as teacher=. Pass one of them."
         )
     if given is not None:
+        if not isinstance(given, keras.Model):
+            raise ValueError(
+                f"teacher= must be a keras.Model, got {given!r}. Set the recipe's "
+                "teacher to a run directory, a .keras file or BUILDER:WEIGHTS."
+            )
         return Teacher(given)
     if recipe.teacher is not None:
         return load_teacher(recipe.teacher, classes, dtype_policy(recipe))
@@ -73,8 +79,8 @@ def find_teacher(
         value = getattr(recipe, field.name)
         if field.name.startswith("distillation") and value != field.default:
             raise ValueError(
-                f"{field.name}={value!r} has no effect without a teacher. Give one: "
-                f"--teacher, a run directory or a .keras file."
+                f"{field.name}={value!r} has no effect without a teacher. Set teacher "
+                "(--teacher) to a run directory or a .keras file."
             )
     return None
 

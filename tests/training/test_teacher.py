@@ -173,3 +173,8 @@ def test_load_teacher__published_weights(source, monkeypatch):
 
 def test_find_teacher__none():
     assert find_teacher(toy_recipe(), None, 10) is None
+
+
+def test_find_teacher__not_a_model():
+    with pytest.raises(ValueError, match=r"must be a keras\.Model, got 'runs/large'"):
+        find_teacher(toy_recipe(), "runs/large", 10)
