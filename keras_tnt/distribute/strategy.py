@@ -67,6 +67,8 @@ def create_strategy(name: str = "auto") -> tf.distribute.Strategy:
 
 
 def _multi_worker(cluster):
+    from keras_tnt.compat.multi_worker import MultiWorkerStrategy  # needs TensorFlow
+
     waiting = threading.Timer(
         20,
         logger.warning,
@@ -74,8 +76,6 @@ def _multi_worker(cluster):
     )
     waiting.daemon = True
     waiting.start()
-    from keras_tnt.compat.multi_worker import MultiWorkerStrategy  # needs TensorFlow
-
     try:
         return MultiWorkerStrategy(cluster.resolver())
     except RuntimeError as error:

@@ -1,7 +1,5 @@
 """Classifying image files."""
 
-from __future__ import annotations
-
 import glob
 import logging
 from collections.abc import Callable, Iterator, Sequence

@@ -106,13 +106,9 @@ def load_classifier(
 
 def _load_run(run, image_size):
     recipe, class_names = run.read_recipe()
-    if not run.model.exists():
-        raise ValueError(
-            f"{str(run.path)!r} has no model yet, because its training has not ended. "
-            f"Resume it: keras-tnt train --recipe {run.recipe} --out {run.path}"
-        )
-    model = _load_keras(run.model, image_size)
-    return _with_names(run.model, model, class_names, recipe.crop_fraction)
+    path = run.trained_model()
+    model = _load_keras(path, image_size)
+    return _with_names(path, model, class_names, recipe.crop_fraction)
 
 
 def _with_names(path, model, class_names, crop_fraction):

@@ -102,6 +102,19 @@ class RunDirectory:
         ]
         return [(path, what) for path, what in known if path.exists()]
 
+    def trained_model(self) -> Path:
+        """Return the path of the model that the training has written at its end.
+
+        Raises:
+            ValueError: if the training has not ended.
+        """
+        if self.model.exists():
+            return self.model
+        raise ValueError(
+            f"{str(self.path)!r} has no model yet, because its training has not ended. "
+            f"Resume it: keras-tnt train --recipe {self.recipe} --out {self.path}"
+        )
+
     @classmethod
     def create(cls, path: PathLike) -> Self:
         """Create a new directory.

@@ -129,13 +129,7 @@ def load_teacher(source: str, classes: int, dtype: str | None = None) -> Teacher
     if path.is_dir():
         run = RunDirectory(path)
         class_names = run.read_recipe()[1]
-        path = run.model
-        if not path.exists():
-            raise ValueError(
-                f"The teacher {source!r} has no model yet, because its training has "
-                f"not ended. Resume it: keras-tnt train --recipe {run.recipe} --out "
-                f"{run.path}"
-            )
+        path = run.trained_model()
     try:
         model = load_keras_file(path)
     except ValueError as error:

@@ -48,30 +48,30 @@ def grad_cam(
         (2, 2, 4)
     """
     tnt = find_tnt(model)
-    watch = _Offset(dtype="float32")
+    offsets = _Offset(dtype="float32")
 
     def before(block, *inputs, **options):
-        return block(*inputs[:-1], watch(inputs[-1]), **options)
+        return block(*inputs[:-1], offsets(inputs[-1]), **options)
 
     def after(stage, *inputs, **options):
         pixels, patches = stage(*inputs, **options)
-        return pixels, watch(patches)
+        return pixels, offsets(patches)
 
     if stages(tnt):
         scores = _scores_model(model, {stages(tnt)[-1]: after})
     else:
         scores = _scores_model(model, {blocks(tnt)[-1]: before})
     check_model_images(model, images)
-    found = scores(images, training=False)  # keeps the tokens
-    classes = _choose_classes(found, classes)
-    tokens = watch.tokens
+    chosen = _choose_classes(scores, images, classes)
 
     def score(offset):
-        watch.offset = offset
-        return _of_classes(scores(images, training=False), classes)
+        offsets.value = offset
+        return _of_classes(scores(images, training=False), chosen)
 
-    gradient = gradient_of_sum(score, keras.ops.zeros_like(tokens))
-    weights = keras.ops.convert_to_numpy(keras.ops.sum(gradient * tokens, axis=-1))
+    zeros = keras.ops.zeros((len(chosen), *offsets.shape[1:]))
+    gradient = gradient_of_sum(score, zeros)
+    weights = keras.ops.sum(gradient * offsets.tokens, axis=-1)
+    weights = keras.ops.convert_to_numpy(weights)
     weights = np.maximum(weights, 0)
     if not stages(tnt):  # tokens, the class token first
         weights = weights[:, 1:].reshape(-1, *patch_grid(tnt))
@@ -128,7 +128,7 @@ def integrated_gradients(
         )
     check_model_images(model, images)
     pixels = keras.ops.cast(images, "float32")
-    classes = _choose_classes(scores(pixels, training=False), classes)
+    classes = _choose_classes(scores, pixels, classes)
 
     def score(pixels):
         return _of_classes(scores(pixels, training=False), classes)
@@ -144,14 +144,15 @@ def integrated_gradients(
 class _Offset(keras.layers.Layer):
     """Adds an offset to tokens, whose gradient is that of the tokens."""
 
-    offset: Any = None
+    value: Any = None
     tokens: Any = None
 
+    def build(self, shape):
+        self.shape = shape
+
     def call(self, tokens):
-        if self.offset is not None:
-            return tokens + self.offset
         self.tokens = tokens
-        return tokens
+        return tokens if self.value is None else tokens + self.value
 
     def compute_output_shape(self, shape):
         return shape
@@ -204,14 +205,16 @@ def _without_activation(layer, inputs, **options):
     return outputs
 
 
-def _choose_classes(scores, classes):
-    """The class of each image, the predicted one by default."""
+def _choose_classes(scores, images, classes):
+    """The class of each image, by default the one that the model predicts."""
     if classes is None:
-        classes = np.argmax(keras.ops.convert_to_numpy(scores), axis=-1)
-    classes = np.broadcast_to(classes, len(scores))
-    if not ((classes >= 0) & (classes < scores.shape[-1])).all():
+        found = scores(images, training=False)
+        classes = np.argmax(keras.ops.convert_to_numpy(found), axis=-1)
+    classes = np.broadcast_to(classes, len(images))
+    known = scores.output_shape[-1]
+    if not ((classes >= 0) & (classes < known)).all():
         raise ValueError(
-            f"Expected classes from 0 to {scores.shape[-1] - 1}, got {classes.tolist()}"
+            f"Expected classes from 0 to {known - 1}, got {classes.tolist()}"
         )
     return classes
 

@@ -109,7 +109,7 @@ def training_image(
         image = rand_augment(
             image, seeds.operations, seeds.magnitudes, augmentation, layer
         )
-    # These are no companions of RandAugment, so its seeds are free.
+    # RandAugment excludes both, so its seeds are free.
     if augmentation.three_augment:
         image = three_augment(image, seeds.operations)
     if augmentation.color_jitter:
