@@ -210,7 +210,8 @@ def _choose_classes(scores, images, classes):
     if classes is None:
         found = scores(images, training=False)
         classes = np.argmax(keras.ops.convert_to_numpy(found), axis=-1)
-    classes = np.broadcast_to(classes, len(images))
+    inputs = keras.tree.flatten(images)  # a dict or list where there are several
+    classes = np.broadcast_to(classes, len(inputs[0]))
     known = scores.output_shape[-1]
     if not ((classes >= 0) & (classes < known)).all():
         raise ValueError(
