@@ -6,8 +6,8 @@ A TNT is trained on 10,200 images. A smaller one is trained on the first 600 of 
 once from the labels alone, once also from the first one as its teacher, for as many
 steps. The peak learning rate of each is the best of four on 600 other images, which no
 model has seen, by the mean of three seeds. Then both are trained with ten other seeds
-and evaluated on the test images. Runs of one seed have the same initial weights and see the same images in the
-same order, so their difference is paired.
+and evaluated on the test images. Runs of one seed have the same initial weights and see
+the same images in the same order, so their difference is paired.
 
 The same command again resumes. The result is benchmarks/results/distillation.json.
 """
