@@ -1,6 +1,8 @@
 """The published weights: their files, accuracy and license, and the download."""
 
 import dataclasses
+import hashlib
+import json
 import os
 import pathlib
 import re
@@ -25,6 +27,9 @@ class PublishedWeights:
         license: SPDX identifier of the weights' license.
         provenance: Who trained the weights and who converted them.
         filename: The file in the repository.
+        revision: Commit of the repository; `None` for the main branch.
+        sha256: SHA-256 of the file in hexadecimal. Another file is refused. `None` if
+            it is not known yet; then every file is accepted.
 
     Example:
         >>> PUBLISHED["tnt_base"].top1
@@ -37,7 +42,13 @@ class PublishedWeights:
     license: str
     provenance: str
     filename: str = WEIGHTS_FILE
+    revision: str | None = None
+    sha256: str | None = None
 
+
+# Written by scripts/pin_weights.py: revision and SHA-256 of the files, by variant.
+PINS_FILE = pathlib.Path(__file__).with_name("published_files.json")
+_PINS = json.loads(PINS_FILE.read_text(encoding="utf-8"))
 
 _HUAWEI_BY_TIMM = "trained by Huawei Noah's Ark Lab, converted and measured by timm"
 
@@ -48,6 +59,7 @@ PUBLISHED = {
         top1=81.506,
         license="apache-2.0",
         provenance=_HUAWEI_BY_TIMM,
+        **_PINS["tnt_small"],
     ),
     "tnt_base": PublishedWeights(
         repo_id="timm/tnt_b_patch16_224.in1k",
@@ -55,6 +67,7 @@ PUBLISHED = {
         top1=82.864,
         license="apache-2.0",
         provenance=_HUAWEI_BY_TIMM,
+        **_PINS["tnt_base"],
     ),
 }
 
@@ -105,13 +118,16 @@ def fetch(source: PathLike) -> pathlib.Path:
     Args:
         source: Path of a local file, or `"hf://owner/name"` or
             `"hf://owner/name@revision"` for `model.safetensors` of a repository on
-            the Hugging Face Hub. A revision is a branch, a tag or a commit.
+            the Hugging Face Hub. A revision is a branch, a tag or a commit. Without
+            one, a repository in `PUBLISHED` gives the revision there, and the file's
+            SHA-256 is checked; the file of a revision that you name is not checked.
 
     Returns:
         `pathlib.Path` of the local file.
 
     Raises:
-        ValueError: If `source` starts like a Hub id but is not valid.
+        ValueError: If `source` starts like a Hub id but is not valid, or the SHA-256
+            of a published file is not the one in `PUBLISHED`.
         OSError: If there is no such local file, or the download fails as described
             at `download`.
 
@@ -125,12 +141,46 @@ def fetch(source: PathLike) -> pathlib.Path:
         if match is None:
             raise ValueError(f"Expected {_HUB_ID_FORM} as a string; got {source!r}.")
         repo_id, revision = match.groups()
+        if revision is None:
+            for weights in PUBLISHED.values():
+                if weights.repo_id == repo_id:
+                    return download_published(weights)
         return download(repo_id, revision=revision)
     path = pathlib.Path(text)
     if not path.is_file():
         raise FileNotFoundError(
             f"There is no weight file {text!r}. Check the path, or for a repository on "
             f"the Hugging Face Hub write {_HUB_ID_FORM}."
+        )
+    return path
+
+
+def download_published(weights: PublishedWeights) -> pathlib.Path:
+    """Download a published file, or find it in the local cache, and check its SHA-256.
+
+    Args:
+        weights: A value of `PUBLISHED`.
+
+    Returns:
+        `pathlib.Path` of the file in the cache.
+
+    Raises:
+        ValueError: If the file's SHA-256 is another one than `weights.sha256`.
+        OSError: As described at `download`.
+
+    Example:
+        >>> path = download_published(PUBLISHED["tnt_small"])  # doctest: +SKIP
+    """
+    path = download(weights.repo_id, weights.filename, weights.revision)
+    if weights.sha256 is None:
+        return path
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != weights.sha256:
+        raise ValueError(
+            f"{path} is not the published file of {weights.repo_id}: its SHA-256 is "
+            f"{found}, expected {weights.sha256}. Delete the file and try again. To "
+            f"load another version, name it: hf://{weights.repo_id}@revision."
         )
     return path
 

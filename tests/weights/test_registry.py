@@ -21,13 +21,15 @@ OWN_FILE = "by other means, pass its path as `weights=`"
 # huggingface_hub reads its environment at import, so each client is a process. It loads
 # registry.py alone: neither Keras nor TensorFlow is needed, and they take seconds.
 CLIENT = """
-import hashlib, importlib.util, json, sys, time
+import dataclasses, hashlib, importlib.util, json, sys, time
 
 time.sleep = lambda seconds: None  # huggingface_hub waits up to 8 s between attempts
 spec = importlib.util.spec_from_file_location("registry", sys.argv[1])
 registry = sys.modules["registry"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(registry)
-for source in sys.argv[2:]:
+for name, pin in json.loads(sys.argv[2]).items():
+    registry.PUBLISHED[name] = dataclasses.replace(registry.PUBLISHED[name], **pin)
+for source in sys.argv[3:]:
     try:
         path = registry.fetch(source)
     except Exception as error:
@@ -47,10 +49,12 @@ class Client:
     home: pathlib.Path
     endpoint: str
     stderr: str = ""
+    pins: dict = dataclasses.field(default_factory=dict)
 
     def fetch(self, *sources, **environment):
         """Returns for each source a dict: path and sha256, or error, message, cause."""
-        command = [sys.executable, "-c", CLIENT, registry.__file__, *sources]
+        command = [sys.executable, "-c", CLIENT, registry.__file__]
+        command += [json.dumps(self.pins), *sources]
         process = subprocess.run(
             command,
             env=self.environment() | environment,
@@ -138,6 +142,31 @@ def test_fetch__revision(hub, client):
     hub.publish(REPO, b"new main")
     fetched = client.fetch(f"hf://{REPO}@refs/pr/1", f"hf://{REPO}@{commit}")
     assert [f["sha256"] for f in fetched] == [sha256(b"proposed"), sha256(b"main")]
+
+
+def test_fetch__pinned_file(hub, client):
+    commit = hub.publish(REPO, b"checked")
+    hub.publish(REPO, b"newer")
+    client.pins = {"tnt_small": {"revision": commit, "sha256": sha256(b"checked")}}
+    pinned, newer = client.fetch(f"hf://{REPO}", f"hf://{REPO}@main")
+    assert pinned["sha256"] == sha256(b"checked")
+    assert newer["sha256"] == sha256(b"newer")
+
+
+def test_fetch__another_file_than_pinned(hub, client):
+    commit = hub.publish(REPO, b"tampered")
+    client.pins = {"tnt_small": {"revision": commit, "sha256": sha256(b"checked")}}
+    refused, named = client.fetch(f"hf://{REPO}", f"hf://{REPO}@{commit}")
+    assert refused["error"] == "ValueError"
+    for text in (sha256(b"tampered"), sha256(b"checked"), "model.safetensors is not"):
+        assert text in refused["message"]
+    assert f"hf://{REPO}@revision" in refused["message"]
+    assert named["sha256"] == sha256(b"tampered")
+    # A damaged file in the cache is refused as well.
+    client.pins["tnt_small"]["sha256"] = sha256(b"tampered")
+    pathlib.Path(named["path"]).write_bytes(b"damaged!")
+    (damaged,) = client.fetch(f"hf://{REPO}", HF_HUB_OFFLINE="1")
+    assert sha256(b"damaged!") in damaged["message"]
 
 
 def test_fetch__resumed(hub, client):
