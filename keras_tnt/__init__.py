@@ -13,6 +13,7 @@ from keras_tnt.export import export_saved_model
 from keras_tnt.images import decode_predictions, load_image, preprocess_input
 from keras_tnt.models import (
     TNT,
+    ModelInfo,
     PyramidTNT,
     PyramidTNTBase,
     PyramidTNTMedium,
@@ -21,6 +22,10 @@ from keras_tnt.models import (
     TNTBase,
     TNTSmall,
     TNTTiny,
+    create_model,
+    list_models,
+    model_info,
+    reset_classifier,
 )
 from keras_tnt.models.features import feature_extractor
 from keras_tnt.structure import complexity
@@ -43,6 +48,7 @@ for _name in (
 
 __all__ = [
     "TNT",
+    "ModelInfo",
     "PyramidTNT",
     "PyramidTNTBase",
     "PyramidTNTMedium",
@@ -54,13 +60,17 @@ __all__ = [
     "__version__",
     "attention_maps",
     "complexity",
+    "create_model",
     "decode_predictions",
     "export_saved_model",
     "feature_extractor",
     "layers",
+    "list_models",
     "load_image",
     "load_weights",
+    "model_info",
     "preprocess_input",
+    "reset_classifier",
     "save_upstream_weights",
     "training",
 ]

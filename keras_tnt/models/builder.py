@@ -16,6 +16,9 @@ from keras_tnt.utils.counts import as_whole_number, check_counts
 from keras_tnt.utils.typing import PathLike, Shape, Tensor
 from keras_tnt.weights import load_weights, registry
 
+# Texts on `weights`, of sizes without and with weights that can be downloaded.
+OWN_WEIGHTS = '``None``, a path, or ``"hf://owner/name"``'
+IMAGENET_WEIGHTS = '``"imagenet"``, ``None``, a path, or\n    ``"hf://owner/name"``'
 COMMON_ARGUMENTS = """\
 include_top: whether the model ends in a classification head. Without it the
     model returns features.

@@ -21,6 +21,7 @@ from keras_tnt.layers import (
     PyramidStem,
 )
 from keras_tnt.models.builder import (
+    OWN_WEIGHTS,
     build_model,
     check_arguments,
     classification_head,
@@ -61,7 +62,7 @@ EXAMPLE = """
 """
 TINY_EXAMPLE = """
     >>> import keras_tnt
-    >>> keras_tnt.PyramidTNTTiny(weights=None, include_top=False).output_shape
+    >>> keras_tnt.PyramidTNTTiny(include_top=False).output_shape
     (None, 3, 3, 320)
 """
 POOLED = (
@@ -72,7 +73,7 @@ POOLED = (
 
 
 @common_arguments(
-    weights='``None``, a path, or ``"hf://owner/name"``',
+    weights=OWN_WEIGHTS,
     input_shape=SHAPE.format("``(256, 256, 3)``"),
     pooling=POOLED,
 )
@@ -219,10 +220,11 @@ def _docstring(size, parameters, flops, side, top_1, example=EXAMPLE):
         f"Build PyramidTNT-{size}: {parameters} parameters, {flops} GFLOPs at "
         f"{side}x{side}.",
         f"The published weights reach {top_1} % top-1 on ImageNet. Their only source "
-        "is a file-sharing site, from which no program can download them. So the "
-        "default raises an error that says where they are; pass the path of the file.",
+        "is a file-sharing site, from which no program can download them: pass the "
+        'path of the file. ``weights="imagenet"`` raises an error that says where it '
+        "is.",
         example,
-        weights='``"imagenet"``, ``None``, a path, or\n    ``"hf://owner/name"``',
+        weights=OWN_WEIGHTS,
         input_shape=SHAPE.format(f"``({side}, {side}, 3)``"),
         pooling=POOLED,
     )
@@ -231,7 +233,7 @@ def _docstring(size, parameters, flops, side, top_1, example=EXAMPLE):
 @_docstring("Ti", "10,578,529", 0.6, 192, 75.2, TINY_EXAMPLE)
 def PyramidTNTTiny(  # noqa: D103, N802
     include_top: bool = True,
-    weights: PathLike | None = "imagenet",
+    weights: PathLike | None = None,
     input_tensor: Tensor | None = None,
     input_shape: Shape | None = None,
     pooling: str | None = None,
@@ -248,7 +250,7 @@ def PyramidTNTTiny(  # noqa: D103, N802
 @_docstring("S", "31,953,200", 3.3, 256, 82.0)
 def PyramidTNTSmall(  # noqa: D103, N802
     include_top: bool = True,
-    weights: PathLike | None = "imagenet",
+    weights: PathLike | None = None,
     input_tensor: Tensor | None = None,
     input_shape: Shape | None = None,
     pooling: str | None = None,
@@ -265,7 +267,7 @@ def PyramidTNTSmall(  # noqa: D103, N802
 @_docstring("M", "84,943,572", 8.2, 256, 83.5)
 def PyramidTNTMedium(  # noqa: D103, N802
     include_top: bool = True,
-    weights: PathLike | None = "imagenet",
+    weights: PathLike | None = None,
     input_tensor: Tensor | None = None,
     input_shape: Shape | None = None,
     pooling: str | None = None,
@@ -282,7 +284,7 @@ def PyramidTNTMedium(  # noqa: D103, N802
 @_docstring("B", "156,990,072", 16.0, 256, 84.1)
 def PyramidTNTBase(  # noqa: D103, N802
     include_top: bool = True,
-    weights: PathLike | None = "imagenet",
+    weights: PathLike | None = None,
     input_tensor: Tensor | None = None,
     input_shape: Shape | None = None,
     pooling: str | None = None,

@@ -21,6 +21,8 @@ from keras_tnt.layers import (
 )
 from keras_tnt.layers.dropout import Dropout
 from keras_tnt.models.builder import (
+    IMAGENET_WEIGHTS,
+    OWN_WEIGHTS,
     build_model,
     check_arguments,
     classification_head,
@@ -48,6 +50,7 @@ VARIANTS: dict[str, dict[str, int]] = {
 
 POOLINGS = (None, "token", "avg", "max")
 ARGUMENTS = {
+    "weights": OWN_WEIGHTS,
     "input_shape": "Height and\n    width must be multiples of ``patch_size``. "
     "``(224, 224, 3)`` by default.",
     "pooling": "``None``\n    for the feature map ``(batch, height / patch_size, width "
@@ -56,7 +59,7 @@ ARGUMENTS = {
 }
 
 
-@common_arguments(weights='``None``, a path, or ``"hf://owner/name"``', **ARGUMENTS)
+@common_arguments(**ARGUMENTS)
 def TNT(  # noqa: D417, N802 (keras.applications' convention: builders read like classes)
     outer_dim: int = 384,
     inner_dim: int = 24,
@@ -210,24 +213,20 @@ def _variant(variant, weights, options, **arguments):
     return TNT(weights=weights, **VARIANTS[variant], **arguments, **options)
 
 
-ARGUMENTS["weights"] = '``"imagenet"``, ``None``, a path, or\n    ``"hf://owner/name"``'
-
-
 @variant_docstring(
     "TNT",
     "Build TNT-Ti (paper, Table 1): 6,076,408 parameters, 1.4 GMACs at 224x224.",
-    "No weights are published, so the default raises an error that says so. The paper "
-    "reports 73.9 % top-1 on ImageNet.",
+    "The paper reports 73.9 % top-1 on ImageNet. No weights are published.",
     """
     >>> import keras_tnt
-    >>> keras_tnt.TNTTiny(weights=None).count_params()
+    >>> keras_tnt.TNTTiny().count_params()
     6076408
     """,
     **ARGUMENTS,
 )
 def TNTTiny(  # noqa: D103, N802
     include_top: bool = True,
-    weights: PathLike | None = "imagenet",
+    weights: PathLike | None = None,
     input_tensor: Tensor | None = None,
     input_shape: Shape | None = None,
     pooling: str | None = None,
@@ -250,7 +249,7 @@ def TNTTiny(  # noqa: D103, N802
     model = keras_tnt.TNTSmall(weights="imagenet")
     ```
     """,
-    **ARGUMENTS,
+    **(ARGUMENTS | {"weights": IMAGENET_WEIGHTS}),
 )
 def TNTSmall(  # noqa: D103, N802
     include_top: bool = True,
@@ -277,7 +276,7 @@ def TNTSmall(  # noqa: D103, N802
     model = keras_tnt.TNTBase(weights="imagenet")
     ```
     """,
-    **ARGUMENTS,
+    **(ARGUMENTS | {"weights": IMAGENET_WEIGHTS}),
 )
 def TNTBase(  # noqa: D103, N802
     include_top: bool = True,

@@ -268,7 +268,7 @@ def test_tnt__refuses_channels_first():
 
 def test_variants__refuse_imagenet_without_weights():
     with pytest.raises(ValueError, match=r"no published weights.*weights=None"):
-        keras_tnt.TNTTiny()
+        keras_tnt.TNTTiny(weights="imagenet")
 
 
 def test_tnt__dropout_rates_are_separate():
