@@ -42,7 +42,7 @@ test-jax test-torch: test-%:
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet -c constraints.txt $* $(CORE)
 	.venv-$*/bin/python -m pip install --quiet --no-deps -e .
-	KERAS_BACKEND=$* .venv-$*/bin/python -m pytest tests/backends
+	KERAS_BACKEND=$* .venv-$*/bin/python -m pytest tests/backends tests/weights/test_pytorch_files.py
 
 test-study: $(VENV)/dev.stamp
 	$(PYTEST) projects/inner_attention_study

@@ -19,8 +19,11 @@ from keras_tnt.compat.sublayer_state import (
 from keras_tnt.layers.dropout import Dropout
 from keras_tnt.layers.image_rescaling import ImageRescaling
 from keras_tnt.models import TNT
+from keras_tnt.models.catalog import builder_options
+from keras_tnt.structure import architecture, find_head, has_preprocessing
 from keras_tnt.utils.arguments import as_list
 from keras_tnt.utils.typing import DType
+from keras_tnt.weights.transfer import transfer_weights
 
 try:
     import keras_hub
@@ -172,6 +175,53 @@ class TNTBackbone(keras_hub.models.Backbone):
         }
         states = sublayer_states(self)
         return {**config, "sublayers": states} if states else config
+
+
+def from_tnt(model: keras.Model, preprocessor: Any = None) -> "TNTImageClassifier":
+    """Return a KerasHub classifier with the weights of a TNT.
+
+    Args:
+        model: a `keras_tnt.TNT` with its top.
+        preprocessor: a `TNTImageClassifierPreprocessor`; by default one that resizes
+            images to the model's size.
+
+    Returns:
+        A `TNTImageClassifier` with weights of its own. `save_to_preset` writes it.
+
+    Raises:
+        ValueError: if ``model`` is not a TNT with its top.
+
+    Example:
+        >>> import keras_tnt
+        >>> from keras_tnt.keras_hub import from_tnt
+        >>> model = keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3, classes=7,
+        ...                       input_shape=(32, 64, 3))
+        >>> from_tnt(model).output_shape
+        (None, 7)
+    """
+    head = find_head(model) if architecture(model) == "tnt" else None
+    if head is None or head.dense is None or head.dense.name != "predictions":
+        raise ValueError(
+            "Expected a keras_tnt.TNT with its top, for which there is a KerasHub "
+            f"classifier, got {model.name!r}."
+        )
+    backbone = TNTBackbone(
+        model.input_shape[1:],
+        **builder_options(model),
+        include_preprocessing=has_preprocessing(model),
+    )
+    transfer_weights(backbone, model)
+    if preprocessor is None:
+        converter = TNTImageConverter(image_size=model.input_shape[1:3])
+        preprocessor = TNTImageClassifierPreprocessor(converter)
+    classifier = TNTImageClassifier(
+        backbone,
+        head.dense.units,
+        preprocessor,
+        keras.activations.serialize(head.dense.activation),
+    )
+    classifier.get_layer("predictions").set_weights(head.dense.get_weights())
+    return classifier
 
 
 def _with_states(model, states):

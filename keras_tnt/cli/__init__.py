@@ -12,6 +12,7 @@ from keras_tnt.cli import (
     app,
     attention,
     benchmark,
+    convert,
     demo,
     evaluate,
     export,
@@ -32,6 +33,7 @@ COMMANDS = (
     attention,
     app,
     export,
+    convert,
     show_augmentation,
     benchmark,
 )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_tnt.utils.typing import Tensor
@@ -24,7 +25,7 @@ def mean_of_views(
         flip: whether each view is also seen mirrored, left to right.
     """
     answers = [
-        np.asarray(predict(view), "float64")
+        keras.ops.convert_to_numpy(predict(view)).astype("float64")
         for crop in _crops(images, size)
         for view in ([crop, crop[:, :, ::-1]] if flip else [crop])
     ]

@@ -3,6 +3,7 @@
 import functools
 from importlib import resources
 
+import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -54,7 +55,7 @@ def decode_predictions(
         >>> decode_predictions(np.eye(1000)[[207]], top=1)
         [[('n02099601', 'golden_retriever', 1.0)]]
     """
-    scores = np.asarray(probabilities)
+    scores = keras.ops.convert_to_numpy(probabilities)
     if scores.ndim != 2 or scores.shape[1] != 1000:
         raise ValueError(
             "Expected predictions of the 1,000 ImageNet classes, shape (batch, 1000); "

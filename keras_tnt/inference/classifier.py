@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import keras
-import numpy as np
 
 from keras_tnt.compat.model_files import load_keras_file
 from keras_tnt.evaluation.class_matching import default_class_names
@@ -178,7 +177,8 @@ def _check_shapes(path, input_shape, output_shape):
 
 def _check_probabilities(path, predict, input_shape):
     """Check on images of noise that a model returns probabilities."""
-    scores = np.asarray(predict(noise(input_shape[1:], number=4)), "float32")
+    scores = keras.ops.convert_to_numpy(predict(noise(input_shape[1:], number=4)))
+    scores = scores.astype("float32")
     # Two scores of a sigmoid may sum to 1.
     is_keras = isinstance(predict, keras.Model)
     is_sigmoid = is_keras and find_head(predict).activation == "sigmoid"

@@ -13,7 +13,12 @@ from keras_tnt.structure import patch_grid
 from keras_tnt.utils.typing import PathLike
 from keras_tnt.weights import registry
 from keras_tnt.weights.mapping import check_finite
-from keras_tnt.weights.tensor_files import read_tensors, write_tensors
+from keras_tnt.weights.tensor_files import (
+    GRID_KEY,
+    read_tensors,
+    recorded_grid,
+    write_tensors,
+)
 from keras_tnt.weights.transfer import (
     assign_upstream,
     converter_for,
@@ -23,7 +28,6 @@ from keras_tnt.weights.transfer import (
 
 UPSTREAM_SUFFIXES = (".safetensors", ".pth", ".pt", ".pth.tar")
 KERAS_SUFFIXES = (".keras", ".weights.h5")
-GRID_KEY = "patch_grid"
 
 
 def load_weights(model: keras.Model, source: PathLike) -> None:
@@ -113,10 +117,8 @@ def save_upstream_weights(model: keras.Model, path: PathLike) -> None:
 
 def _load_upstream_file(model, path):
     tensors, metadata = read_tensors(path)
-    text = metadata.get(GRID_KEY)
-    grid = tuple(int(side) for side in text.split("x")) if text else None
     with _naming(path, model):
-        assign_upstream(model, tensors, grid)
+        assign_upstream(model, tensors, recorded_grid(metadata))
 
 
 def _load_keras_file(model, path):

@@ -140,12 +140,12 @@ def fetch(source: PathLike) -> pathlib.Path:
         match = _HUB_ID.fullmatch(text)
         if match is None:
             raise ValueError(f"Expected {_HUB_ID_FORM} as a string; got {source!r}.")
-        repo_id, revision = match.groups()
-        if revision is None:
-            for weights in PUBLISHED.values():
-                if weights.repo_id == repo_id:
-                    return download_published(weights)
-        return download(repo_id, revision=revision)
+        weights = find_published(text)
+        return (
+            download_published(weights)
+            if weights
+            else download(match[1], revision=match[2])
+        )
     path = pathlib.Path(text)
     if not path.is_file():
         raise FileNotFoundError(
@@ -153,6 +153,17 @@ def fetch(source: PathLike) -> pathlib.Path:
             f"the Hugging Face Hub write {_HUB_ID_FORM}."
         )
     return path
+
+
+def find_published(source: PathLike) -> PublishedWeights | None:
+    """Return the published weights that a Hub id without revision stands for.
+
+    Example:
+        >>> find_published("hf://timm/tnt_b_patch16_224.in1k").image_size
+        224
+    """
+    ids = {f"hf://{weights.repo_id}": weights for weights in PUBLISHED.values()}
+    return ids.get(os.fspath(source))
 
 
 def download_published(weights: PublishedWeights) -> pathlib.Path:

@@ -1,5 +1,6 @@
 """Reading upstream weight files as arrays, and writing them."""
 
+import argparse
 import json
 import os
 import pathlib
@@ -23,6 +24,7 @@ CHECKPOINT_KEYS = (
     "model",
     "module",
 )
+GRID_KEY = "patch_grid"  # in the metadata of a safetensors file
 
 
 def read_tensors(path: PathLike) -> tuple[Tensors, dict[str, str]]:
@@ -43,6 +45,15 @@ def read_tensors(path: PathLike) -> tuple[Tensors, dict[str, str]]:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     return _read_torch(path), {}
+
+
+def recorded_grid(metadata: dict[str, str]) -> tuple[int, int] | None:
+    """Return ``(rows, columns)`` of the patches, if a file's metadata tells them."""
+    text = metadata.get(GRID_KEY)
+    if text is None:
+        return None
+    rows, columns = (int(side) for side in text.split("x"))
+    return rows, columns
 
 
 def write_tensors(path: PathLike, tensors: Tensors, metadata: dict[str, str]) -> None:
@@ -118,7 +129,9 @@ def _read_torch(path):
             '"FILE.safetensors"), and load that.'
         ) from error
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        # timm's checkpoints of old contain the training's arguments.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch has no error class of its own for this
         raise ValueError(
             f"{path} is not a PyTorch checkpoint that can be read safely "

@@ -587,39 +587,6 @@ def test_load_weights__pytorch_missing(tmp_path, monkeypatch):
         keras_tnt.load_weights(small(), tmp_path / "tnt.pth.tar")
 
 
-class TestPyTorchFiles:
-    """Skipped where PyTorch is not installed; the package does not need it."""
-
-    @pytest.fixture(autouse=True)
-    def torch(self):
-        return pytest.importorskip("torch")
-
-    @pytest.mark.parametrize("wrapper", [None, "state_dict", "model", "state_dict_ema"])
-    @pytest.mark.parametrize("name", ["tnt.pth", "tnt.pth.tar"])
-    def test_load_weights__pytorch_file(self, torch, wrapper, name, tmp_path):
-        tensors = {
-            f"module.{key}": torch.from_numpy(value)
-            for key, value in reference.tensors("tnt_official", "weight.").items()
-        }
-        other = {"state_dict": {}} if wrapper == "state_dict_ema" else {}
-        saved = other | {wrapper: tensors, "epoch": 300} if wrapper else tensors
-        torch.save(saved, tmp_path / name)
-        model = small(weights=str(tmp_path / name))
-        logits = reference.tensors("tnt_official")["logits"]
-        images = reference.images("tnt_official")
-        np.testing.assert_allclose(model(images), logits, atol=1e-4)
-
-    def test_load_weights__pytorch_code_not_run(self, torch, tmp_path):
-        torch.save({"state_dict": os.system}, tmp_path / "evil.pth")
-        unchanged(
-            small(), tmp_path / "evil.pth", "no PyTorch checkpoint that can be read"
-        )
-
-    def test_load_weights__no_tensors(self, torch, tmp_path):
-        torch.save({"epoch": 3, "best": 0.5}, tmp_path / "notes.pth")
-        unchanged(small(), tmp_path / "notes.pth", r"found \['epoch', 'best'\]")
-
-
 @pytest.mark.slow
 def test_load_weights__imagenet_from_hub(tmp_path):
     """A user's `TNTSmall()` against a hub on loopback, then offline from the cache."""
