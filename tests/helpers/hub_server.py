@@ -1,13 +1,15 @@
-"""A small Hugging Face Hub on 127.0.0.1 that speaks the protocol of file downloads.
+"""A small Hugging Face Hub on 127.0.0.1: downloads, and uploads of small files.
 
 As on the real Hub, `/{repo}/resolve/{revision}/{file}` answers with the file's metadata
 and redirects to another host, the CDN, which serves the content and ranges of it. The
 CDN is the same server under the name localhost: clients tell hosts apart by name.
 """
 
+import base64
 import dataclasses
 import hashlib
 import http.server
+import json
 import re
 import threading
 import urllib.parse
@@ -64,6 +66,10 @@ class HubServer:
         self._blobs[sha256] = content
         return commit
 
+    def content(self, repo, filename, branch="main"):
+        """Returns the content of a file on a branch."""
+        return self._blobs[self._files[self._commits[repo, branch], filename]]
+
     def cut(self, at, times):
         """Hangs up at byte `at` of the file during the next `times` downloads."""
         self._cut_at, self._cuts_left = at, times
@@ -81,6 +87,39 @@ class HubServer:
             self._resolve(request, *parts)
         else:
             request.refuse(404, None, "Sorry, we can't find that page.")
+
+    def take(self, request, body):
+        """Answers a POST: creates a repository, or commits files to one."""
+        path = urllib.parse.urlsplit(request.path).path
+        if request.headers.get("Authorization") != f"Bearer {self.TOKEN}":
+            return request.refuse(401, None, "Invalid username or password.")
+        if path == "/api/repos/create":
+            repo = json.loads(body)
+            name = f"{repo['organization']}/{repo['name']}"
+            answer = {"url": f"{self.url}/{name}", "name": name}
+        elif path == "/api/validate-yaml":
+            answer = {"errors": [], "warnings": []}
+        elif match := re.fullmatch(r"/api/models/(.+)/preupload/main", path):
+            files = json.loads(body)["files"]
+            mode = {"uploadMode": "regular", "shouldIgnore": False}
+            answer = {"files": [{"path": file["path"], **mode} for file in files]}
+        elif match := re.fullmatch(r"/api/models/(.+)/commit/main", path):
+            answer = self._commit(match[1], [json.loads(s) for s in body.splitlines()])
+        else:
+            return request.refuse(404, None, "Sorry, we can't find that page.")
+        content = json.dumps(answer).encode()
+        headers = {"Content-Type": "application/json"}
+        return request.reply(200, headers, content, sent=len(content))
+
+    def _commit(self, repo, lines):
+        files = [line["value"] for line in lines if line["key"] == "file"]
+        for file in files:
+            commit = self.publish(repo, base64.b64decode(file["content"]), file["path"])
+        for file in files:  # the last commit has all of them
+            sha256 = hashlib.sha256(base64.b64decode(file["content"])).hexdigest()
+            self._files[commit, file["path"]] = sha256
+        url = f"{self.url}/{repo}/commit/{commit}"
+        return {"success": True, "commitUrl": url, "commitOid": commit}
 
     def _resolve(self, request, repo, revision, filename):
         if not any(known == repo for known, _ in self._commits):
@@ -136,6 +175,10 @@ def _handler(hub):
             asked = Request(self.command, self.path, self.headers.get("Range"))
             hub.requests.append(asked)
             hub.answer(self)
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            hub.take(self, body)
 
         do_HEAD = do_GET  # noqa: N815, the name is given
 
