@@ -37,6 +37,10 @@ from keras_tnt.weights import load_weights, save_upstream_weights
 # KerasHub takes seconds to import. The module registers the classes themselves.
 for _name in (
     "ImageRescaling",
+    "PyramidTNTBackbone",
+    "PyramidTNTImageClassifier",
+    "PyramidTNTImageClassifierPreprocessor",
+    "PyramidTNTImageConverter",
     "TNTBackbone",
     "TNTImageClassifier",
     "TNTImageClassifierPreprocessor",

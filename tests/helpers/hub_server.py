@@ -66,6 +66,13 @@ class HubServer:
         self._blobs[sha256] = content
         return commit
 
+    def publish_files(self, repo, contents):
+        """Commits several files, a dict from names to bytes; returns the commit."""
+        commits = [self.publish(repo, c, name) for name, c in contents.items()]
+        for name, content in contents.items():  # the last commit has all of them
+            self._files[commits[-1], name] = hashlib.sha256(content).hexdigest()
+        return commits[-1]
+
     def content(self, repo, filename, branch="main"):
         """Returns the content of a file on a branch."""
         return self._blobs[self._files[self._commits[repo, branch], filename]]
@@ -113,11 +120,9 @@ class HubServer:
 
     def _commit(self, repo, lines):
         files = [line["value"] for line in lines if line["key"] == "file"]
-        for file in files:
-            commit = self.publish(repo, base64.b64decode(file["content"]), file["path"])
-        for file in files:  # the last commit has all of them
-            sha256 = hashlib.sha256(base64.b64decode(file["content"])).hexdigest()
-            self._files[commit, file["path"]] = sha256
+        commit = self.publish_files(
+            repo, {file["path"]: base64.b64decode(file["content"]) for file in files}
+        )
         url = f"{self.url}/{repo}/commit/{commit}"
         return {"success": True, "commitUrl": url, "commitOid": commit}
 

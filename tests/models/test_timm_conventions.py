@@ -12,7 +12,7 @@ Left out, because other tests prove it already:
   tests/models/test_tnt_reference.py and test_pyramid_tnt_reference.py, with tensors of
   timm and of the official code.
 - ``test_model_load_pretrained`` (pretrained weights with one channel, other classes and
-  without head): tests/weights/test_load.py; tests/test_keras_hub.py for presets.
+  without head): tests/weights/test_load.py; tests/keras_hub for presets.
 - ``test_model_features_pretrained``: a `feature_extractor` shares the weights of the
   model that it is given, so that loading does not depend on it.
 - ``set_grad_checkpointing`` in ``test_model_forward`` and

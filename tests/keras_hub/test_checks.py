@@ -4,7 +4,6 @@ Left out, because they do not apply or need what CI does not have:
 
 - `run_vision_backbone_test` with ``data_format="channels_first"``: TensorFlow has no
   such convolutions on a CPU, and KerasHub skips it there. `TNTBackbone` refuses it.
-- `run_vision_backbone_test` of pyramid outputs: a TNT's maps all have one size.
 - `run_precision_test` of a classifier with a preprocessor: KerasHub gives its converter
   no policy, and fails the check for its own classifiers.
 - `run_litert_export_test`: KerasHub runs it with PyTorch only.
@@ -28,6 +27,16 @@ ARGUMENTS = {
     "depth": 1,
     "outer_num_heads": 3,
 }
+PYRAMID = {
+    "image_shape": (64, 64, 3),
+    "outer_dim": 16,
+    "inner_dim": 4,
+    "depths": (1, 1, 1, 1),
+    "outer_num_heads": 2,
+    "inner_num_heads": 1,
+}
+LARGE_IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3))
+LARGE_IMAGES = LARGE_IMAGES.astype("float32")
 IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
 
 
@@ -45,7 +54,12 @@ class TestTNTBackbone(HubTestCase):
 
     def test_backbone(self):
         self.run_vision_backbone_test(
-            self.cls, dict(ARGUMENTS), IMAGES, expected_output_shape=(2, 5, 48)
+            self.cls,
+            dict(ARGUMENTS),
+            IMAGES,
+            expected_output_shape=(2, 5, 48),
+            expected_pyramid_output_keys=["P2", "P3", "P4", "P5"],
+            expected_pyramid_image_sizes=[(8, 8), (4, 4), (2, 2), (1, 1)],
         )
 
     def test_precision__of_tensors_and_integers(self):
@@ -61,6 +75,43 @@ class TestTNTBackbone(HubTestCase):
 
     def test_preset(self):
         self.run_local_preset_test(self.cls(**ARGUMENTS), IMAGES)
+
+
+class TestPyramidTNTBackbone(HubTestCase):
+    cls = tnt_hub.PyramidTNTBackbone
+
+    def test_backbone(self):
+        self.run_vision_backbone_test(
+            self.cls,
+            dict(PYRAMID),
+            LARGE_IMAGES,
+            expected_output_shape=(2, 1, 1, 64),
+            expected_pyramid_output_keys=["P3", "P4", "P5", "P6"],
+            expected_pyramid_image_sizes=[(8, 8), (4, 4), (2, 2), (1, 1)],
+        )
+
+    def test_saving(self):
+        self.run_model_saving_test(self.cls, dict(PYRAMID), LARGE_IMAGES)
+
+    def test_preset(self):
+        self.run_local_preset_test(self.cls(**PYRAMID), LARGE_IMAGES)
+
+
+class TestPyramidTNTImageClassifier(HubTestCase):
+    cls = tnt_hub.PyramidTNTImageClassifier
+
+    @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning")
+    @pytest.mark.filterwarnings("ignore:The `check_types`:DeprecationWarning")
+    def test_task(self):
+        preprocessor = self.cls.preprocessor_cls.for_size((64, 64))
+        arguments = {
+            "backbone": tnt_hub.PyramidTNTBackbone(**PYRAMID),
+            "num_classes": 3,
+            "preprocessor": preprocessor,
+        }
+        data = (LARGE_IMAGES, np.array([0, 2]))
+        self.run_task_test(self.cls, arguments, data, (2, 3))
+        self.run_local_preset_test(self.cls(**arguments), LARGE_IMAGES)
 
 
 class TestTNTImageClassifier(HubTestCase):
