@@ -9,6 +9,7 @@ from keras_tnt.utils.typing import Tensor
 
 VALUES_PER_COUNT = 4  # that the generator Philox draws for one value of its counter
 PHILOX = 1
+BITS = 23  # of a random number
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
@@ -18,8 +19,8 @@ class Dropout(keras.layers.Dropout):
     Keras draws the same masks on every replica of a `tf.distribute.Strategy`. This
     layer continues on a replica where the previous one ends. If all replicas have as
     many images, and the mask has an axis of images, then the masks of a global batch
-    are the same on any number of replicas. With another backend than TensorFlow, the
-    layer is Keras's.
+    are the same on any number of replicas. They are also the same in a function that
+    XLA compiles. With another backend than TensorFlow, the layer is Keras's.
 
     Args:
         rate: probability that a value is set to 0; the others are divided by
@@ -52,13 +53,13 @@ class Dropout(keras.layers.Dropout):
         def uniform(shape, dtype):
             shape = tf.convert_to_tensor(shape)
             if replica is None:
-                return _uniform(shape, key, counter, dtype)
+                return _uniform(shape, key, counter)
             size = tf.cast(tf.reduce_prod(shape), tf.int64)
             start = tf.cast(replica, tf.int64) * size
             count = tf.stack([start // VALUES_PER_COUNT, 0])
             advanced = tf.bitcast(tf.bitcast(counter, tf.int64) + count, tf.uint64)
             before = start % VALUES_PER_COUNT
-            draws = _uniform(size[tf.newaxis] + before, key, advanced, dtype)
+            draws = _uniform(size[tf.newaxis] + before, key, advanced)
             return tf.reshape(draws[before:], shape)
 
         return tf.nn.experimental.general_dropout(
@@ -72,10 +73,16 @@ class Dropout(keras.layers.Dropout):
         return [shape[i] if n is None else n for i, n in enumerate(self.noise_shape)]
 
 
-def _uniform(shape, key, counter, dtype):
-    return tf.raw_ops.StatelessRandomUniformV2(
-        shape=shape, key=key, counter=counter, alg=PHILOX, dtype=dtype
+def _uniform(shape, key, counter):
+    """Random numbers of at least 0 and less than 1, in float32 for every policy.
+
+    XLA draws the same bits as TensorFlow, but makes other numbers of them.
+    """
+    bits = tf.raw_ops.StatelessRandomUniformFullIntV2(
+        shape=shape, key=key, counter=counter, alg=PHILOX, dtype=tf.uint32
     )
+    bits = tf.bitwise.bitwise_and(bits, tf.constant(2**BITS - 1, tf.uint32))
+    return tf.cast(bits, tf.float32) * 2.0**-BITS
 
 
 def _replica():

@@ -24,8 +24,7 @@ from keras_tnt.utils.typing import PathLike
 logger = logging.getLogger(__name__)
 
 # Fields that may change when a run resumes. From images that can be read, the updates
-# stay the same, but for roundings and, with jit_compile, the masks of dropout. With
-# steps_per_execution the EMA moves less often. The teacher has the same weights.
+# stay the same, but for roundings. The teacher has the same weights.
 CHANGEABLE = {
     "data_dir",
     "teacher",

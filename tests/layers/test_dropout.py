@@ -46,6 +46,25 @@ def test_dropout__replicas_and_steps_differ():
         assert all((half != other).any() for other in halves[:number])
 
 
+@pytest.mark.parametrize("strategy", ["none", "two"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_dropout__same_masks_compiled_by_xla(strategy, dtype):
+    strategy = two_replicas() if strategy == "two" else tf.distribute.get_strategy()
+
+    def masks(jit_compile):
+        with strategy.scope():
+            layer = Dropout(0.3, seed=3, dtype=dtype)
+        drop = tf.function(
+            lambda: layer(tf.ones((7, 9)), training=True), jit_compile=jit_compile
+        )
+        step = tf.function(lambda: strategy.run(lambda: drop()))
+        return strategy.experimental_local_results(step())
+
+    for ours, theirs in zip(masks(True), masks(False), strict=True):
+        assert ours.dtype == dtype
+        np.testing.assert_array_equal(ours == 0, theirs == 0)
+
+
 def test_dropout__without_a_strategy():
     expected = masked(tf.distribute.OneDeviceStrategy("/cpu:0"), (8, 5))
     layer = Dropout(0.5, seed=3)
