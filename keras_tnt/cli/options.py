@@ -47,7 +47,7 @@ def add_field_options(
             continue
         how = (
             {"action": argparse.BooleanOptionalAction}
-            if kind is bool
+            if kind in (bool, bool | None)
             else {"type": _value, "metavar": "VALUE"}
         )
         group.add_argument(

@@ -1,11 +1,12 @@
-"""XLA-compiled layer norm and GELU (forward and gradient) for CPU training.
+"""XLA-compiled layer norm and GELU (forward and gradient) for training.
 
 TensorFlow runs each element-wise operation separately and reads and writes the whole
 tensor every time. The gradient of a GELU alone takes ten passes. A compiled function
 takes one pass forward and one backward, and keeps only its input for the gradient.
-Matrix products stay outside, because oneDNN computes them faster than XLA. Inference
-uses no fused ops: oneDNN already fuses norms and GELUs there, and TensorFlow Serving
-has no XLA on CPUs.
+Matrix products stay outside, because on CPUs oneDNN computes them faster than XLA. If
+XLA compiles the whole training step, it fuses the plain arithmetic, and the layers use
+no fused ops. Inference uses none either: oneDNN already fuses norms and GELUs there,
+and TensorFlow Serving has no XLA on CPUs.
 
 XLA compiles a function anew for each number of rows, in about 0.1 s and 1 MB. Other
 batch sizes, such as that of the last batch of an epoch, are therefore padded to the
@@ -22,6 +23,7 @@ from collections.abc import Iterator
 
 import keras
 
+from keras_tnt.compat.xla import compiled_by_xla, xla_is_missing
 from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.lazy import tf_function
 from keras_tnt.utils.typing import Shape, Tensor
@@ -35,25 +37,38 @@ _PARTS = contextvars.ContextVar("parts_per_image", default=1)
 
 
 def runs_on_cpu_only() -> bool:
-    """Return whether the backend is TensorFlow without GPUs and TPUs."""
+    """Return whether the backend is TensorFlow that sees neither GPUs nor TPUs."""
     return (
         keras.backend.backend() == "tensorflow"
-        and not tf.config.list_physical_devices("GPU")
+        and not tf.config.get_visible_devices("GPU")
         and not tf.config.list_logical_devices("TPU")
     )
 
 
-def use_fused_ops(training: bool | None) -> bool:
-    """Return whether a layer should use the fused ops: in training on CPUs.
+def inside_compiled_function() -> bool:
+    """Return whether XLA compiles the function in which a layer is called."""
+    return keras.backend.backend() == "tensorflow" and compiled_by_xla()
 
-    With GPUs or TPUs this returns False. There, XLA fuses these operations only if the
-    whole step is compiled (`jit_compile`). Keras does not do that by default under a
-    distribution strategy.
+
+def use_fused_ops(training: bool | None) -> bool:
+    """Return whether a layer should use the fused ops, on any device.
+
+    It should in training with TensorFlow, unless XLA compiles the whole step. Then the
+    plain arithmetic is fused too, together with what surrounds it.
+
+    The function that is being traced tells, so this holds for the trainer, for Keras's
+    `fit` and for other loops. Without a strategy, Keras compiles the step by default
+    if there is a GPU; under a strategy, or on CPUs, it does not.
 
     Args:
         training: whether the layer is training.
     """
-    return bool(training) and runs_on_cpu_only()
+    return (
+        bool(training)
+        and keras.backend.backend() == "tensorflow"
+        and not xla_is_missing()
+        and not compiled_by_xla()
+    )
 
 
 @contextlib.contextmanager

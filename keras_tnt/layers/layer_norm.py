@@ -1,4 +1,4 @@
-"""Layer normalization, computed in the form that is fastest on the device."""
+"""Layer normalization, computed in the form that is fastest where it runs."""
 
 import contextlib
 import contextvars
@@ -22,14 +22,14 @@ class LayerNorm(WeightStates, keras.layers.LayerNormalization):
     """`keras.layers.LayerNormalization`, several times as fast on CPUs.
 
     Weights and results are the same. Epsilon is 1e-5 by default, as in the published
-    models. On TensorFlow without an accelerator, a norm over the last axis is one
-    operation:
+    models. On TensorFlow, a norm over the last axis is one operation:
 
-    - in inference, an operation of oneDNN (`keras_tnt.compat.operations`);
-    - in training, a function compiled by XLA, and another one for its gradient.
+    - in training, a function compiled by XLA, and another one for its gradient;
+    - in inference without GPUs and TPUs, an operation of oneDNN
+      (`keras_tnt.compat.operations`).
 
-    With an accelerator, the layer computes Keras's formula. XLA fuses it only if the
-    whole step is compiled (`jit_compile`).
+    In a function that XLA compiles as a whole (`jit_compile`), and in inference with an
+    accelerator, the layer computes Keras's formula.
 
     Shapes: ``(batch, …, dim)`` to the same. All axes but the batch are static.
 
@@ -60,10 +60,20 @@ class LayerNorm(WeightStates, keras.layers.LayerNormalization):
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         axes = self._axes(len(inputs.shape))
+        fusible = self._fusible(inputs, axes)
         if _DECOMPOSED.get() and not self.rms_scaling:
             normalized = primitive_layer_norm(inputs, axes, self.epsilon)
             outputs = self._scale_and_center(normalized, axes)
-        elif not self._fusible(inputs, axes):
+        elif fusible and fused_ops.use_fused_ops(training):
+            outputs = self._fused(inputs)
+        elif (
+            fusible
+            and fused_ops.runs_on_cpu_only()
+            and not fused_ops.inside_compiled_function()
+        ):
+            normalized = onednn_layer_norm(inputs, self.epsilon)
+            outputs = self._scale_and_center(normalized, axes)
+        else:
             outputs = ops.layer_normalization(
                 inputs,
                 self.gamma,
@@ -72,11 +82,6 @@ class LayerNorm(WeightStates, keras.layers.LayerNormalization):
                 self.epsilon,
                 rms_scaling=self.rms_scaling,
             )
-        elif fused_ops.use_fused_ops(training):
-            outputs = self._fused(inputs)
-        else:
-            normalized = onednn_layer_norm(inputs, self.epsilon)
-            outputs = self._scale_and_center(normalized, axes)
         return ops.cast(outputs, self.compute_dtype)
 
     def _axes(self, rank):
@@ -86,8 +91,7 @@ class LayerNorm(WeightStates, keras.layers.LayerNormalization):
 
     def _fusible(self, inputs, axes):
         return (
-            fused_ops.runs_on_cpu_only()
-            and axes == [len(inputs.shape) - 1]
+            axes == [len(inputs.shape) - 1]
             and inputs.dtype != "float64"
             and not self.rms_scaling
         )

@@ -10,8 +10,10 @@ from keras_tnt import models
 from keras_tnt.compat.keras_training import build_optimizer
 from keras_tnt.data import load_dataset
 from keras_tnt.data.source import ImageSource
+from keras_tnt.training.compilation import choose_compiled_part
 from keras_tnt.training.losses import BinaryCrossentropy
 from keras_tnt.training.optimizer import AdamW
+from keras_tnt.training.precision import precision_of_this_machine
 from keras_tnt.training.recipe import Recipe
 from keras_tnt.training.schedules import RatePerEpoch, published_rates, warmup_cosine
 from keras_tnt.utils.lazy import tensorflow as tf
@@ -126,6 +128,9 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
             recipe.accumulation_steps if recipe.accumulation_steps > 1 else None
         ),
     )
+    part = choose_compiled_part(
+        recipe.jit_compile, tf.distribute.get_strategy(), recipe.deterministic
+    )
     classes = model.output_shape[-1]
     metrics = [keras.metrics.CategoricalAccuracy(name="accuracy")]
     if classes > 5:
@@ -134,7 +139,7 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
         optimizer,
         build_loss(recipe, classes),
         weighted_metrics=metrics,
-        jit_compile=recipe.jit_compile,
+        jit_compile=part == "step",
         steps_per_execution=recipe.steps_per_execution,
     )
     build_optimizer(model)
@@ -228,16 +233,11 @@ def count_steps(
         )
     recipe.augmentation.group_size(batch_size)  # raises if there is none
     if replicas > 1:
-        alone = {
-            "accumulation_steps": 1,
-            "jit_compile": False,
-            "steps_per_execution": 1,
-        }
-        for name, off in alone.items():
-            if getattr(recipe, name) != off:
+        for name in ("accumulation_steps", "steps_per_execution"):
+            if getattr(recipe, name) != 1:
                 raise ValueError(
                     f"Keras does not support {name} on several devices, and there are "
-                    f"{replicas}. Use {off}, or train on one device with --strategy "
+                    f"{replicas}. Use 1, or train on one device with --strategy "
                     "one_device."
                 )
     steps = len(source) // batch_size
@@ -253,8 +253,5 @@ def dtype_policy(recipe: Recipe) -> str:
     """Return the name of the dtype policy of a recipe's layers on this machine."""
     name = recipe.precision
     if name == "auto":
-        fast = tf.config.list_logical_devices("GPU") or (
-            tf.config.list_logical_devices("TPU")
-        )
-        name = "bfloat16" if fast else "float32"
+        name = precision_of_this_machine()
     return name if name == "float32" else f"mixed_{name}"

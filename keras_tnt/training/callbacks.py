@@ -1,9 +1,8 @@
-"""Callbacks of the trainer: interruption, checkpoints, evaluation, progress."""
+"""Callbacks of the trainer: interruption, checkpoints, evaluation, history."""
 
 import contextlib
 import math
 import signal
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ import keras
 from keras_tnt.training.checkpoints import Checkpoints
 from keras_tnt.training.ema import ExponentialMovingAverage
 from keras_tnt.training.history import History
+from keras_tnt.training.readings import as_numbers, reads_metrics
 from keras_tnt.training.state import TrainingState, first_not_finite
 
 # Steps after which several workers agree on whether to stop.
@@ -116,28 +116,41 @@ class SaveCheckpoints(keras.callbacks.Callback):
         self.step = self.saved = step
         self._before = (step % steps_per_epoch, logs or {})
         self._logs = logs or {}
+        self._unread: Any = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._begin = self.step
         self._epoch_begin = epoch * self.steps_per_epoch
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.step = self._begin + batch + 1
-        if not math.isfinite(logs["loss"]):
-            raise FloatingPointError(f"the loss is {logs['loss']} at step {self.step}")
-        self._logs = self._with_before(logs)
+        before, self.step = self.step, self._begin + batch + 1
+        self._unread = logs
         if self.step // self.every > self.saved // self.every:
             self.save()
+        elif reads_metrics(self.step, before):
+            self._read()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._check(logs)
         # The metrics of a resumed epoch cover all its steps.
         logs.update(self._with_before(logs))
-        self._before, self._logs = (0, {}), {}
+        self._before, self._logs, self._unread = (0, {}), {}, None
+
+    def _read(self):
+        if self._unread is not None:
+            logs, self._unread = as_numbers(self._unread), None
+            self._check(logs)
+            self._logs = self._with_before(logs)
+
+    def _check(self, logs):
+        if not math.isfinite(logs["loss"]):
+            raise FloatingPointError(f"the loss is {logs['loss']} at step {self.step}")
 
     def save(self) -> None:
         """Save the current state, unless it is saved already."""
         if self.step == self.saved:
             return
+        self._read()
         tensors = self.state.tensors()
         broken = first_not_finite(tensors)
         if broken:
@@ -233,77 +246,6 @@ class KeepBest(keras.callbacks.Callback):
     def ends_after(self, epochs: int) -> bool:
         """Return whether the patience ends after this number of epochs."""
         return self.patience is not None and epochs - self.epoch >= self.patience
-
-
-class Progress(keras.callbacks.Callback):
-    """Keras's progress bar, with images per second and the remaining minutes.
-
-    Args:
-        epochs: epochs of the training.
-        steps_per_epoch: steps of a full epoch.
-        batch_size: images of a step.
-        step: number of earlier steps.
-        verbose: 0 for no output, 1 for a bar, 2 for a line for each epoch.
-    """
-
-    def __init__(
-        self,
-        epochs: int,
-        steps_per_epoch: int,
-        batch_size: int,
-        step: int = 0,
-        verbose: int = 1,
-    ):
-        super().__init__()
-        self.epochs = epochs
-        self.steps_per_epoch = steps_per_epoch
-        self.batch_size = batch_size
-        self.verbose = verbose
-        self._before = step % steps_per_epoch
-        self._between = 0.0  # seconds between two epochs
-        self._end: float | None = None
-        self._first: tuple[float, int] | None = None
-        self._bar: Any = None
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        if self.verbose:
-            print(f"Epoch {epoch + 1}/{self.epochs}")
-        self.epoch = epoch
-        self._first = self._bar = None
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        now = time.monotonic()
-        if self._first is None:  # the first step includes the compilation
-            self._first = (now, batch)
-            if self._end is not None:
-                self._between = now - self._end
-        else:
-            rate = (batch - self._first[1]) / (now - self._first[0])
-            done = self._before + batch + 1
-            left = self.steps_per_epoch - done
-            epochs = self.epochs - self.epoch - 1
-            seconds = (left + epochs * self.steps_per_epoch) / rate
-            logs["images_per_second"] = rate * self.batch_size
-            logs["minutes_left"] = (seconds + epochs * self._between) / 60
-        self._end = now
-        if self._bar is None:
-            target = self.steps_per_epoch - self._before
-            self._bar = keras.utils.Progbar(
-                target, verbose=self.verbose, stateful_metrics=[*logs, *SPEED_METRICS]
-            )
-        self._speed = {name: logs[name] for name in SPEED_METRICS if name in logs}
-        self._bar.update(batch + 1, list(logs.items()), finalize=False)
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if "images_per_second" in self._speed:
-            logs["images_per_second"] = self._speed["images_per_second"]
-        shown = list((logs | self._speed).items())
-        self._bar.stateful_metrics.update(name for name, _ in shown)
-        self._bar.update(self._bar.target, shown, finalize=True)
-        self._before = 0
-
-
-SPEED_METRICS = ("images_per_second", "minutes_left")
 
 
 class WriteHistory(keras.callbacks.Callback):

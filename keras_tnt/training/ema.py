@@ -7,26 +7,29 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
-
-from keras_tnt.utils.lazy import tensorflow as tf
+from keras import ops
 
 
 class ExponentialMovingAverage(keras.callbacks.Callback):
     """Keeps an exponential moving average (EMA) of the weights during `model.fit`.
 
-    The average a starts at the initial weights. After every step it moves towards the
-    weights w:
+    The average a starts at the initial weights. Every step moves it towards the weights
+    w that it has updated:
 
-        a ← d·a + (1 - d)·w
+        a ← a + (1 - d)·(w - a)
 
-    With `steps_per_execution` of k, it moves once in k steps, by d^k. Moving statistics
-    of batch normalization are averaged like weights. Weights of half precision have an
-    average in float32, which keeps small differences.
+    The average is on the device of the weights and is part of the training step, so
+    nothing waits for it, and with `steps_per_execution` it moves in every step too.
+    Moving statistics of batch normalization are averaged like weights. Weights of half
+    precision have an average in float32, which keeps small differences. A step that
+    updates no weights, because it accumulates gradients or because they overflowed
+    float16, does not move the average.
 
     Args:
         decay: the decay d, above 0 and below 1; 0.99996 in the paper's recipe.
         warmup: whether d is ``min(decay, (1 + t) / (10 + t))`` at step t, counted from
-            1. In a short training the initial weights then leave the average sooner.
+            1 by the optimizer. In a short training the initial weights then leave the
+            average sooner.
 
     Raises:
         ValueError: if `decay` is out of range.
@@ -47,7 +50,8 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
             raise ValueError(f"decay must be above 0 and below 1, got {decay}.")
         self.decay = decay
         self.warmup = warmup
-        self.variables: list[tf.Variable] = []
+        self.variables: list[keras.Variable] = []
+        self._in_step = contextlib.ExitStack()
 
     def set_model(self, model: keras.Model) -> None:
         """Start the average at the model's weights, once."""
@@ -57,39 +61,67 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
         self._weights = [
             w for w in model.weights if keras.backend.is_float_dtype(w.dtype)
         ]
-        # Outside of the strategy's scope: one copy, not one for each device.
-        self.variables = [
-            tf.Variable(_in_float32(w), trainable=False, name=w.path)
-            for w in self._weights
-        ]
-        self._move = tf.function(self._move_towards_the_weights)
-        self._step = int(model.optimizer.iterations.numpy())
+        with model.distribute_strategy.scope():
+            self.variables = [
+                keras.Variable(
+                    ops.cast(w, keras.backend.result_type(w.dtype, "float32")),
+                    trainable=False,
+                    autocast=False,
+                    name=w.name,
+                )
+                for w in self._weights
+            ]
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        step = int(self.model.optimizer.iterations.numpy())
-        share = 1.0
-        for t in range(self._step + 1, step + 1):
-            share *= self._decay_at(t)
-        self._move(tf.constant(share))
-        self._step = step
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._in_step.close()  # after a training that ended with an error
+        self._in_step.enter_context(self.moving())
 
-    def _decay_at(self, step):
-        return min(self.decay, (1 + step) / (10 + step)) if self.warmup else self.decay
+    def on_train_end(self, logs: Any = None) -> None:
+        self._in_step.close()
 
-    def restart(self, step: int) -> None:
-        """Continue from the weights and the average of a step."""
-        self._step = step
+    @contextlib.contextmanager
+    def moving(self) -> Iterator[None]:
+        """Move the average in the model's training steps inside this context.
 
-    def _move_towards_the_weights(self, share):
+        As a callback the average does so itself during `fit`.
+        """
+        model, step = self.model, self.model.train_step
+        own = vars(model).get("train_step")
+
+        def train_step(data):
+            before = model.optimizer.iterations + 0  # its value, not the variable
+            logs = step(data)
+            self._move(model.optimizer.iterations, before)
+            return logs
+
+        model.train_step = train_step
+        model.make_train_function(force=True)
+        try:
+            yield
+        finally:
+            del model.train_step
+            if own:
+                model.train_step = own
+            model.train_function = None
+
+    def _move(self, step, before):
+        shares = {
+            dtype: ops.where(step > before, self._share(ops.cast(step, dtype)), 0)
+            for dtype in {average.dtype for average in self.variables}
+        }
         for average, weight in zip(self.variables, self._weights, strict=True):
-            share_of_dtype = tf.cast(share, average.dtype)
-            value = tf.cast(weight.value, average.dtype)
-            average.assign(share_of_dtype * average + (1 - share_of_dtype) * value)
+            difference = ops.cast(weight, average.dtype) - average
+            average.assign_add(shares[average.dtype] * difference)
+
+    def _share(self, step):
+        """The share 1 - d of the weights at a step."""
+        share = ops.convert_to_tensor(1 - self.decay, step.dtype)
+        return ops.maximum(share, 9 / (10 + step)) if self.warmup else share
 
     def copy_to_model(self) -> None:
         """Assign the average to the model's weights."""
         for weight, average in zip(self._weights, self.variables, strict=True):
-            weight.assign(tf.cast(average, weight.dtype))
+            weight.assign(ops.cast(average, weight.dtype))
 
     @contextlib.contextmanager
     def swapped_in(self) -> Iterator[None]:
@@ -101,9 +133,3 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
         finally:
             for weight, value in zip(self._weights, own, strict=True):
                 weight.assign(value)
-
-
-def _in_float32(weight):
-    """The value of a weight, in float32 or more."""
-    dtype = keras.backend.result_type(weight.dtype, "float32")
-    return tf.cast(weight.numpy(), dtype)

@@ -92,10 +92,13 @@ class Recipe:
         ema_warmup: whether that decay grows from 2/11 in the first steps, see
             `ExponentialMovingAverage`; otherwise it is constant.
         precision: `float32`, `bfloat16`, `float16` (with loss scaling), or `auto`:
-            bfloat16 on GPUs and TPUs, float32 on CPUs.
+            bfloat16 on TPUs and on GPUs of compute capability 8.0 and up, float16 on
+            7.0 to 7.5, float32 otherwise.
         remat: whether to recompute blocks in the backward pass, to save memory.
-        jit_compile: whether to compile the step with XLA. Keras refuses it on several
-            devices; TPUs always compile.
+        jit_compile: whether XLA compiles the step, or on several devices the forward
+            and backward pass of each; by default on GPUs, see
+            `keras_tnt.training.compilation`. TPUs always compile, a `deterministic`
+            training never.
         steps_per_execution: steps between two updates of the metrics; one device only.
             It must divide the steps of an epoch.
         deterministic: whether the same run gives the same bits; slower.
@@ -156,7 +159,7 @@ class Recipe:
     ema_warmup: bool = False
     precision: str = "auto"
     remat: bool = False
-    jit_compile: bool = False
+    jit_compile: bool | None = None
     steps_per_execution: int = 1
     deterministic: bool = False
     seed: int = 0

@@ -26,15 +26,20 @@ from keras_tnt.training.callbacks import (
     Evaluation,
     InterruptOnSignal,
     KeepBest,
-    Progress,
     SaveCheckpoints,
     TrainingInterrupted,
     WriteHistory,
 )
 from keras_tnt.training.checkpoints import Checkpoints
+from keras_tnt.training.compilation import (
+    choose_compiled_part,
+    compiled_on_replicas,
+)
 from keras_tnt.training.distillation import distilling
 from keras_tnt.training.ema import ExponentialMovingAverage
 from keras_tnt.training.history import History
+from keras_tnt.training.progress import Progress
+from keras_tnt.training.readings import CallbacksWithoutWaiting
 from keras_tnt.training.recipe import Recipe
 from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.training.state import TrainingState
@@ -135,7 +140,12 @@ def train(
         training = _Training(
             recipe, run, strategy, sources, model, steps_per_epoch, verbose
         )
-        with distilling(model, teacher_logits, recipe):
+        part = choose_compiled_part(recipe.jit_compile, strategy, recipe.deterministic)
+        with (
+            distilling(model, teacher_logits, recipe),
+            compiled_on_replicas(model, part),
+            training.averaging(),
+        ):
             return training.run()
 
 
@@ -159,6 +169,10 @@ class _Training:
         self.checkpoints = Checkpoints(run.checkpoints, recipe.keep_checkpoints)
         self.best = Checkpoints(run.best, keep=1)
         self.history = History(run.history)
+
+    def averaging(self):
+        """A context in which the training steps move the average, if there is one."""
+        return self.average.moving() if self.average else contextlib.nullcontext()
 
     def run(self):
         """Train from the current state of the run to its end."""
@@ -201,8 +215,6 @@ class _Training:
         if newest is None:
             return 0, {}
         self.state.restore(newest.tensors)
-        if self.average:
-            self.average.restart(step)
         self._say(f"Resuming after step {step}, from {newest.path}.")
         return step, newest.state["logs"]
 
@@ -231,8 +243,6 @@ class _Training:
                 self.verbose,
             ),
         ]
-        if self.average:
-            callbacks.insert(0, self.average)
         if self.writes:
             callbacks.append(history)
         if self.writes and importlib.util.find_spec("tensorboard"):
@@ -270,6 +280,7 @@ class _Training:
         if first == end:
             return
         recipe = self.recipe
+        steps = min(self.steps_per_epoch, end * self.steps_per_epoch - step)
         data = distribute.distribute_dataset(
             self.strategy,
             lambda worker, workers, replicas: image_dataset(
@@ -293,10 +304,10 @@ class _Training:
             data,
             initial_epoch=first,
             epochs=end,
-            steps_per_epoch=min(
-                self.steps_per_epoch, end * self.steps_per_epoch - step
+            steps_per_epoch=steps,
+            callbacks=CallbacksWithoutWaiting(
+                callbacks, add_history=True, model=self.model, epochs=end, steps=steps
             ),
-            callbacks=callbacks,
             shuffle=False,  # the dataset is shuffled
             verbose=0,
         )

@@ -29,17 +29,20 @@ def perceptron(**options):
     return model
 
 
-class Weights(keras.callbacks.Callback):
-    """Keeps the weights after every step."""
+class Recorded(keras.callbacks.Callback):
+    """Keeps the weights, and the average, after every step."""
+
+    def __init__(self, average=None):
+        super().__init__()
+        self.average, self.weights, self.averages = average, [], []
 
     def on_train_batch_end(self, batch, logs=None):
-        steps.append([weight.numpy() for weight in self.model.weights])
+        self.weights.append([weight.numpy() for weight in self.model.weights])
+        if self.average:
+            self.averages.append([value.numpy() for value in self.average.variables])
 
 
-steps = []
-
-
-def expected(first, decay, warmup):
+def expected(first, steps, decay, warmup):
     """The average in so many words."""
     averages = first
     for t, weights in enumerate(steps, start=1):
@@ -50,32 +53,33 @@ def expected(first, decay, warmup):
     return averages
 
 
+def assert_all_close(ours, theirs, atol=1e-6):
+    for value, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(value, other, atol=atol)
+
+
 @pytest.mark.parametrize(
     ("decay", "warmup", "strategy"),
     [(0.3, True, "one"), (0.999, True, "two"), (0.999, False, "one")],
 )
 def test_ema__average_of_steps(decay, warmup, strategy):
     """Also of batch normalization's moving statistics."""
-    steps.clear()
     one = tf.distribute.OneDeviceStrategy("/cpu:0")
     with (one if strategy == "one" else two_replicas()).scope():
         model = perceptron()
     first = [weight.numpy() for weight in model.weights]
-    average = ExponentialMovingAverage(decay, warmup)
-    model.fit(
-        IMAGES,
-        LABELS,
-        batch_size=4,
-        epochs=3,
-        verbose=0,
-        callbacks=[Weights(), average],
-    )
-    assert len(steps) == 12
+    average, recorded = ExponentialMovingAverage(decay, warmup), Recorded()
+    options = {"batch_size": 4, "epochs": 3, "verbose": 0}
+    model.fit(IMAGES, LABELS, callbacks=[recorded, average], **options)
+    assert len(recorded.weights) == 12
     names = {weight.name for weight in model.weights}
     assert {"moving_mean", "moving_variance", "kernel"} <= names
-    by_hand = expected(first, decay, warmup)
-    for ours, theirs in zip(average.variables, by_hand, strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    by_hand = expected(first, recorded.weights, decay, warmup)
+    assert_all_close(average.variables, by_hand)
+
+    # Another training does not move it, unless it gets the callback again.
+    model.fit(IMAGES, LABELS, verbose=0)
+    assert_all_close(average.variables, by_hand)
 
     own = [weight.numpy() for weight in model.weights]
     with average.swapped_in():
@@ -101,26 +105,70 @@ def test_ema__error_restores_weights():
 
 
 def test_ema__accumulated_gradients():
+    """Only steps that update the weights move the average."""
     model = perceptron(gradient_accumulation_steps=2)
+    before = [weight.numpy() for weight in model.weights]
     average = ExponentialMovingAverage(0.5, warmup=True)
-    moves = []
-    average.set_model(model)
-    average._move = moves.append
-    model.fit(IMAGES, LABELS, batch_size=4, verbose=0, callbacks=[average])
-    shares = [float(share) for share in moves]
-    assert shares == pytest.approx([1, 2 / 11, 1, 3 / 12])
+    recorded = Recorded(average)
+    model.fit(IMAGES, LABELS, batch_size=4, verbose=0, callbacks=[average, recorded])
+    assert_all_close(recorded.averages[0], before, 0)
+    assert_all_close(recorded.averages[1], recorded.averages[2], 0)
+    steps = recorded.weights[1::2]
+    assert_all_close(recorded.averages[3], expected(before, steps, 0.5, True))
 
 
-def test_ema__steps_per_execution():
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_ema__steps_per_execution(jit_compile):
+    """Every step moves the average, also where several are one execution."""
+    averages = []
+    for several in (1, 4):
+        model = perceptron()
+        model.compile(
+            "sgd",
+            "sparse_categorical_crossentropy",
+            steps_per_execution=several,
+            jit_compile=jit_compile,
+        )
+        average = ExponentialMovingAverage(0.2, warmup=True)
+        model.fit(
+            IMAGES,
+            LABELS,
+            batch_size=2,
+            verbose=0,
+            shuffle=False,
+            callbacks=[average],
+        )
+        averages.append([value.numpy() for value in average.variables])
+    assert_all_close(*averages)
+
+
+def test_ema__is_part_of_the_compiled_step():
+    """The program of a step has no transfers to the host, and updates the average."""
     model = perceptron()
-    model.compile("sgd", "sparse_categorical_crossentropy", steps_per_execution=4)
-    average = ExponentialMovingAverage(0.2, warmup=True)
+    model.optimizer.build(model.trainable_variables)
+    average = ExponentialMovingAverage(0.9)
     average.set_model(model)
-    moves = []
-    average._move = moves.append
-    model.fit(IMAGES, LABELS, batch_size=2, verbose=0, callbacks=[average])
-    shares = [2 / 11 * 0.2**3, 0.2**4]
-    assert [float(share) for share in moves] == pytest.approx(shares)
+    with average.moving():
+        step = tf.function(model.train_step, jit_compile=True, autograph=False)
+        batch = tf.constant(IMAGES), tf.constant(LABELS)
+        program = step.experimental_get_compiler_ir(batch)(stage="optimized_hlo")
+    of_the_average = {value.value.handle._id for value in average.variables}
+    inputs = step.get_concrete_function(batch).captured_inputs
+    assert of_the_average <= {value._id for value in inputs}
+    for transfer in ("infeed", "outfeed", "send", "recv", "callback"):
+        assert transfer not in program
+
+
+def test_ema__error_ends_with_the_next_training():
+    """After an error in `fit` the same callback moves the average once a step."""
+    model = perceptron()
+    average, recorded = ExponentialMovingAverage(0.5), Recorded()
+    stops = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        model.fit(IMAGES, LABELS, verbose=0, callbacks=[average, stops])
+    first = [value.numpy() for value in average.variables]
+    model.fit(IMAGES, LABELS, verbose=0, callbacks=[average, recorded])
+    assert_all_close(average.variables, expected(first, recorded.weights, 0.5, False))
 
 
 @pytest.mark.parametrize("policy", ["bfloat16", "float16", "mixed_bfloat16"])
@@ -133,12 +181,10 @@ def test_ema__half_precision_averaged_in_float32(policy):
     kernel.assign(np.ones((2, 3)))
     average = ExponentialMovingAverage(0.9999)
     average.set_model(model)
-    average.restart(10**6)
     kernel.assign(2 * np.ones((2, 3)))
     expected = 1.0
     for step in range(10**6 + 1, 10**6 + 101):
-        model.optimizer.iterations.assign(step)
-        average.on_train_batch_end(0)
+        average._move(step, step - 1)
         expected += (1 - 0.9999) * (2 - expected)
     assert [value.dtype for value in average.variables] == ["float32"] * 2
     np.testing.assert_allclose(average.variables[0], expected * np.ones((2, 3)), 1e-5)

@@ -6,6 +6,7 @@ import pytest
 
 from keras_tnt.training.callbacks import SaveCheckpoints
 from keras_tnt.training.history import History
+from keras_tnt.training.readings import STEPS_BETWEEN_READINGS
 
 
 def test_history__round_trip(tmp_path):
@@ -85,3 +86,34 @@ def test_history__loss_not_finite(loss):
     with pytest.raises(FloatingPointError, match="at step 2"):
         callback.on_train_batch_end(1, {"loss": loss})
     assert [state["step"] for state in recorder.saved] == [1]
+
+
+@pytest.mark.parametrize("steps", [STEPS_BETWEEN_READINGS, 3])
+def test_history__loss_not_finite_between_readings(steps):
+    """It is found at the next reading, or at the end of the epoch."""
+    callback = SaveCheckpoints(Recorder(), NoState(), 1000, steps)
+    callback.on_epoch_begin(0)
+    for batch in range(steps - 1):
+        callback.on_train_batch_end(batch, {"loss": math.nan})
+
+    def end_of_epoch():
+        callback.on_train_batch_end(steps - 1, {"loss": math.nan})
+        callback.on_epoch_end(0, {"loss": math.nan})
+
+    with pytest.raises(FloatingPointError, match=f"at step {steps}"):
+        end_of_epoch()
+
+
+def test_history__interruption_between_readings():
+    """The checkpoint has the metrics of its own step; with NaN there is none."""
+    recorder = Recorder()
+    callback = SaveCheckpoints(recorder, NoState(), 1000, 100)
+    callback.on_epoch_begin(0)
+    for batch, loss in enumerate([3.0, 2.0]):
+        callback.on_train_batch_end(batch, {"loss": loss})
+    callback.save()
+    assert recorder.saved == [{"step": 2, "logs": {"loss": 2.0}}]
+    callback.on_train_batch_end(2, {"loss": math.nan})
+    with pytest.raises(FloatingPointError, match="at step 3"):
+        callback.save()
+    assert len(recorder.saved) == 1

@@ -44,7 +44,6 @@ def test_restore__continues_exactly():
     losses = fit(model, average, 3)
     other, other_average, other_state = training(seed=1)
     other_state.restore(tensors)
-    other_average.restart(3)
     assert fit(other, other_average, 3) == pytest.approx(losses, abs=1e-6)
     for name, tensor in state.tensors().items():
         np.testing.assert_allclose(

@@ -1,0 +1,54 @@
+"""The arithmetic that a device is fast in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from keras_tnt.utils.lazy import tensorflow as tf
+
+
+def automatic_precision(
+    capabilities: Sequence[tuple[int, int] | None], has_tpu: bool = False
+) -> str:
+    """Return the precision of a training by the devices of this machine.
+
+    Fast bfloat16 begins with compute capability 8.0, fast float16 with 7.0.
+
+    Args:
+        capabilities: compute capability of each GPU, such as ``(8, 0)``; ``None`` if
+            unknown. The lowest one counts.
+        has_tpu: whether there is a TPU.
+
+    Returns:
+        ``"bfloat16"``, ``"float16"`` or ``"float32"``.
+
+    Example:
+        >>> from keras_tnt.training.precision import automatic_precision
+        >>> automatic_precision([(8, 0), (9, 0)]), automatic_precision([(7, 5)])
+        ('bfloat16', 'float16')
+        >>> automatic_precision([])
+        'float32'
+    """
+    if has_tpu:
+        return "bfloat16"
+    lowest = min((known or (0, 0) for known in capabilities), default=(0, 0))
+    if lowest >= (8, 0):
+        return "bfloat16"
+    return "float16" if lowest >= (7, 0) else "float32"
+
+
+def precision_of_this_machine() -> str:
+    """Return `automatic_precision` of the GPUs and TPUs that TensorFlow sees.
+
+    Example:
+        >>> from keras_tnt.training.precision import precision_of_this_machine
+        >>> precision_of_this_machine() in ("bfloat16", "float16", "float32")
+        True
+    """
+    capabilities = [
+        tf.config.experimental.get_device_details(gpu).get("compute_capability")
+        for gpu in tf.config.get_visible_devices("GPU")
+    ]
+    return automatic_precision(
+        capabilities, bool(tf.config.list_logical_devices("TPU"))
+    )
