@@ -46,9 +46,11 @@ def export_saved_model(
 ) -> Path:
     """Export a classifier as a SavedModel for TensorFlow Serving.
 
-    The SavedModel needs neither Keras nor this package. It is written to a temporary
-    name, loaded, compared with the model and then moved into place. Its signatures have
-    a dynamic batch and float32 outputs, for any precision of the model:
+    The SavedModel needs neither Keras nor this package. It runs on CPUs and GPUs, also
+    on others than those of this machine: its layer norms are primitive operations, not
+    the operation of oneDNN that the live model uses on CPUs. It is written to a
+    temporary name, loaded, compared with the model and then moved into place. Its
+    signatures have a dynamic batch and float32 outputs, for any precision of the model:
 
     - ``serving_default``: ``image_bytes``, encoded images (string, ``(batch,)``), to
       ``classes`` (string), ``class_ids`` (int64) and ``scores``, each

@@ -8,6 +8,7 @@ import numpy as np
 from keras_tnt.export.comparison import PROBABILITIES, output_activation
 from keras_tnt.export.validation import as_functional, choose_image_size
 from keras_tnt.images import decode_image, preprocess_input, rgb_to_gray
+from keras_tnt.layers.layer_norm import decomposed_layer_norm
 from keras_tnt.structure import architecture, find_head, patch_grid
 from keras_tnt.utils.lazy import tensorflow as tf
 
@@ -48,6 +49,8 @@ class Signatures(tf.Module):
         images = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, "images")
         # All signatures call this function: the network is traced and saved once.
         predict = tf.function(predict, input_signature=[images], autograph=False)
+        with decomposed_layer_norm():  # for a server with other devices than this one
+            predict.get_concrete_function()
         classify = _classify(predict, self.input_shape, labels, top_k, crop_fraction)
         self.functions = {
             "serving_default": _function(

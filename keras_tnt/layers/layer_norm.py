@@ -131,7 +131,8 @@ def decomposed_layer_norm() -> Iterator[None]:
     """Trace layer norms as primitive operations inside this context.
 
     The converters of ONNX, LiteRT and OpenVINO need this form; see
-    `keras_tnt.compat.operations.primitive_layer_norm`.
+    `keras_tnt.compat.operations.primitive_layer_norm`. A SavedModel has it too, because
+    it may run on other devices than those it was written on.
 
     Example:
         >>> import keras

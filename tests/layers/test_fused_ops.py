@@ -92,6 +92,44 @@ def test_use_fused_ops__only_in_training(layer):
     assert calls(layer, training=None) == 0
 
 
+def function_names(function):
+    """The names of the functions that a traced function calls."""
+    graph = function.get_concrete_function(tf.ones((2, 5, 8))).graph
+    return {f.signature.name for f in graph.as_graph_def().library.function}
+
+
+@pytest.mark.parametrize("gpus", [[], ["gpu"]])
+@pytest.mark.parametrize("make", [LayerNorm, FeedForward])
+def test_use_fused_ops__unless_the_step_is_compiled(make, gpus, monkeypatch):
+    """Whether there is a GPU makes no difference."""
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: gpus)
+    layer = make()
+    layer.build((None, 5, 8))
+    assert calls(layer, training=True) == 1
+    names = function_names(tf.function(lambda x: layer(x, training=True)))
+    assert any("_layer_norm" in name or "_gelu" in name for name in names)
+
+    def step(x):
+        return layer(x, training=True)
+
+    inner = tf.function(step, jit_compile=True)
+    for function in (inner, tf.function(lambda x: inner(x), jit_compile=True)):
+        names = function_names(function)
+        assert not any("_layer_norm" in name or "_gelu" in name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("visible", "on_cpu_only"), [({}, True), ({"GPU": ["gpu"]}, False)]
+)
+def test_runs_on_cpu_only__by_visible_devices(visible, on_cpu_only, monkeypatch):
+    """A GPU that the program hides does not count."""
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["gpu"])
+    monkeypatch.setattr(
+        tf.config, "get_visible_devices", lambda kind: visible.get(kind, [])
+    )
+    assert fused_ops.runs_on_cpu_only() is on_cpu_only
+
+
 COMPILED = ("_gelu", "_gelu_gradient", "_layer_norm", "_layer_norm_gradients")
 
 
