@@ -200,7 +200,7 @@ def describe_machine() -> dict[str, Any]:
     Returns:
         A dict of JSON types.
     """
-    devices = tf.config.list_physical_devices()
+    devices = tf.config.get_visible_devices()
     details = [tf.config.experimental.get_device_details(d) for d in devices]
     return {
         "devices": [
@@ -271,7 +271,7 @@ def _seconds(run, calls):
 
 
 def _peak_mib():
-    if tf.config.list_physical_devices("GPU"):
+    if tf.config.get_visible_devices("GPU"):
         return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
     if resource is None:  # Windows
         return float("nan")

@@ -47,7 +47,7 @@ class Cluster(NamedTuple):
             tf.train.ClusterSpec(self.jobs),
             task_type=self.job,
             task_id=self.index,
-            num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
+            num_accelerators={"GPU": len(tf.config.get_visible_devices("GPU"))},
             rpc_layer="grpc",
         )
 

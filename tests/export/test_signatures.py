@@ -48,6 +48,15 @@ def test_signatures__model_with_logits():
     )
 
 
+def test_signatures__norms_for_any_device(color):
+    """The live model's norm, which TensorFlow fuses on CPUs, is slow on GPUs."""
+    images = tf.TensorSpec((None, *color.model.input_shape[1:]))
+    live = tf.function(lambda x: color.model(x, training=False), [images])
+    assert "FusedBatchNormV3" in str(live.get_concrete_function().graph.as_graph_def())
+    saved = tf.saved_model.load(color.path).signatures["predict_images"]
+    assert "FusedBatchNormV3" not in str(saved.graph.as_graph_def())
+
+
 def test_signatures__features(exported):
     images = images_of(exported.model)
     found = exported.signatures["features"](images=images)
