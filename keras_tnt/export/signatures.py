@@ -49,8 +49,6 @@ class Signatures(tf.Module):
         images = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, "images")
         # All signatures call this function: the network is traced and saved once.
         predict = tf.function(predict, input_signature=[images], autograph=False)
-        with decomposed_layer_norm():  # for a server with other devices than this one
-            predict.get_concrete_function()
         classify = _classify(predict, self.input_shape, labels, top_k, crop_fraction)
         self.functions = {
             "serving_default": _function(
@@ -107,10 +105,9 @@ def _predictions(model, activation):
     body = keras.Model(model.inputs, tensors)
 
     def predict(images):
-        found = {
-            name: tf.cast(value, tf.float32)
-            for name, value in body(images, training=False).items()
-        }
+        with decomposed_layer_norm():  # for a server with other devices than this one
+            outputs = body(images, training=False)
+        found = {name: tf.cast(value, tf.float32) for name, value in outputs.items()}
         for linear in layers:
             found["logits"] = tf.cast(linear(found["embedding"]), tf.float32)
         if "logits" in found:
