@@ -14,12 +14,15 @@ the metrics stay outside.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 
 import keras
 
 from keras_tnt.compat.xla import xla_is_missing
 from keras_tnt.utils.lazy import tensorflow as tf
+
+logger = logging.getLogger(__name__)
 
 
 def compiled_part(
@@ -69,6 +72,31 @@ def choose_compiled_part(
     if wanted is None and "GPU" in devices and xla_is_missing():
         return "nothing"
     return compiled_part(wanted, devices, strategy.num_replicas_in_sync, deterministic)
+
+
+def part_with_teacher(
+    part: str, teacher: keras.Model, strategy: tf.distribute.Strategy
+) -> str:
+    """Return what is compiled in a distillation from a teacher.
+
+    Each replica needs a copy of the teacher's variables on its own device, because a
+    compiled function cannot read those of another device. There are copies if the
+    teacher was made in the strategy's scope. Otherwise nothing is compiled, and a
+    warning says so.
+
+    Args:
+        part: what `compiled_part` returned.
+        teacher: the teacher.
+        strategy: the strategy of the training.
+    """
+    created = strategy.extended.variable_created_in_scope
+    if part != "replica" or all(created(v.value) for v in teacher.variables):
+        return part
+    logger.warning(
+        "XLA does not compile the training, because the teacher is on one device only. "
+        "Make it in strategy.scope(), or name it in the recipe."
+    )
+    return "nothing"
 
 
 def device_types(strategy: tf.distribute.Strategy) -> list[str]:

@@ -34,6 +34,7 @@ from keras_tnt.training.checkpoints import Checkpoints
 from keras_tnt.training.compilation import (
     choose_compiled_part,
     compiled_on_replicas,
+    part_with_teacher,
 )
 from keras_tnt.training.distillation import distilling
 from keras_tnt.training.ema import ExponentialMovingAverage

@@ -14,6 +14,7 @@ from keras_tnt.training.compilation import (
     compiled_on_replicas,
     compiled_part,
     device_types,
+    part_with_teacher,
 )
 from tests.helpers.checks import two_replicas
 from tests.helpers.small import small
@@ -144,6 +145,25 @@ def test_compiled_steps__equal_the_plain_ones(part, dtype, tolerance, monkeypatc
         np.testing.assert_allclose(ours, theirs, atol=tolerance)
 
 
+def linear_classifier():
+    layers = keras.layers
+    return keras.Sequential(
+        [keras.Input((28, 28, 1)), layers.Flatten(), layers.Dense(10, "softmax")]
+    )
+
+
+def test_part_with_teacher__on_one_device_only(caplog):
+    strategy = two_replicas()
+    with strategy.scope():
+        copied = linear_classifier()
+    assert part_with_teacher("replica", copied, strategy) == "replica"
+    assert not caplog.text
+    assert part_with_teacher("replica", linear_classifier(), strategy) == "nothing"
+    assert "the teacher is on one device only" in caplog.text
+    one = tf.distribute.OneDeviceStrategy("/cpu:0")
+    assert part_with_teacher("step", linear_classifier(), one) == "step"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["one", "two"])
 def test_train__compiled_equals_plain(strategy, tmp_path):
@@ -154,14 +174,8 @@ def test_train__compiled_equals_plain(strategy, tmp_path):
         else tf.distribute.OneDeviceStrategy("/cpu:0")
     )
     keras.utils.set_random_seed(5)
-    teacher = keras.Sequential(
-        [
-            keras.Input((28, 28, 1)),
-            keras.layers.Rescaling(1 / 255),
-            keras.layers.Flatten(),
-            keras.layers.Dense(10),
-        ]
-    )
+    with strategy.scope():
+        teacher = linear_classifier()
     results = []
     for jit_compile in (False, True):
         recipe = toy_recipe(
