@@ -142,6 +142,8 @@ def train(
             recipe, run, strategy, sources, model, steps_per_epoch, verbose
         )
         part = choose_compiled_part(recipe.jit_compile, strategy, recipe.deterministic)
+        if teacher:
+            part = part_with_teacher(part, teacher.model, strategy)
         with (
             distilling(model, teacher_logits, recipe),
             compiled_on_replicas(model, part),
