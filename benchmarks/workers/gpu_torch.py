@@ -6,6 +6,8 @@ import time
 import numpy as np
 import torch
 
+building = contextlib.nullcontext
+
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -70,6 +72,14 @@ def is_compiled(spec):
     return spec["subject"].endswith("compiled")
 
 
+def compiled(model, spec):
+    """Return a module that is compiled at its first call.
+
+    At toy sizes no code is generated, which takes a minute a program on a CPU.
+    """
+    return torch.compile(model, backend="aot_eager" if spec["toy"] else "inductor")
+
+
 def tensor(array, dtype=None):
     """Return a tensor on the device."""
     return torch.from_numpy(np.ascontiguousarray(array)).to(DEVICE, dtype)
@@ -90,7 +100,7 @@ def inference(model, images, spec):
         model = model.module()
     exported = time.perf_counter() - started
     if is_compiled(spec):
-        model = torch.compile(model)
+        model = compiled(model, spec)
 
     def function():
         with torch.inference_mode():
@@ -122,7 +132,7 @@ def timm_training(model, images, labels, spec):
     optimizer = torch.optim.AdamW(
         model.parameters(), 1e-3, weight_decay=0.05, fused=on_gpu
     )
-    forward = torch.compile(model) if is_compiled(spec) else model
+    forward = compiled(model, spec) if is_compiled(spec) else model
     precision = contextlib.nullcontext()
     if spec["precision"] == "bfloat16":
         precision = torch.autocast(DEVICE.type, torch.bfloat16)
