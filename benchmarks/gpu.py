@@ -14,13 +14,9 @@ gpu.md follow after each row. A program that fails gives a record with the error
 """
 
 import argparse
-import datetime
-import importlib.metadata
 import importlib.util
 import os
-import platform
 import signal
-import statistics
 import sys
 import tempfile
 import time
@@ -30,7 +26,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.gpu_report import Results, markdown
+from benchmarks.gpu_records import check_record, records, table
+from benchmarks.gpu_report import Results, machine
 from benchmarks.gpu_workers import Worker, WorkerError, prepare
 
 
@@ -85,16 +82,9 @@ SUBJECTS = {
     "timm": ("torch", ["torch", "timm"]),
     "timm_compiled": ("torch", ["torch", "timm"]),
 }
-BASELINES = ("timm", "timm_compiled")
-PACKAGES = ("jax", "jaxlib", "torch", "tensorflow", "timm", "keras", "numpy")
 COMPILE = 150  # seconds for the programs of a stage
 RESERVE = 20  # seconds that remain for timing when compilation must end
 TURN = 0.4  # seconds of calls in a turn
-COLUMNS = [
-    *("row", "subject", "images/s", "lowest to highest", "relative to timm, eager"),
-    *("relative to timm, compiled", "share of the product's rate", "memory, MiB"),
-    *("compilation, s", "remark"),
-]
 
 
 def main():
@@ -150,6 +140,7 @@ class Run:
         os.environ["KERAS_BACKEND"] = SUBJECTS[options.subjects[0]][0]
         self.workers = []
         self.product = None
+        self.flops = 2 * (128 if options.toy else 8192) ** 3  # of the product
         self.multiply_adds = {}  # by model
         self.results = Results(
             options.out or ROOT / "benchmarks" / "results",
@@ -215,7 +206,9 @@ class Run:
         until = min(self.deadline - RESERVE, time.monotonic() + COMPILE)
         if self.options.toy:
             until = self.deadline
-        makers = [lambda n=name, s=subject: self.start(s, rows[n]) for name, subject in wanted]
+        makers = [
+            lambda n=name, s=subject: self.start(s, rows[n]) for name, subject in wanted
+        ]
         workers = prepare(makers, self.options.jobs, until)
         found = {}
         for (name, _), worker in zip(wanted, workers, strict=False):
@@ -230,22 +223,31 @@ class Run:
         if row.mode == "check":
             for worker in workers:
                 self.results.add(check_record(name, worker))
+                worker.end()
             return
-        times = self.turns(workers)
-        records = self.records(name, row, workers, times)
-        for worker in workers:
-            worker.end()
+        found = self.timed(name, row, workers)
         # Beside the others there may be too little memory.
         for worker in workers:
             if is_out_of_memory(worker.error) and self.left > RESERVE:
                 maker = [lambda w=worker: self.start(w.spec["subject"], row)]
-                alone = prepare(maker, 1, self.deadline)
-                if alone:
-                    found = self.records(name, row, alone, self.turns(alone))
-                    records[workers.index(worker)] = found[0] | {"alone": True}
-                    alone[0].end()
-        for record in records:
+                for alone in prepare(maker, 1, self.deadline):
+                    (record,) = self.timed(name, row, [alone])
+                    found[workers.index(worker)] = record | {"alone": True}
+        for record in found:
             self.results.add(record)
+
+    def timed(self, name, row, workers):
+        """Time workers, end them and return their records."""
+        times = self.turns(workers)
+        for worker in workers:
+            worker.end()
+        rates = [
+            seconds and self.flops / seconds for seconds in times[id(self.product)]
+        ]
+        flops = 2 * self.multiply_adds.get(row.model, 0)
+        if row.mode == "training":
+            flops *= 3
+        return records(name, workers, times, rates, flops or None)
 
     def turns(self, workers):
         """Return the seconds of a call in each turn, by subject."""
@@ -269,47 +271,6 @@ class Run:
                     times[id(worker)].append(None)
         return times
 
-    def records(self, name, row, workers, times):
-        """Return a record for each worker of a row."""
-        speeds = {
-            worker.spec["subject"]: [
-                seconds and worker.spec["batch"] / seconds
-                for seconds in times[id(worker)]
-            ]
-            for worker in workers
-        }
-        size = 128 if self.options.toy else 8192
-        rates = [seconds and 2 * size**3 / seconds for seconds in times[id(self.product)]]
-        flops = None
-        if row.model in self.multiply_adds:
-            steps = 3 if row.mode == "training" else 1
-            flops = 2 * steps * self.multiply_adds[row.model]
-        records = []
-        for worker in workers:
-            subject = worker.spec["subject"]
-            own = speeds[subject]
-            measured = [speed for speed in own if speed]
-            record = {"row": name} | {
-                field: worker.spec[field] for field in ("subject", *Row._fields)
-            }
-            record |= {
-                "images_per_second": statistics.median(measured) if measured else None,
-                "turns": own,
-                "relative_to": {
-                    other: ratio(own, speeds[other])
-                    for other in BASELINES
-                    if other in speeds
-                },
-                "product_flops_per_second": ratio(rates, [1] * len(rates)),
-                "flops_per_image": flops,
-                "share_of_product": flops
-                and ratio([speed and flops * speed for speed in own], rates),
-            }
-            for fact in ("memory_mib", "memory_kind", "compile_seconds"):
-                record[fact] = worker.facts.get(fact)
-            records.append(record | {"error": worker.error})
-        return records
-
 
 def runs(subject, row):
     """Whether a subject has a program for a row."""
@@ -321,91 +282,6 @@ def is_out_of_memory(error):
     """Whether an error says that memory was exhausted."""
     words = ("out of memory", "outofmemory", "resource_exhausted", "resourceexhausted")
     return error is not None and any(word in error.lower() for word in words)
-
-
-def ratio(values, others):
-    """Return the median ratio of pairs that are both known, or `None`."""
-    pairs = zip(values, others, strict=False)
-    found = [value / other for value, other in pairs if value and other]
-    return statistics.median(found) if found else None
-
-
-def check_record(name, worker):
-    """Return the record of a subject's errors on the reference tensors."""
-    found = {
-        precision: worker.facts.get(precision)
-        for precision in ("float32", "tf32", "bfloat16")
-    }
-    exact = found["float32"]
-    return {
-        "row": name,
-        "subject": worker.spec["subject"],
-        "largest_error": found,
-        "within_1e-4": None if exact is None else exact <= 1e-4,
-        "error": worker.error,
-    }
-
-
-def machine():
-    """Describe the machine."""
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return {
-        "date": datetime.date.today().isoformat(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "versions": versions,
-    }
-
-
-def table(facts, records):
-    """Return the tables of the check and of the times, and what is missing."""
-    checks = [r for r in records if "largest_error" in r]
-    timed = [r for r in records if "largest_error" not in r]
-    title = "Rehearsal at toy sizes" if facts["toy"] else "TNTs on a GPU"
-    parts = [f"# {title}: {facts.get('device', 'unknown device')}"]
-    columns = ["subject", "float32", "tf32", "bfloat16", "float32 within 1e-4", "remark"]
-    rows = [
-        [
-            r["subject"],
-            *(e and f"{e:.1e}" for e in r["largest_error"].values()),
-            r["within_1e-4"],
-            r["error"],
-        ]
-        for r in checks
-    ]
-    parts.append("Largest error of the reference logits:\n\n" + markdown(columns, rows))
-    parts.append(markdown(COLUMNS, [cells(record) for record in timed]))
-    parts.append("Not measured: " + (", ".join(facts["missing"]) or "nothing") + ".")
-    return "\n\n".join(parts)
-
-
-def cells(record):
-    """Return a line of the table of times."""
-    turns = [speed for speed in record["turns"] if speed]
-    relative = [record["relative_to"].get(name) for name in BASELINES]
-    share, memory = record["share_of_product"], record["memory_mib"]
-    seconds = record["compile_seconds"]
-    remark = record["error"] or ("timed alone" if record.get("alone") else None)
-    if memory and record["memory_kind"] == "process":
-        memory = f"{memory:.0f} (process)"
-    elif memory:
-        memory = f"{memory:.0f}"
-    return [
-        record["row"],
-        record["subject"],
-        turns and f"{statistics.median(turns):,.1f}",
-        turns and f"{min(turns):,.1f} to {max(turns):,.1f}",
-        *(value and f"{value:.2f}" for value in relative),
-        share and f"{share:.1%}",
-        memory,
-        seconds and f"{seconds:.1f}",
-        remark,
-    ]
 
 
 if __name__ == "__main__":

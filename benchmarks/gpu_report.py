@@ -1,8 +1,13 @@
 """Results of gpu.py and gpu_study.py: a line per record, one JSON file, one table."""
 
+import datetime
+import importlib.metadata
 import json
 import os
+import platform
 from pathlib import Path
+
+PACKAGES = ("jax", "jaxlib", "torch", "tensorflow", "timm", "keras", "numpy")
 
 
 class Results:
@@ -58,3 +63,19 @@ def markdown(columns, rows):
     lines = [columns, ["---"] * len(columns)]
     lines += [["-" if value is None else str(value) for value in row] for row in rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def machine():
+    """Describe the machine."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "date": datetime.date.today().isoformat(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": versions,
+    }

@@ -1,5 +1,6 @@
 """Processes that compile programs in parallel and time them one by one."""
 
+import contextlib
 import json
 import os
 import queue
@@ -29,7 +30,7 @@ class Worker:
 
     def __init__(self, spec, environment, command=(sys.executable, str(SCRIPT))):
         self.spec, self.facts, self.error = spec, {}, None
-        self.log = tempfile.TemporaryFile("w+")
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (as long as the worker)
         self.process = subprocess.Popen(
             [*command, json.dumps(spec)],
             stdin=subprocess.PIPE,
@@ -72,18 +73,14 @@ class Worker:
 
     def time(self, calls, seconds):
         """Return the seconds of one call, averaged; wait for them this long at most."""
-        try:
+        with contextlib.suppress(BrokenPipeError):  # the answer says why
             print(calls, file=self.process.stdin, flush=True)
-        except BrokenPipeError:
-            pass  # the answer says why
         return self.answer(seconds)["seconds"]
 
     def end(self):
         """Stop the process and its children."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait()
 
 
@@ -118,7 +115,5 @@ def prepare(makers, jobs, until):
 
 
 def _take(worker, seconds):
-    try:
+    with contextlib.suppress(WorkerError):  # `worker.error` has it
         worker.answer(seconds)
-    except WorkerError:
-        pass  # `worker.error` has it

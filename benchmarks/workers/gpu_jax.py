@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.numpy_initializers import numpy_initializers as building
+from benchmarks.numpy_initializers import numpy_initializers
+
+building = numpy_initializers
 
 # None is JAX's default: TF32 in float32 products on recent GPUs.
 PRODUCTS = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": None}

@@ -13,7 +13,7 @@ HELD_OUT = 10_000
 
 def install():
     """Install Debian's package if the files are missing and apt-get exists."""
-    from make_fashion_mnist_mini import ORIGINALS
+    from fashion_mnist_files import ORIGINALS
 
     if ORIGINALS.is_dir():
         print(f"Fashion-MNIST is in {ORIGINALS}.")
@@ -24,11 +24,12 @@ def install():
         subprocess.run(command, check=False)
 
 
-def load(held_out=False):
+def load(held_out=False, originals=None):
     """Read the images.
 
     Args:
         held_out: whether the last 10,000 training images replace the test set.
+        originals: directory of the four `.gz` files; Debian's by default.
 
     Returns:
         `(images, labels), (images, labels)` for training and for evaluation; images
@@ -37,12 +38,13 @@ def load(held_out=False):
     Raises:
         FileNotFoundError: if the files are missing; the message says how to get them.
     """
-    from make_fashion_mnist_mini import ORIGINALS, read_idx  # checks contents
+    from fashion_mnist_files import ORIGINALS, read_idx  # checks contents
 
+    originals = ORIGINALS if originals is None else originals
     train, test = (
         (
-            read_idx(ORIGINALS / f"{part}-images-idx3-ubyte.gz")[..., None],
-            read_idx(ORIGINALS / f"{part}-labels-idx1-ubyte.gz"),
+            read_idx(originals / f"{part}-images-idx3-ubyte.gz")[..., None],
+            read_idx(originals / f"{part}-labels-idx1-ubyte.gz"),
         )
         for part in ("train", "t10k")
     )

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 # A TNT with the proportions of TNT-S, which also has 4x4 pixels per patch.
 TNT = {
     "outer_dim": 72,
@@ -213,3 +215,23 @@ def seeds_of_sizes(rates):
     for size in SIZES:
         runs += seeds(3, "data size", MAIN[:2], rates, images=size)
     return runs
+
+
+def image_order(run, available):
+    """Return the images of each step, and which of them are flipped.
+
+    They depend on the seed, the numbers of images and the number of steps only.
+
+    Args:
+        run: a `Run`.
+        available: number of images from which the run takes its own.
+
+    Returns:
+        Indices and booleans, `(steps, BATCH)`.
+    """
+    rng = np.random.default_rng(run.seed)
+    chosen = rng.permutation(available)[: run.images]
+    needed = run.steps * BATCH
+    epochs = [rng.permutation(chosen) for _ in range(-(-needed // len(chosen)))]
+    order = np.concatenate(epochs)[:needed].reshape(run.steps, BATCH)
+    return order, rng.random(order.shape) < 0.5

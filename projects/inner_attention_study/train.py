@@ -20,7 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from fashion_mnist import load
-from plan import BATCH, VARIANTS, Run
+from plan import BATCH, VARIANTS, Run, image_order
 
 import keras_tnt
 from keras_tnt.training import AdamW
@@ -71,12 +71,7 @@ def build(variant):
 
 def batches(images, labels, run):
     """Return training batches; order and flips depend on the seed only."""
-    rng = np.random.default_rng(run.seed)
-    chosen = rng.permutation(len(images))[: run.images]
-    needed = run.steps * BATCH
-    epochs = [rng.permutation(chosen) for _ in range(-(-needed // len(chosen)))]
-    order = np.concatenate(epochs)[:needed].reshape(run.steps, BATCH)
-    flips = rng.random(order.shape) < 0.5
+    order, flips = image_order(run, len(images))
     images, labels = tf.constant(images), tf.one_hot(labels, 10)
 
     def batch(indices, flipped):
