@@ -41,17 +41,16 @@ class Worker:
             start_new_session=True,  # compilers are processes of their own
         )
         self.answers = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
 
     def _read(self):
-        for line in self.process.stdout:
-            self.answers.put(json.loads(line))
-        self.answers.put({"error": f"the process ended: {self._last_words()}"})
-
-    def _last_words(self):
-        self.log.seek(0)
-        lines = self.log.read().strip().splitlines() or ["no message"]
-        return lines[-1].strip()[:300]
+        with self.process.stdout, self.log:
+            for line in self.process.stdout:
+                self.answers.put(json.loads(line))
+            self.log.seek(0)
+            lines = self.log.read().strip().splitlines() or ["no message"]
+        self.answers.put({"error": f"the process ended: {lines[-1].strip()[:300]}"})
 
     def answer(self, seconds):
         """Return the next answer.
@@ -82,6 +81,9 @@ class Worker:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        self.reader.join(5)
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
 
 
 def prepare(makers, jobs, until):
