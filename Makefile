@@ -8,7 +8,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 # A file's tests run in one process, so that its fixtures are built once.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: fuzz-models demo test test-all test-extra-large test-nightly test-jax test-torch test-study coverage fuzz lint clean
+.PHONY: fuzz-models demo test test-all test-extra-large test-nightly test-jax test-torch test-gpu test-study coverage fuzz lint clean
 
 demo: $(VENV)/demo.stamp
 	$(VENV)/bin/keras-tnt demo
@@ -44,6 +44,13 @@ test-jax test-torch: test-%:
 	.venv-$*/bin/python -m pip install --quiet --no-deps -e .
 	KERAS_BACKEND=$* .venv-$*/bin/python -m pytest tests/backends tests/weights/test_pytorch_files.py
 
+# Both benchmarks for GPUs at toy sizes on the CPU: JAX, PyTorch and timm, all rows.
+test-gpu:
+	$(PYTHON) -m venv .venv-gpu
+	.venv-gpu/bin/python -m pip install --quiet -c constraints.txt jax torch timm $(CORE)
+	.venv-gpu/bin/python -m pip install --quiet --no-deps -e .
+	KERAS_BACKEND=jax .venv-gpu/bin/python -m pytest tests/backends/test_gpu.py tests/backends/test_gpu_study.py
+
 test-study: $(VENV)/dev.stamp
 	$(PYTEST) projects/inner_attention_study
 
@@ -66,7 +73,7 @@ lint: $(VENV)/dev.stamp
 	$(VENV)/bin/mypy
 
 clean:
-	rm -rf $(VENV) $(NIGHTLY) .venv-jax .venv-torch dist build .coverage .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(NIGHTLY) .venv-jax .venv-torch .venv-gpu dist build .coverage .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -274,7 +274,7 @@ class Run:
 
 def runs(subject, row):
     """Whether a subject has a program for a row."""
-    # Dynamo does not compile Keras's training step within the time of a stage.
+    # A training step of Keras cannot be exported, see workers/gpu_torch.py.
     return not (subject == "torch_compiled" and row.mode == "training")
 
 

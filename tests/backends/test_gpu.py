@@ -1,7 +1,7 @@
 """The benchmark for GPUs, rehearsed on the CPU at toy sizes.
 
-`make test-gpu` rehearses all rows, with JAX, PyTorch and timm; elsewhere the first rows
-run on the backend that is installed.
+`make test-gpu` rehearses all rows, with JAX, PyTorch and timm. `make test-jax`,
+`make test-torch` and `make test-all` rehearse the first rows on their backend.
 """
 
 import json
@@ -44,6 +44,7 @@ def run_gpu(out, *arguments):
     return results, (out / "gpu_toy.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_gpu__rehearsal(tmp_path):
     options = ["--seconds", "3000", "--jobs", "2", "--rows", *ROWS]
     results, text = run_gpu(tmp_path, *options, "--subjects", *SUBJECTS)
