@@ -274,7 +274,7 @@ class Run:
 
 def runs(subject, row):
     """Whether a subject has a program for a row."""
-    # A training step of Keras cannot be exported, see workers/gpu_torch.py.
+    # It compiles an exported forward pass, see workers/gpu_torch.py.
     return not (subject == "torch_compiled" and row.mode == "training")
 
 

@@ -67,7 +67,7 @@ def main():
     steps, seeds = TIMES * plan.STEPS, range(SEEDS)
     if options.toy:
         steps, seeds = 2 * EVALUATIONS, range(2)
-        test = tuple(values[: 2 * TEST_BATCH] for values in test)
+        test = tuple(values[:TEST_BATCH] for values in test)
     results = Results(
         options.out,
         "gpu_study_toy" if options.toy else "gpu_study",
