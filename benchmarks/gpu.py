@@ -172,7 +172,7 @@ class Run:
         finally:
             for worker in self.workers:
                 worker.end()
-        self.results.write(missing=missing)
+            self.results.write(missing=missing)
 
     def start(self, subject, row):
         """Start a worker."""
