@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
+from keras_tnt.utils.backend import uses_tensorflow
 from keras_tnt.utils.lazy import tensorflow as tf
 
 
@@ -16,11 +17,14 @@ def deterministic_ops(enabled: bool = True) -> Iterator[None]:
     Seen in: TensorFlow 2.21.0 (first and last version checked).
 
     Args:
-        enabled: whether to change anything.
+        enabled: whether to change anything; other backends are not changed.
     """
+    if not enabled or not uses_tensorflow():
+        yield
+        return
     from tensorflow.python.framework import config
 
-    if not enabled or config.is_op_determinism_enabled():
+    if config.is_op_determinism_enabled():
         yield
         return
     tf.config.experimental.enable_op_determinism()

@@ -6,16 +6,31 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from typing import TypeAlias
+
+import keras
 
 from keras_tnt.distribute.cluster import EXAMPLE, find_cluster
+from keras_tnt.distribute.keras_distribution import create_distribution, uses_jax
 from keras_tnt.utils.lazy import tensorflow as tf
 
-STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
+STRATEGIES = (
+    "auto",
+    "one_device",
+    "mirrored",
+    "model_parallel",
+    "multi_worker",
+    "tpu",
+)
+Strategy: TypeAlias = (
+    "tf.distribute.Strategy | keras.distribution.DataParallel "
+    "| keras.distribution.ModelParallel"
+)
 
 logger = logging.getLogger("keras_tnt")
 
 
-def create_strategy(name: str = "auto") -> tf.distribute.Strategy:
+def create_strategy(name: str = "auto") -> Strategy:
     """Create the strategy of a training, by name or from the environment.
 
     - ``"one_device"``: the first GPU, or the CPU.
@@ -26,6 +41,11 @@ def create_strategy(name: str = "auto") -> tf.distribute.Strategy:
     - ``"auto"``: the first of these that the environment has: several workers, a
       ``TPU_NAME``, several GPUs, one device.
 
+    On JAX, ``"auto"`` is the current `keras.distribution.distribution()`, if there is
+    one. Otherwise it is all devices, as ``"mirrored"`` and ``"tpu"``, with
+    `keras.distribution.DataParallel`. ``"model_parallel"``, on JAX only, divides the
+    weights among all devices, see `keras_tnt.training.layout_map`.
+
     Call it once, before TensorFlow computes anything: several workers and TPUs cannot
     be set up later.
 
@@ -33,10 +53,12 @@ def create_strategy(name: str = "auto") -> tf.distribute.Strategy:
         name: one of the names above.
 
     Returns:
-        A `tf.distribute.Strategy`.
+        A `tf.distribute.Strategy`; on JAX a `keras.distribution.DataParallel` or
+        `keras.distribution.ModelParallel`.
 
     Raises:
-        ValueError: if the name is unknown, or ``TF_CONFIG`` is invalid or missing.
+        ValueError: if the name is unknown or needs another backend, or ``TF_CONFIG`` is
+            invalid or missing.
         RuntimeError: if there is no TPU, TensorFlow has already computed something, or
             this worker's port is in use.
 
@@ -48,6 +70,13 @@ def create_strategy(name: str = "auto") -> tf.distribute.Strategy:
     if name not in STRATEGIES:
         raise ValueError(
             f"Unknown strategy {name!r}. Expected one of {', '.join(STRATEGIES)}."
+        )
+    if uses_jax():
+        return create_distribution(name)
+    if name == "model_parallel":
+        raise ValueError(
+            "model_parallel needs Keras's JAX backend: set KERAS_BACKEND=jax, or use "
+            "another strategy."
         )
     cluster = find_cluster() if name in ("auto", "multi_worker") else None
     if name == "multi_worker" and cluster is None:
@@ -109,24 +138,46 @@ def _tpu(name):
     return tf.distribute.TPUStrategy(resolver)
 
 
+def replica_count(strategy: Strategy) -> int:
+    """Return the number of parts into which a batch is divided.
+
+    Example:
+        >>> from keras_tnt import distribute
+        >>> distribute.replica_count(distribute.create_strategy("one_device"))
+        1
+    """
+    if not uses_jax():
+        return strategy.num_replicas_in_sync
+    mesh = strategy.device_mesh
+    return mesh.shape[list(mesh.axis_names).index(strategy.batch_dim_name)]
+
+
+def current_strategy() -> Strategy | None:
+    """Return the strategy in whose scope this is, on JAX perhaps ``None``."""
+    if uses_jax():
+        return keras.distribution.distribution()
+    return tf.distribute.get_strategy()
+
+
 def distribute_dataset(
-    strategy: tf.distribute.Strategy,
+    strategy: Strategy | None,
     dataset_function: Callable[[int, int, int], tf.data.Dataset],
-) -> tf.distribute.DistributedDataset:
+) -> tf.distribute.DistributedDataset | tf.data.Dataset:
     """Give each replica its own batches, for `fit`, `evaluate` and `predict`.
 
     The result is infinite: pass ``steps_per_epoch`` and ``validation_steps`` to `fit`,
     ``steps`` to `evaluate` and `predict`. So shapes stay static, and the workers do
-    not ask each other at every step whether a batch is left.
+    not ask each other at every step whether a batch is left. On JAX the dataset has the
+    whole batches, and Keras divides them among the devices.
 
     Args:
-        strategy: a `tf.distribute.Strategy`.
+        strategy: a strategy, see `create_strategy`.
         dataset_function: ``dataset_function(worker, workers, replicas)`` returns the
             `tf.data.Dataset` of one worker, counted from 0, with a batch for each of
             its ``replicas`` at each step.
 
     Returns:
-        A `tf.distribute.DistributedDataset`.
+        A `tf.distribute.DistributedDataset`, or on JAX a `tf.data.Dataset`.
 
     Example:
         >>> import tensorflow as tf
@@ -138,6 +189,8 @@ def distribute_dataset(
         >>> next(iter(dataset)).numpy()
         array([0, 1])
     """
+    if uses_jax():
+        return dataset_function(0, 1, 1).repeat()
     return strategy.distribute_datasets_from_function(
         lambda context: dataset_function(
             context.input_pipeline_id,

@@ -12,7 +12,6 @@ from keras_tnt.compat.keras_training import loss_per_image
 from keras_tnt.data.source import ImageSource, check_single_label
 from keras_tnt.evaluation.batches import check_any_image, evaluation_batches
 from keras_tnt.utils.counts import check_count
-from keras_tnt.utils.lazy import tensorflow as tf
 
 
 def evaluate(
@@ -21,7 +20,7 @@ def evaluate(
     batch_size: int = 128,
     crop_fraction: float = 0.9,
     skip_corrupt: bool = False,
-    strategy: tf.distribute.Strategy | None = None,
+    strategy: distribute.Strategy | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int = 0,
 ) -> dict[str, float]:
@@ -34,7 +33,8 @@ def evaluate(
         batch_size: images a step, on all devices together.
         crop_fraction: central share of an image that is evaluated.
         skip_corrupt: whether to skip images that cannot be decoded.
-        strategy: the `tf.distribute.Strategy` of the model; the current one if
+        strategy: the `tf.distribute.Strategy` of the model, on JAX its
+            `keras.distribution.DataParallel` or `ModelParallel`; the current one if
             ``None``.
         callbacks: Keras callbacks.
         verbose: 0 for silence, 1 for a progress bar, 2 for a line.
@@ -57,7 +57,7 @@ def evaluate(
     """
     check_single_label(source)
     batch_size = check_count("batch_size", batch_size)
-    strategy = strategy or tf.distribute.get_strategy()
+    strategy = strategy or distribute.current_strategy()
     steps = math.ceil(len(source) / batch_size)
     dataset = distribute.distribute_dataset(
         strategy,
@@ -72,9 +72,10 @@ def evaluate(
             replicas=replicas,
         ),
     )
-    metrics = model.evaluate(
-        dataset, steps=steps, callbacks=callbacks, verbose=verbose, return_dict=True
-    )
+    with distribute.distribution_scope(strategy):
+        metrics = model.evaluate(
+            dataset, steps=steps, callbacks=callbacks, verbose=verbose, return_dict=True
+        )
     # Each worker knows the corrupt images of its own shard only.
     images = len(source) - distribute.total(strategy, len(source.corrupt))
     check_any_image(images, source)

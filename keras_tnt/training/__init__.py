@@ -1,5 +1,6 @@
 """Training: recipes, the run, the optimizer, where to train, evaluation."""
 
+from keras_tnt.distribute.layout import layout_map
 from keras_tnt.evaluation import evaluate
 from keras_tnt.training.callbacks import TrainingInterrupted
 from keras_tnt.training.ema import ExponentialMovingAverage
@@ -29,6 +30,7 @@ __all__ = [
     "TrainingResult",
     "evaluate",
     "fashion_mnist_demo",
+    "layout_map",
     "pyramid_tnt_small_imagenet",
     "tnt_small_finetune_384",
     "tnt_small_imagenet",

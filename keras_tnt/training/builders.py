@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple, Self
 
 import keras
 
-from keras_tnt import models
+from keras_tnt import distribute, models
 from keras_tnt.compat.keras_training import build_optimizer
 from keras_tnt.data import load_dataset
 from keras_tnt.data.source import ImageSource
@@ -16,7 +17,7 @@ from keras_tnt.training.optimizer import AdamW
 from keras_tnt.training.precision import precision_of_this_machine
 from keras_tnt.training.recipe import Recipe
 from keras_tnt.training.schedules import RatePerEpoch, published_rates, warmup_cosine
-from keras_tnt.utils.lazy import tensorflow as tf
+from keras_tnt.utils.backend import uses_tensorflow
 
 # What the loss and the pipeline expect of the model.
 NEEDED_OPTIONS = {
@@ -128,9 +129,12 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
             recipe.accumulation_steps if recipe.accumulation_steps > 1 else None
         ),
     )
-    part = choose_compiled_part(
-        recipe.jit_compile, tf.distribute.get_strategy(), recipe.deterministic
-    )
+    part = "step"  # without it, Keras runs JAX operation by operation
+    if uses_tensorflow():
+        strategy = tf.distribute.get_strategy()
+        part = choose_compiled_part(
+            recipe.jit_compile, strategy, recipe.deterministic
+        )
     classes = model.output_shape[-1]
     metrics = [keras.metrics.CategoricalAccuracy(name="accuracy")]
     if classes > 5:
@@ -210,15 +214,40 @@ def learning_rates(
     )
 
 
+def check_backend(recipe: Recipe) -> None:
+    """Check that Keras's backend can train a recipe.
+
+    Raises:
+        ValueError: if it cannot.
+    """
+    if uses_tensorflow():
+        return
+    if recipe.loss == "binary_crossentropy":
+        raise ValueError(
+            "loss='binary_crossentropy' needs the TensorFlow backend: on JAX, Keras does "
+            "not give a loss the logits behind the softmax. Use "
+            "'categorical_crossentropy'."
+        )
+    flags = os.environ.get("XLA_FLAGS", "")
+    if recipe.deterministic and distribute.on_accelerator() and not any(
+        f"--xla_gpu_{name}_ops=true" in flags
+        for name in ("deterministic", "exclude_nondeterministic")
+    ):
+        raise ValueError(
+            "deterministic=True needs XLA_FLAGS=--xla_gpu_deterministic_ops=true on "
+            "JAX, set before Python starts."
+        )
+
+
 def count_steps(
-    recipe: Recipe, source: ImageSource, strategy: tf.distribute.Strategy
+    recipe: Recipe, source: ImageSource, strategy: distribute.Strategy
 ) -> int:
     """Return the steps of an epoch, or raise if the recipe does not fit the devices.
 
     Raises:
         ValueError: if the batch does not fit, or an option needs a single device.
     """
-    replicas = strategy.num_replicas_in_sync
+    replicas = distribute.replica_count(strategy)
     batch_size = recipe.batch_size
     if batch_size % replicas:
         raise ValueError(
@@ -232,7 +261,7 @@ def count_steps(
             f"{recipe.train_split!r}. Use a smaller batch_size."
         )
     recipe.augmentation.group_size(batch_size)  # raises if there is none
-    if replicas > 1:
+    if replicas > 1 and uses_tensorflow():
         for name in ("accumulation_steps", "steps_per_execution"):
             if getattr(recipe, name) != 1:
                 raise ValueError(

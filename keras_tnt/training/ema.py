@@ -9,6 +9,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_tnt.compat.keras_training import current_values, update_variables
+from keras_tnt.training import ema_on_jax
+
 
 class ExponentialMovingAverage(keras.callbacks.Callback):
     """Keeps an exponential moving average (EMA) of the weights during `model.fit`.
@@ -52,6 +55,7 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
         self.warmup = warmup
         self.variables: list[keras.Variable] = []
         self._in_step = contextlib.ExitStack()
+        self._on_jax = keras.backend.backend() == "jax"
 
     def set_model(self, model: keras.Model) -> None:
         """Start the average at the model's weights, once."""
@@ -61,6 +65,9 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
         self._weights = [
             w for w in model.weights if keras.backend.is_float_dtype(w.dtype)
         ]
+        if self._on_jax:
+            self.variables = ema_on_jax.average_variables(self._weights)
+            return
         with model.distribute_strategy.scope():
             self.variables = [
                 keras.Variable(
@@ -73,11 +80,25 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
             ]
 
     def on_train_begin(self, logs: Any = None) -> None:
+        if self._on_jax:
+            self._step = int(self.model.optimizer.iterations.numpy())
+            return
         self._in_step.close()  # after a training that ended with an error
         self._in_step.enter_context(self.moving())
 
     def on_train_end(self, logs: Any = None) -> None:
         self._in_step.close()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if not self._on_jax:
+            return
+        iterations = self.model.optimizer.iterations
+        step = int(current_values(self.model, [iterations])[0])
+        kept = 1.0
+        for t in range(self._step + 1, step + 1):
+            kept *= min(self.decay, (1 + t) / (10 + t)) if self.warmup else self.decay
+        ema_on_jax.move(self.variables, self.model, self._weights, kept)
+        self._step = step
 
     @contextlib.contextmanager
     def moving(self) -> Iterator[None]:
@@ -121,15 +142,18 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
     def copy_to_model(self) -> None:
         """Assign the average to the model's weights."""
         for weight, average in zip(self._weights, self.variables, strict=True):
-            weight.assign(ops.cast(average, weight.dtype))
+            # A copy: on JAX a step deletes the buffers that it is given.
+            weight.assign(ops.copy(ops.cast(average, weight.dtype)))
 
     @contextlib.contextmanager
     def swapped_in(self) -> Iterator[None]:
         """Assign the average to the model's weights, and restore them afterwards."""
+        update_variables(self.model)
         own = [weight.numpy() for weight in self._weights]
         try:
             self.copy_to_model()
             yield
         finally:
+            update_variables(self.model)  # after an interrupted evaluation
             for weight, value in zip(self._weights, own, strict=True):
                 weight.assign(value)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_tnt.compat.keras_training import update_variables
 from keras_tnt.training.ema import ExponentialMovingAverage
 
 
@@ -36,6 +37,7 @@ class TrainingState:
     ):
         # Weights go by path. Keras numbers optimizers and seed generators within a
         # process, so these go by order.
+        self._model = model
         weights = {id(weight) for weight in model.weights}
         parts = {"model": model.variables, "optimizer": model.optimizer.variables}
         self._variables = {
@@ -48,6 +50,7 @@ class TrainingState:
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Return the state as a dict from names to arrays."""
+        update_variables(self._model)
         return {name: np.asarray(v.numpy()) for name, v in self._variables.items()}
 
     def restore(self, tensors: dict[str, np.ndarray]) -> None:

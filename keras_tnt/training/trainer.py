@@ -18,6 +18,7 @@ from keras_tnt.evaluation import evaluate
 from keras_tnt.training.builders import (
     Sources,
     build_model,
+    check_backend,
     compile_model,
     count_steps,
     learning_rates,
@@ -46,7 +47,6 @@ from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.training.state import TrainingState
 from keras_tnt.training.teacher import find_teacher, logits_function
 from keras_tnt.utils.files import atomic_write
-from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import PathLike
 
 
@@ -66,7 +66,7 @@ class TrainingResult(NamedTuple):
 def train(
     recipe: Recipe,
     directory: PathLike,
-    strategy: tf.distribute.Strategy | None = None,
+    strategy: distribute.Strategy | None = None,
     verbose: int | None = None,
     teacher: keras.Model | None = None,
 ) -> TrainingResult:
@@ -82,8 +82,9 @@ def train(
         directory: the run directory, new or with a run of the same recipe. What does
             not define the training, such as ``skip_corrupt``, ``remat`` or
             ``checkpoint_every``, may differ.
-        strategy: a `tf.distribute.Strategy`; by default the one for the surroundings,
-            see `keras_tnt.distribute.create_strategy`.
+        strategy: a `tf.distribute.Strategy`, or on JAX a
+            `keras.distribution.DataParallel` or `ModelParallel`; by default the one for
+            the surroundings, see `keras_tnt.distribute.create_strategy`.
         verbose: 0 for silence, 1 for a progress bar, 2 for a line an epoch; by default
             a bar on a terminal, else lines.
         teacher: a `keras.Model` to learn from, in place of the recipe's ``teacher``: a
@@ -117,13 +118,16 @@ def train(
     """
     run = RunDirectory(directory)
     strategy = strategy or distribute.create_strategy()
+    distribute.check_strategy(strategy)
     if verbose is None:
         verbose = 1 if sys.stdout.isatty() else 2
     with (
+        distribute.distribution_scope(strategy),
         distribute.worker_errors(strategy),
         readable_errors(),
         deterministic_ops(recipe.deterministic),
     ):
+        check_backend(recipe)
         sources = Sources.open(recipe)
         class_names = sources.train.class_names
         steps_per_epoch = count_steps(recipe, sources.train, strategy)
