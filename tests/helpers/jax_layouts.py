@@ -1,25 +1,27 @@
 """Trains on eight host devices of the CPU in several layouts, as a process of its own.
 
-    KERAS_BACKEND=jax python -m tests.helpers.jax_layouts DIRECTORY
+    KERAS_BACKEND=jax python -m tests.helpers.jax_layouts layouts DIRECTORY
 
-Runs: ``one``, ``data`` and ``model`` from the start; ``resumed`` from a checkpoint of
-``data``, in the layout of ``model``. Each leaves ``steps.json``: the running mean of the
-loss, and a checksum of the images as the devices got them, at every step.
+- ``layouts`` makes the runs ``one``, ``data`` and ``model``, and ``resumed`` from a
+  checkpoint of ``data``, in the layout of ``model``. ``steps.json`` has the running mean
+  of the loss, and a checksum of the images as the devices got them, at every step.
+- ``killed`` gets SIGKILL in a run on one device.
+- ``stopped`` resumes it, gets SIGTERM, and resumes again.
 """
 
 import dataclasses
 import json
+import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
 import keras
 
-from keras_tnt.training import layout_map, train, trainer
+from keras_tnt.training import TrainingInterrupted, layout_map, train, trainer
 from tests.helpers.toy import toy_recipe
 
-STEPS = 20
-EPOCHS = 2
 RECIPE = toy_recipe(
     model_options={"depth": 1, "dropout_rate": 0.1, "drop_path_rate": 0.2},
     augmentation=dataclasses.replace(
@@ -28,8 +30,8 @@ RECIPE = toy_recipe(
     train_split="train[:160]",
     validation_split="test[:16]",
     batch_size=16,
-    epochs=EPOCHS,
-    checkpoint_every=5,
+    epochs=2,
+    checkpoint_every=4,
     keep_checkpoints=9,
     ema_decay=0.9,
     ema_warmup=False,
@@ -38,9 +40,7 @@ RECIPE = toy_recipe(
 
 
 def strategy(layout):
-    """The distribution of a layout; ``None`` for TensorFlow's default."""
-    if keras.backend.backend() != "jax":
-        return None
+    """The distribution of a layout."""
     devices = keras.distribution.list_devices()
     if layout == "one":
         return keras.distribution.DataParallel(devices=devices[:1])
@@ -65,6 +65,23 @@ class Recorder(trainer.Progress):
         super().on_train_batch_end(batch, logs)
 
 
+class KilledAtStep6(Recorder):
+    """A progress bar in whose sixth step the process gets SIGKILL."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        super().on_train_batch_end(batch, logs)
+        if len(self.steps) == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class StoppedWhenSwappedIn(trainer.ExponentialMovingAverage):
+    """An average whose process gets SIGTERM during its evaluation."""
+
+    def copy_to_model(self):
+        super().copy_to_model()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def compile_with_checksum(model, recipe, steps_per_epoch):
     """Compile a model whose metrics have the mean of the images times their number."""
     compile_model(model, recipe, steps_per_epoch)
@@ -82,35 +99,55 @@ def compile_with_checksum(model, recipe, steps_per_epoch):
 compile_model = trainer.compile_model
 
 
-def run(directory, layout, recipe=RECIPE):
+def run(directory, layout):
     """Train, and write what the steps had."""
-    result = train(recipe, directory, strategy(layout), verbose=0)
+    result = train(RECIPE, directory, strategy(layout), verbose=0)
     (directory / "steps.json").write_text(json.dumps(Recorder.latest.steps))
     return result
 
 
-def main(directory, layouts):
+def train_in_layouts(directory):
     """Train in every layout."""
-    trainer.Progress, trainer.compile_model = Recorder, compile_with_checksum
     shardings = {}
-    for layout in layouts:
+    for layout in ("one", "data", "model"):
         result = run(directory / layout, layout)
         shardings[layout] = {
-            weight.path: str(getattr(weight.value, "sharding", ""))
-            for weight in (*result.model.weights, *result.model.optimizer.variables)
+            variable.path: str(variable.value.sharding)
+            for variable in (*result.model.weights, *result.model.optimizer.variables)
         }
     (directory / "shardings.json").write_text(json.dumps(shardings))
-    if "data" in layouts:
-        resumed = directory / "resumed"
-        shutil.copytree(directory / "data", resumed)
-        for path in (resumed / "checkpoints").iterdir():
-            if path.stem > "step-00000015":
-                path.unlink()
-        lines = (resumed / "history.csv").read_text().splitlines(keepends=True)
-        (resumed / "history.csv").write_text("".join(lines[:2]))
-        shutil.rmtree(resumed / "best")
-        run(resumed, "model")
+    resumed = directory / "resumed"
+    shutil.copytree(directory / "data", resumed)
+    shutil.rmtree(resumed / "best")
+    for path in sorted((resumed / "checkpoints").iterdir())[3:]:
+        path.unlink()
+    lines = (resumed / "history.csv").read_text().splitlines(keepends=True)
+    (resumed / "history.csv").write_text("".join(lines[:2]))
+    run(resumed, "model")
+
+
+def train_until_killed(directory):
+    """Train on one device, and be killed in the first epoch."""
+    trainer.Progress = KilledAtStep6
+    run(directory, "one")
+
+
+def stop_and_resume(directory):
+    """Resume; be stopped in the evaluation of the first epoch's average; resume."""
+    average = trainer.ExponentialMovingAverage
+    trainer.ExponentialMovingAverage = StoppedWhenSwappedIn
+    try:
+        run(directory, "one")
+    except TrainingInterrupted as stopped:
+        print(stopped)
+    trainer.ExponentialMovingAverage = average
+    run(directory, "one")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    trainer.Progress, trainer.compile_model = Recorder, compile_with_checksum
+    {
+        "layouts": train_in_layouts,
+        "killed": train_until_killed,
+        "stopped": stop_and_resume,
+    }[sys.argv[1]](Path(sys.argv[2]))
