@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 
@@ -25,6 +26,12 @@ if importlib.util.find_spec("keras_hub"):
     from keras_tnt import keras_hub as tnt_hub
 else:
     tnt_hub = None
+WITHOUT_TENSORFLOW = """
+import sys
+sys.modules["tensorflow"] = None  # an import of it fails
+"""
+# KerasHub resizes images with TensorFlow on every backend.
+NEED_TENSORFLOW = {"TNTImageClassifierPreprocessor", "TNTImageConverter"}
 LOAD = """
 import json, sys
 import keras_tnt
@@ -117,8 +124,8 @@ def test_objects__are_all_that_is_registered():
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """The directory of the files, and the lines that the new process printed."""
+def directory(tmp_path_factory):
+    """The directory of the files."""
     directory = tmp_path_factory.mktemp("saved")
     configs = {
         name: keras.saving.serialize_keras_object(value)
@@ -132,11 +139,25 @@ def saved(tmp_path_factory):
         np.save(directory / f"{name}_images.npy", images)
         np.save(directory / f"{name}_expected.npy", model(images, training=False))
         model.save(directory / f"{name}.keras")
+    return directory
+
+
+def run_in_a_process(program, directory, **environment):
+    """The lines that a program prints, as JSON."""
     process = subprocess.run(
-        [sys.executable, "-c", LOAD, directory], capture_output=True, text=True
+        [sys.executable, "-c", program, directory],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
     )
     assert process.returncode == 0, process.stderr[-3000:]
-    return directory, [json.loads(line) for line in process.stdout.splitlines()]
+    return [json.loads(line) for line in process.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def saved(directory):
+    """The directory of the files, and the lines that the new process printed."""
+    return directory, run_in_a_process(LOAD, directory)
 
 
 def test_every_registered_class__loads_after_import(saved):
@@ -156,3 +177,15 @@ def test_compiled_models__load_after_import(saved):
             np.load(directory / f"{name}_expected.npy"),
             atol=1e-6,
         )
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="needs JAX")
+def test_every_registered_class__loads_without_tensorflow(directory, tmp_path):
+    """On JAX, after `import keras_tnt` alone, where TensorFlow cannot be imported."""
+    configs = json.loads((directory / "objects.json").read_text())
+    expected = {k: v for k, v in configs.items() if k not in NEED_TENSORFLOW}
+    (tmp_path / "objects.json").write_text(json.dumps(expected))
+    (tmp_path / "models.json").write_text("[]")
+    program = WITHOUT_TENSORFLOW + LOAD
+    (loaded,) = run_in_a_process(program, tmp_path, KERAS_BACKEND="jax")
+    assert loaded == expected
