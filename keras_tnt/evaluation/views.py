@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_tnt.utils.backend import uses_tensorflow
 from keras_tnt.utils.typing import Tensor
 
 
@@ -24,6 +25,8 @@ def mean_of_views(
         size: height and width of a view.
         flip: whether each view is also seen mirrored, left to right.
     """
+    if not uses_tensorflow():
+        images = np.asarray(images)
     answers = [
         keras.ops.convert_to_numpy(predict(view)).astype("float64")
         for crop in _crops(images, size)
