@@ -35,7 +35,8 @@ test-nightly:
 	$(NIGHTLY)/bin/python -m pip install --quiet --force-reinstall --no-deps keras-nightly
 	$(NIGHTLY)/bin/python -m pytest -m "not slow" tests/layers tests/models
 
-# The core on Keras's other backends, without TensorFlow. PyTorch's wheel for Linux
+# The core on Keras's other backends, without TensorFlow. Training on JAX, whose batches
+# TensorFlow makes, is part of `make test`. PyTorch's wheel for Linux
 # brings CUDA: 5.5 GB.
 CORE := keras h5py huggingface_hub ml_dtypes safetensors pillow pytest
 test-jax test-torch: test-%:

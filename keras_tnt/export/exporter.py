@@ -31,6 +31,7 @@ from keras_tnt.export.validation import (
 )
 from keras_tnt.images import CROP_FRACTION
 from keras_tnt.images.preprocess import check_scale
+from keras_tnt.utils.backend import require_tensorflow_backend
 from keras_tnt.utils.files import local_path
 from keras_tnt.utils.typing import PathLike
 
@@ -115,6 +116,7 @@ def export_model(
         >>> export_model(model, "pets", labels=["cat", "dog"]).difference < 1e-4
         True
     """
+    require_tensorflow_backend("An export")
     model = as_functional(model)
     labels = check_labels(model, labels)
     shape = (*choose_image_size(model, image_size), model.input_shape[-1])

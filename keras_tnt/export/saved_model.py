@@ -23,6 +23,7 @@ from keras_tnt.export.serving import (
 from keras_tnt.export.validation import as_functional, check_labels, with_image_size
 from keras_tnt.images import CROP_FRACTION, MAX_PIXELS
 from keras_tnt.utils.arguments import as_list
+from keras_tnt.utils.backend import require_tensorflow_backend
 from keras_tnt.utils.counts import as_whole_number, check_count
 from keras_tnt.utils.files import local_path
 from keras_tnt.utils.lazy import tensorflow as tf
@@ -104,6 +105,7 @@ def export_saved_model(
         >>> keras_tnt.export_saved_model(model, "pets", labels=["cat", "dog"]).name
         '1'
     """
+    require_tensorflow_backend("An export")
     functional = as_functional(model)
     labels = check_labels(functional, labels)
     batch_sizes = _checked_batch_sizes(batch_sizes)

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_tnt.utils.lazy import import_tensorflow
 from keras_tnt.utils.lazy import tensorflow as tf
 
 
@@ -26,3 +27,26 @@ def uses_tensorflow(*values: Any) -> bool:
     return keras.backend.backend() == "tensorflow" or (
         "tensorflow" in sys.modules and any(tf.is_tensor(value) for value in values)
     )
+
+
+def require_tensorflow_backend(what: str) -> None:
+    """Check that Keras computes with TensorFlow.
+
+    Args:
+        what: what needs it, the start of the error.
+
+    Raises:
+        ImportError: if TensorFlow is not installed, in one line.
+        ValueError: if Keras has another backend.
+
+    Example:
+        >>> from keras_tnt.utils.backend import require_tensorflow_backend
+        >>> require_tensorflow_backend("An export")
+    """
+    import_tensorflow()
+    if not uses_tensorflow():
+        raise ValueError(
+            f"{what} needs Keras's TensorFlow backend, not "
+            f"{keras.backend.backend()}. Save the model as a .keras file, and load it "
+            "where KERAS_BACKEND is tensorflow."
+        )

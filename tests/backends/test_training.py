@@ -152,6 +152,7 @@ def test_train__killed_and_stopped_equals_uninterrupted(runs):
 REFUSED = """
 import dataclasses, sys
 import keras, tensorflow as tf
+import keras_tnt
 from keras_tnt.distribute import create_strategy
 from keras_tnt.training import fashion_mnist_demo, layout_map, train
 
@@ -165,6 +166,7 @@ calls = [
     lambda: create_strategy("multi_worker"),
     lambda: create_strategy("tpu"),
     lambda: layout_map(D.DeviceMesh((8,), ["batch"], devices)),
+    lambda: keras_tnt.export_saved_model(None, "saved"),
 ]
 for call in calls:
     try:
@@ -188,6 +190,7 @@ def test_train__refused(directory):
         "On JAX, train in one process",
         "JAX sees no TPU",
         "needs an axis 'model'",
+        "An export needs Keras's TensorFlow backend, not jax",
         "(1,)",
         "(8,)",
         "(1, 8)",

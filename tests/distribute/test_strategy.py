@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from keras_tnt import distribute
+from keras_tnt.training import fashion_mnist_demo, train
 from tests.helpers.checks import two_replicas
 from tests.helpers.small import pixels, small
 
@@ -21,6 +22,18 @@ WITHOUT_GPU = pytest.mark.skipif(
 def _nothing_around(monkeypatch):
     for name in ("TF_CONFIG", "TPU_NAME", "SLURM_STEP_NUM_TASKS"):
         monkeypatch.delenv(name, raising=False)
+
+
+def test_create_strategy__model_parallel_is_for_jax():
+    with pytest.raises(ValueError, match="model_parallel needs Keras's JAX backend"):
+        distribute.create_strategy("model_parallel")
+
+
+def test_train__distribution_is_for_jax(tmp_path):
+    distribution = keras.distribution.DataParallel(devices=["cpu:0"])
+    with pytest.raises(ValueError, match=r"one of tf.distribute, got DataParallel"):
+        train(fashion_mnist_demo(), tmp_path / "run", distribution)
+    assert not (tmp_path / "run").exists()
 
 
 @WITHOUT_GPU
