@@ -52,7 +52,9 @@ def current_values(
     Returns:
         A list of arrays, on their devices.
     """
-    state = {} if model._jax_state_synced else model._jax_state or {}
+    state = {} if model._jax_state_synced else model._jax_state
+    if not state:
+        return [variable.value for variable in variables]
     kinds = {
         "trainable_variables": model.trainable_variables,
         "non_trainable_variables": model.non_trainable_variables,
@@ -60,10 +62,10 @@ def current_values(
     }
     values = {
         id(variable): value
-        for kind, owned in kinds.items()
-        for variable, value in zip(owned, state.get(kind, ()), strict=False)
+        for kind in kinds.keys() & state.keys()
+        for variable, value in zip(kinds[kind], state[kind], strict=True)
     }
-    return [values[id(v)] if id(v) in values else v.value for v in variables]
+    return [values[id(variable)] for variable in variables]
 
 
 def output_logits(scores: Any) -> Any:

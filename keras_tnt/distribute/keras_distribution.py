@@ -39,8 +39,8 @@ def create_distribution(name: str) -> Any:
     """
     if name == "multi_worker":
         raise ValueError(
-            "multi_worker is TensorFlow's. On JAX, train in one process, on all devices "
-            "of a machine: --strategy auto."
+            "multi_worker needs the TensorFlow backend. On JAX, train in one process, "
+            "on all devices of a machine: --strategy auto."
         )
     if name == "auto" and keras.distribution.distribution():
         return keras.distribution.distribution()

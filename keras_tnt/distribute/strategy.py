@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import keras
 
@@ -160,7 +160,7 @@ def current_strategy() -> Strategy | None:
 
 
 def distribute_dataset(
-    strategy: Strategy | None,
+    strategy: Any,
     dataset_function: Callable[[int, int, int], tf.data.Dataset],
 ) -> tf.distribute.DistributedDataset | tf.data.Dataset:
     """Give each replica its own batches, for `fit`, `evaluate` and `predict`.
@@ -171,7 +171,7 @@ def distribute_dataset(
     whole batches, and Keras divides them among the devices.
 
     Args:
-        strategy: a strategy, see `create_strategy`.
+        strategy: a strategy, see `create_strategy`; on JAX it may be ``None``.
         dataset_function: ``dataset_function(worker, workers, replicas)`` returns the
             `tf.data.Dataset` of one worker, counted from 0, with a batch for each of
             its ``replicas`` at each step.

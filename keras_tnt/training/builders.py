@@ -18,6 +18,7 @@ from keras_tnt.training.precision import precision_of_this_machine
 from keras_tnt.training.recipe import Recipe
 from keras_tnt.training.schedules import RatePerEpoch, published_rates, warmup_cosine
 from keras_tnt.utils.backend import uses_tensorflow
+from keras_tnt.utils.lazy import tensorflow as tf
 
 # What the loss and the pipeline expect of the model.
 NEEDED_OPTIONS = {
@@ -132,9 +133,7 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
     part = "step"  # without it, Keras runs JAX operation by operation
     if uses_tensorflow():
         strategy = tf.distribute.get_strategy()
-        part = choose_compiled_part(
-            recipe.jit_compile, strategy, recipe.deterministic
-        )
+        part = choose_compiled_part(recipe.jit_compile, strategy, recipe.deterministic)
     classes = model.output_shape[-1]
     metrics = [keras.metrics.CategoricalAccuracy(name="accuracy")]
     if classes > 5:
@@ -224,14 +223,18 @@ def check_backend(recipe: Recipe) -> None:
         return
     if recipe.loss == "binary_crossentropy":
         raise ValueError(
-            "loss='binary_crossentropy' needs the TensorFlow backend: on JAX, Keras does "
-            "not give a loss the logits behind the softmax. Use "
+            "loss='binary_crossentropy' needs the TensorFlow backend: on JAX, Keras "
+            "does not give a loss the logits behind the softmax. Use "
             "'categorical_crossentropy'."
         )
     flags = os.environ.get("XLA_FLAGS", "")
-    if recipe.deterministic and distribute.on_accelerator() and not any(
-        f"--xla_gpu_{name}_ops=true" in flags
-        for name in ("deterministic", "exclude_nondeterministic")
+    if (
+        recipe.deterministic
+        and distribute.on_accelerator()
+        and not any(
+            f"--xla_gpu_{name}_ops=true" in flags
+            for name in ("deterministic", "exclude_nondeterministic")
+        )
     ):
         raise ValueError(
             "deterministic=True needs XLA_FLAGS=--xla_gpu_deterministic_ops=true on "

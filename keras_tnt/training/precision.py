@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 
+from keras_tnt import distribute
+from keras_tnt.utils.backend import uses_tensorflow
 from keras_tnt.utils.lazy import tensorflow as tf
 
 
@@ -38,17 +41,33 @@ def automatic_precision(
 
 
 def precision_of_this_machine() -> str:
-    """Return `automatic_precision` of the GPUs and TPUs that TensorFlow sees.
+    """Return `automatic_precision` of the devices that TensorFlow or JAX trains on.
 
     Example:
         >>> from keras_tnt.training.precision import precision_of_this_machine
         >>> precision_of_this_machine() in ("bfloat16", "float16", "float32")
         True
     """
+    if not uses_tensorflow():
+        return _precision_on_jax()
     capabilities = [
         tf.config.experimental.get_device_details(gpu).get("compute_capability")
         for gpu in tf.config.get_visible_devices("GPU")
     ]
     return automatic_precision(
         capabilities, bool(tf.config.list_logical_devices("TPU"))
+    )
+
+
+def _precision_on_jax():
+    if not distribute.on_accelerator():
+        return "float32"
+    devices = importlib.import_module("jax").devices()
+    capabilities = [
+        tuple(int(part) for part in device.compute_capability.split("."))
+        for device in devices
+        if device.platform == "gpu"
+    ]
+    return automatic_precision(
+        capabilities, any(device.platform == "tpu" for device in devices)
     )

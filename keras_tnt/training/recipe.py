@@ -87,7 +87,8 @@ class Recipe:
         layer_decay: factor of the learning rate from a block to the previous one; 1
             for none.
         clip_norm: maximum global norm of the gradients; `null` for no limit.
-        accumulation_steps: batches whose gradients form one update; one device only.
+        accumulation_steps: batches whose gradients form one update; on TensorFlow on
+            one device only.
         ema_decay: decay of the weights' moving average; 0 for none.
         ema_warmup: whether that decay grows from 2/11 in the first steps, see
             `ExponentialMovingAverage`; otherwise it is constant.
@@ -97,10 +98,10 @@ class Recipe:
         remat: whether to recompute blocks in the backward pass, to save memory.
         jit_compile: whether XLA compiles the step, or on several devices the forward
             and backward pass of each; by default on GPUs, see
-            `keras_tnt.training.compilation`. TPUs always compile, a `deterministic`
-            training never.
-        steps_per_execution: steps between two updates of the metrics; one device only.
-            It must divide the steps of an epoch.
+            `keras_tnt.training.compilation`. TPUs always compile, and so does JAX; a
+            `deterministic` training on TensorFlow never.
+        steps_per_execution: steps between two updates of the metrics; on TensorFlow on
+            one device only. It must divide the steps of an epoch.
         deterministic: whether the same run gives the same bits; slower.
         seed: seed of weights, order, augmentation and dropout.
         checkpoint_every: steps between two checkpoints.

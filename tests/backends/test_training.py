@@ -107,10 +107,17 @@ def test_train__images_of_the_recipe_in_every_layout(runs):
         np.testing.assert_allclose(checksums, (means * numbers).mean(1), rtol=1e-5)
 
 
+def spec(sharding):
+    """The part of a sharding's text that says what is divided."""
+    return sharding.partition("spec=")[2]
+
+
 def test_train__weights_and_moments_are_divided(runs):
     shardings = json.loads((runs / "shardings.json").read_text())
     divided = {
-        layout: [path for path, text in found.items() if "'model'" in text.split("spec")[-1]]
+        layout: [
+            path for path, text in found.items() if "'model'" in text.split("spec")[-1]
+        ]
         for layout, found in shardings.items()
     }
     weights = [
@@ -127,7 +134,9 @@ def test_train__weights_and_moments_are_divided(runs):
         for moment in ("momentum", "velocity")
     ]
     # The optimizer's have its name, which Keras numbers.
-    found = [path.split("/", 1)[-1] if "adam" in path else path for path in divided["model"]]
+    found = [
+        path.split("/", 1)[-1] if "adam" in path else path for path in divided["model"]
+    ]
     assert found == paths + moments
     assert divided["one"] == divided["data"] == []
     assert all("'batch': 8" in text for text in shardings["data"].values())

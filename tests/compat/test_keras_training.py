@@ -1,5 +1,10 @@
 """Faults that `keras_tnt.compat.keras_training` works around."""
 
+import importlib.util
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -102,3 +107,43 @@ def test_loss_per_image__still_present():
         "Keras divides the loss by the sum of the weights: "
         "remove keras_tnt.compat.keras_training.loss_per_image"
     )
+
+
+READ_IN_FIT = """
+import keras, numpy as np
+from keras_tnt.compat.keras_training import current_values, update_variables
+
+class Read(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        kernel = self.model.weights[0]
+        try:
+            kernel.numpy()
+        except Exception as error:
+            print(type(error).__name__)
+        (value,) = current_values(self.model, [kernel])
+        update_variables(self.model)
+        print(float(value[0, 0]), float(kernel.numpy()[0, 0]))
+        (value,) = current_values(self.model, [kernel])
+        print(float(value[0, 0]))
+
+model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+model.set_weights([np.ones((1, 1))])
+# The gradient is 1.
+model.compile(keras.optimizers.SGD(0.5), loss=lambda labels, outputs: outputs)
+model.fit(np.ones((2, 1)), np.ones(2), batch_size=1, callbacks=[Read()], verbose=0)
+"""
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="needs JAX")
+def test_update_variables__read_within_fit_on_jax():
+    done = subprocess.run(
+        [sys.executable, "-c", READ_IN_FIT],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"KERAS_BACKEND": "jax"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    fault, first, again, *second = done.stdout.splitlines()
+    assert "Error" in fault  # Keras's variable has no value
+    assert (first, again) == ("0.5 0.5", "0.5")
+    assert second == [fault, "0.0 0.0", "0.0"]

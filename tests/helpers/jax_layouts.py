@@ -3,8 +3,8 @@
     KERAS_BACKEND=jax python -m tests.helpers.jax_layouts layouts DIRECTORY
 
 - ``layouts`` makes the runs ``one``, ``data`` and ``model``, and ``resumed`` from a
-  checkpoint of ``data``, in the layout of ``model``. ``steps.json`` has the running mean
-  of the loss, and a checksum of the images as the devices got them, at every step.
+  checkpoint of ``data``, in the layout of ``model``. ``steps.json`` has the running
+  mean of the loss, and a checksum of the images as the devices got them, by step.
 - ``killed`` gets SIGKILL in a run on one device.
 - ``stopped`` resumes it, gets SIGTERM, and resumes again.
 """
