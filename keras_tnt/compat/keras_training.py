@@ -1,7 +1,6 @@
 """Training and evaluation with Keras's own loop."""
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -26,8 +25,8 @@ def update_variables(model: keras.Model) -> None:
     """Give a model's variables their current values, within `fit` and `evaluate`.
 
     Fault: on JAX, Keras keeps the values elsewhere until the end of an epoch or an
-    evaluation. A callback that reads a variable before that fails, and what it assigns
-    is lost. Keras's `jax_state_sync` is not documented.
+    evaluation. Only the attribute `model` of a callback brings them up to date. What
+    reads a variable otherwise fails, and what it assigns is lost.
     Issue: no issue known.
     Seen in: Keras 3.15.1 (first and last version checked).
 
@@ -36,36 +35,6 @@ def update_variables(model: keras.Model) -> None:
     """
     if keras.backend.backend() == "jax":
         model.jax_state_sync()
-
-
-def current_values(
-    model: keras.Model, variables: Sequence[keras.Variable]
-) -> list[Any]:
-    """Return the values of a model's variables after a step of `fit` on JAX.
-
-    It costs less than `update_variables`, whose fault it also works around.
-
-    Args:
-        model: a compiled `keras.Model`.
-        variables: some of its variables, or of its optimizer's.
-
-    Returns:
-        A list of arrays, on their devices.
-    """
-    state = {} if model._jax_state_synced else model._jax_state
-    if not state:
-        return [variable.value for variable in variables]
-    kinds = {
-        "trainable_variables": model.trainable_variables,
-        "non_trainable_variables": model.non_trainable_variables,
-        "optimizer_variables": model.optimizer.variables,
-    }
-    values = {
-        id(variable): value
-        for kind in kinds.keys() & state.keys()
-        for variable, value in zip(kinds[kind], state[kind], strict=True)
-    }
-    return [values[id(variable)] for variable in variables]
 
 
 def output_logits(scores: Any) -> Any:

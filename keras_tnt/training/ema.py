@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_tnt.compat.keras_training import current_values, update_variables
+from keras_tnt.compat.keras_training import update_variables
 from keras_tnt.training import ema_on_jax
 
 
@@ -67,6 +67,7 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
         ]
         if self._on_jax:
             self.variables = ema_on_jax.average_variables(self._weights)
+            self._step = int(model.optimizer.iterations.numpy())
             return
         with model.distribute_strategy.scope():
             self.variables = [
@@ -92,12 +93,11 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if not self._on_jax:
             return
-        iterations = self.model.optimizer.iterations
-        step = int(current_values(self.model, [iterations])[0])
+        step = int(self.model.optimizer.iterations.numpy())
         kept = 1.0
         for t in range(self._step + 1, step + 1):
             kept *= min(self.decay, (1 + t) / (10 + t)) if self.warmup else self.decay
-        ema_on_jax.move(self.variables, self.model, self._weights, kept)
+        ema_on_jax.move(self.variables, self._weights, kept)
         self._step = step
 
     @contextlib.contextmanager

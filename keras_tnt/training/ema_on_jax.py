@@ -8,8 +8,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_tnt.compat.keras_training import current_values
-
 
 def average_variables(weights: Sequence[keras.Variable]) -> list[keras.Variable]:
     """Return a variable in float32 or more for each weight, divided as the weight is.
@@ -32,21 +30,19 @@ def average_variables(weights: Sequence[keras.Variable]) -> list[keras.Variable]
 
 
 def move(
-    averages: Sequence[keras.Variable],
-    model: keras.Model,
-    weights: Sequence[keras.Variable],
-    share: float,
+    averages: Sequence[keras.Variable], weights: Sequence[keras.Variable], share: float
 ) -> None:
-    """Move averages towards a model's weights within `fit`, on the devices.
+    """Move averages towards weights, on the devices.
 
     Args:
         averages: the averages.
-        model: the model.
-        weights: the model's weights, one for each average.
+        weights: the weights, one for each average.
         share: share of the average that is kept.
     """
-    values = current_values(model, weights)
-    moved = _moved()([each.value for each in averages], values, np.float32(share))
+    before, values = (
+        [each.value for each in variables] for variables in (averages, weights)
+    )
+    moved = _moved()(before, values, np.float32(share))
     for average, value in zip(averages, moved, strict=True):
         average.assign(value)
 

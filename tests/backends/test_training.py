@@ -208,3 +208,39 @@ def test_train__refused(directory):
     assert len(lines) == len(expected)
     for line, part in zip(lines, expected, strict=True):
         assert part in line
+
+
+AVERAGE = """
+import keras, numpy as np
+from keras_tnt.training import ExponentialMovingAverage
+
+class Weights(keras.callbacks.Callback):
+    values = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.values.append(np.array(self.model.weights[0].numpy()))
+
+with keras.distribution.DataParallel().scope():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    expected = first = np.array(model.weights[0].numpy())
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    average = ExponentialMovingAverage(0.75)
+    x = np.random.default_rng(0).normal(size=(64, 3))
+    callbacks = [average, Weights()]
+    model.fit(x, x[:, :2], batch_size=8, epochs=2, verbose=0, callbacks=callbacks)
+    for value in Weights.values:
+        expected = 0.75 * expected + 0.25 * value
+    with average.swapped_in():
+        model.evaluate(x, x[:, :2], verbose=0)
+        swapped = np.array(model.weights[0].numpy())
+print(len(Weights.values), np.abs(expected - first).max() > 0.01)
+print(np.abs(swapped - expected).max())
+print(np.abs(model.weights[0].numpy() - Weights.values[-1]).max())
+"""
+
+
+def test_ema__follows_the_weights_on_eight_devices(directory):
+    steps, difference, restored = start(directory, "-c", AVERAGE).splitlines()
+    assert steps == "16 True"
+    assert float(difference) < 1e-6
+    assert float(restored) == 0
