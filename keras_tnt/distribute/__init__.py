@@ -7,7 +7,6 @@ from keras_tnt.distribute.keras_distribution import (
 )
 from keras_tnt.distribute.strategy import (
     STRATEGIES,
-    Strategy,
     create_strategy,
     current_strategy,
     distribute_dataset,
@@ -25,7 +24,6 @@ from keras_tnt.distribute.workers import (
 
 __all__ = [
     "STRATEGIES",
-    "Strategy",
     "any_worker",
     "barrier",
     "check_agreement",

@@ -62,6 +62,10 @@ def check_strategy(strategy: Any) -> None:
 
     Raises:
         ValueError: if it does not, or there are several processes on JAX.
+
+    Example:
+        >>> from keras_tnt import distribute
+        >>> distribute.check_strategy(distribute.create_strategy("one_device"))
     """
     backend = keras.backend.backend()
     if backend not in ("tensorflow", "jax"):
@@ -93,6 +97,11 @@ def distribution_scope(strategy: Any) -> Iterator[None]:
     Args:
         strategy: a `keras.distribution.DataParallel` or `ModelParallel`; ``None`` for
             Keras's current one. Others change nothing.
+
+    Example:
+        >>> from keras_tnt import distribute
+        >>> with distribute.distribution_scope(distribute.create_strategy()):
+        ...     pass  # build a model, model.fit(...)
     """
     if not uses_jax():
         yield

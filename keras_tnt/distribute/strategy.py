@@ -153,7 +153,13 @@ def replica_count(strategy: Strategy) -> int:
 
 
 def current_strategy() -> Strategy | None:
-    """Return the strategy in whose scope this is, on JAX perhaps ``None``."""
+    """Return the strategy in whose scope this is, on JAX perhaps ``None``.
+
+    Example:
+        >>> from keras_tnt import distribute
+        >>> distribute.current_strategy().num_replicas_in_sync
+        1
+    """
     if uses_jax():
         return keras.distribution.distribution()
     return tf.distribute.get_strategy()

@@ -10,6 +10,7 @@ import keras
 from keras_tnt import distribute
 from keras_tnt.compat.keras_training import loss_per_image
 from keras_tnt.data.source import ImageSource, check_single_label
+from keras_tnt.distribute.strategy import Strategy
 from keras_tnt.evaluation.batches import check_any_image, evaluation_batches
 from keras_tnt.utils.counts import check_count
 
@@ -20,7 +21,7 @@ def evaluate(
     batch_size: int = 128,
     crop_fraction: float = 0.9,
     skip_corrupt: bool = False,
-    strategy: distribute.Strategy | None = None,
+    strategy: Strategy | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int = 0,
 ) -> dict[str, float]:

@@ -11,6 +11,7 @@ from keras_tnt import distribute, models
 from keras_tnt.compat.keras_training import build_optimizer
 from keras_tnt.data import load_dataset
 from keras_tnt.data.source import ImageSource
+from keras_tnt.distribute.strategy import Strategy
 from keras_tnt.training.compilation import choose_compiled_part
 from keras_tnt.training.losses import BinaryCrossentropy
 from keras_tnt.training.optimizer import AdamW
@@ -242,9 +243,7 @@ def check_backend(recipe: Recipe) -> None:
         )
 
 
-def count_steps(
-    recipe: Recipe, source: ImageSource, strategy: distribute.Strategy
-) -> int:
+def count_steps(recipe: Recipe, source: ImageSource, strategy: Strategy) -> int:
     """Return the steps of an epoch, or raise if the recipe does not fit the devices.
 
     Raises:

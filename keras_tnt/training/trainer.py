@@ -14,6 +14,7 @@ from keras_tnt import distribute
 from keras_tnt.compat.determinism import deterministic_ops
 from keras_tnt.data import image_dataset
 from keras_tnt.data.error_handling import readable_errors
+from keras_tnt.distribute.strategy import Strategy
 from keras_tnt.evaluation import evaluate
 from keras_tnt.training.builders import (
     Sources,
@@ -66,7 +67,7 @@ class TrainingResult(NamedTuple):
 def train(
     recipe: Recipe,
     directory: PathLike,
-    strategy: distribute.Strategy | None = None,
+    strategy: Strategy | None = None,
     verbose: int | None = None,
     teacher: keras.Model | None = None,
 ) -> TrainingResult:
