@@ -55,6 +55,11 @@ class ModelInfo:
         weights: the published weights of this size, with license, accuracy, revision
             and SHA-256; ``None`` if no program can download them. The model itself may
             have other weights.
+
+    Example:
+        >>> from keras_tnt import model_info
+        >>> model_info("tnt_base").weights.top1
+        82.864
     """
 
     variant: str | None

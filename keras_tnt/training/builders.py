@@ -131,10 +131,9 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
             recipe.accumulation_steps if recipe.accumulation_steps > 1 else None
         ),
     )
-    part = "step"  # without it, Keras runs JAX operation by operation
-    if uses_tensorflow():
-        strategy = tf.distribute.get_strategy()
-        part = choose_compiled_part(recipe.jit_compile, strategy, recipe.deterministic)
+    part = choose_compiled_part(
+        recipe.jit_compile, tf.distribute.get_strategy(), recipe.deterministic
+    )
     classes = model.output_shape[-1]
     metrics = [keras.metrics.CategoricalAccuracy(name="accuracy")]
     if classes > 5:

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 import keras
 
 from keras_tnt.compat.xla import xla_is_missing
+from keras_tnt.utils.backend import uses_tensorflow
 from keras_tnt.utils.lazy import tensorflow as tf
 
 logger = logging.getLogger(__name__)
@@ -62,12 +63,16 @@ def choose_compiled_part(
 ) -> str:
     """Decide what XLA compiles on the devices of a strategy; see `compiled_part`.
 
+    On JAX it is always the step, because Keras runs JAX operation by operation without.
+
     Example:
         >>> import tensorflow as tf
         >>> from keras_tnt.training.compilation import choose_compiled_part
         >>> choose_compiled_part(True, tf.distribute.OneDeviceStrategy("/cpu:0"))
         'step'
     """
+    if not uses_tensorflow():
+        return "step"
     devices = device_types(strategy)
     if wanted is None and "GPU" in devices and xla_is_missing():
         return "nothing"

@@ -47,6 +47,7 @@ from keras_tnt.training.recipe import Recipe
 from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.training.state import TrainingState
 from keras_tnt.training.teacher import find_teacher, logits_function
+from keras_tnt.utils.backend import uses_tensorflow
 from keras_tnt.utils.files import atomic_write
 from keras_tnt.utils.typing import PathLike
 
@@ -180,7 +181,8 @@ class _Training:
 
     def averaging(self):
         """A context in which the training steps move the average, if there is one."""
-        return self.average.moving() if self.average else contextlib.nullcontext()
+        in_step = self.average and uses_tensorflow()  # on JAX it is a callback
+        return self.average.moving() if in_step else contextlib.nullcontext()
 
     def run(self):
         """Train from the current state of the run to its end."""
@@ -251,6 +253,8 @@ class _Training:
                 self.verbose,
             ),
         ]
+        if self.average and not uses_tensorflow():
+            callbacks.insert(0, self.average)
         if self.writes:
             callbacks.append(history)
         if self.writes and importlib.util.find_spec("tensorboard"):

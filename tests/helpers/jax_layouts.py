@@ -61,7 +61,7 @@ class Recorder(trainer.Progress):
         Recorder.latest = self
 
     def on_train_batch_end(self, batch, logs=None):
-        self.steps.append({"loss": logs["loss"], "images": logs["images"]})
+        self.steps.append({name: float(logs[name]) for name in ("loss", "images")})
         super().on_train_batch_end(batch, logs)
 
 
