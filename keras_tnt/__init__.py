@@ -35,19 +35,23 @@ from keras_tnt.weights import load_weights, save_upstream_weights
 
 # Registered so that saved models load after `import keras_tnt`, and lazily, because
 # KerasHub takes seconds to import. The module registers the classes themselves.
-for _name in (
-    "ImageRescaling",
-    "PyramidTNTBackbone",
-    "PyramidTNTImageClassifier",
-    "PyramidTNTImageClassifierPreprocessor",
-    "PyramidTNTImageConverter",
-    "TNTBackbone",
-    "TNTImageClassifier",
-    "TNTImageClassifierPreprocessor",
-    "TNTImageConverter",
-):
+_LAZY = {"ImageRescaling": "keras_tnt.layers.image_rescaling"}
+_LAZY |= dict.fromkeys(
+    (
+        "PyramidTNTBackbone",
+        "PyramidTNTImageClassifier",
+        "PyramidTNTImageClassifierPreprocessor",
+        "PyramidTNTImageConverter",
+        "TNTBackbone",
+        "TNTImageClassifier",
+        "TNTImageClassifierPreprocessor",
+        "TNTImageConverter",
+    ),
+    "keras_tnt.keras_hub",
+)
+for _name, _module in _LAZY.items():
     keras.saving.get_custom_objects().setdefault(
-        f"keras_tnt>{_name}", LazyClass("keras_tnt.keras_hub", _name)
+        f"keras_tnt>{_name}", LazyClass(_module, _name)
     )
 
 __all__ = [

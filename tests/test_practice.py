@@ -13,6 +13,7 @@ from tests.helpers.small import small
 PAGE = (ROOT / "docs" / "practice.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^## (.+?)$|^```python\n(.*?)^```", PAGE, re.M | re.S)
 pytestmark = [
+    pytest.mark.slow,
     # KerasHub shuffles a data set that Keras does not.
     pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning"),
 ]

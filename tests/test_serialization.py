@@ -86,7 +86,15 @@ def objects():
         converter = tnt_hub.TNTImageConverter(image_size=(32, 48))
         preprocessor = tnt_hub.TNTImageClassifierPreprocessor(converter)
         backbone = hub_backbone()
+        pyramid = tnt_hub.PyramidTNTBackbone((64, 64, 3), 16, 4, (1, 1, 1, 1), 2, 1)
+        pyramid_preprocessor = tnt_hub.PyramidTNTImageClassifierPreprocessor.for_size(
+            (64, 64)
+        )
         found |= {
+            "PyramidTNTBackbone": pyramid,
+            "PyramidTNTImageClassifier": tnt_hub.PyramidTNTImageClassifier(pyramid, 3),
+            "PyramidTNTImageClassifierPreprocessor": pyramid_preprocessor,
+            "PyramidTNTImageConverter": pyramid_preprocessor.image_converter,
             "TNTBackbone": backbone,
             "TNTImageClassifier": tnt_hub.TNTImageClassifier(backbone, 3),
             "TNTImageClassifierPreprocessor": preprocessor,

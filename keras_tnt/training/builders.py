@@ -13,9 +13,9 @@ from keras_tnt.data import load_dataset
 from keras_tnt.data.source import ImageSource
 from keras_tnt.distribute.strategy import Strategy
 from keras_tnt.training.compilation import choose_compiled_part
+from keras_tnt.training.device_precision import precision_of_this_machine
 from keras_tnt.training.losses import BinaryCrossentropy
 from keras_tnt.training.optimizer import AdamW
-from keras_tnt.training.precision import precision_of_this_machine
 from keras_tnt.training.recipe import Recipe
 from keras_tnt.training.schedules import RatePerEpoch, published_rates, warmup_cosine
 from keras_tnt.utils.backend import uses_tensorflow

@@ -26,7 +26,7 @@ def automatic_precision(
         ``"bfloat16"``, ``"float16"`` or ``"float32"``.
 
     Example:
-        >>> from keras_tnt.training.precision import automatic_precision
+        >>> from keras_tnt.training.device_precision import automatic_precision
         >>> automatic_precision([(8, 0), (9, 0)]), automatic_precision([(7, 5)])
         ('bfloat16', 'float16')
         >>> automatic_precision([])
@@ -44,7 +44,7 @@ def precision_of_this_machine() -> str:
     """Return `automatic_precision` of the devices that TensorFlow or JAX trains on.
 
     Example:
-        >>> from keras_tnt.training.precision import precision_of_this_machine
+        >>> from keras_tnt.training.device_precision import precision_of_this_machine
         >>> precision_of_this_machine() in ("bfloat16", "float16", "float32")
         True
     """

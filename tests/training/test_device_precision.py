@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from keras_tnt.training.builders import dtype_policy
-from keras_tnt.training.precision import automatic_precision
+from keras_tnt.training.device_precision import automatic_precision
 from tests.helpers.toy import toy_recipe
 
 
