@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
         )
     targets = [out, _card_path(out, suffix)] if suffix else [out]
     if not suffix:
-        create_directory(out)
+        create_directory(out).rmdir()  # fails early where there is something
     elif not options.overwrite:
         _refuse_existing(targets)
     source = registry.fetch(options.source)
@@ -77,8 +77,8 @@ def run(options: argparse.Namespace) -> None:
         write, read = (_write_file, _read_file) if suffix else (_write_preset, _preset)
         write(model, unfinished)
         difference = _compare(model, read(model, unfinished), out)
-        files = sorted(unfinished.iterdir()) if not suffix else [unfinished]
         card = _card_path(unfinished, suffix)
+        files = [unfinished] if suffix else sorted({*unfinished.iterdir()} - {card})
         text = model_card(
             model,
             options.source,
@@ -89,8 +89,6 @@ def run(options: argparse.Namespace) -> None:
             registry.find_published(options.source),
         )
         card.write_text(text, encoding="utf-8")
-        if not suffix:
-            out.rmdir()  # which is empty
         for target in targets:
             os.replace(Path(directory) / target.name, target)
     print(f"{out}: loaded again, outputs equal within {difference:.1g}.")
