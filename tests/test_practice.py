@@ -14,6 +14,8 @@ PAGE = (ROOT / "docs" / "practice.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^## (.+?)$|^```python\n(.*?)^```", PAGE, re.M | re.S)
 pytestmark = [
     pytest.mark.slow,
+    # KerasTuner uses old names of `threading`.
+    pytest.mark.filterwarnings("ignore:currentThread|getName:DeprecationWarning"),
     # KerasHub shuffles a data set that Keras does not.
     pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning"),
 ]

@@ -17,7 +17,7 @@ from keras_tnt.utils.typing import PathLike, Shape, Tensor
 from keras_tnt.weights import load_weights, registry
 
 # Texts on `weights`, of sizes without and with weights that can be downloaded.
-OWN_WEIGHTS = '``None``, a path, or ``"hf://owner/name"``'
+OWN_WEIGHTS = '``None``, a path, or\n    ``"hf://owner/name"``'
 IMAGENET_WEIGHTS = '``"imagenet"``, ``None``, a path, or\n    ``"hf://owner/name"``'
 COMMON_ARGUMENTS = """\
 include_top: whether the model ends in a classification head. Without it the

@@ -197,7 +197,7 @@ def test_pyramid_tnt__refuses_bad_arguments(arguments, message):
 def test_variants__imagenet_weights_need_manual_download():
     for builder in (keras_tnt.PyramidTNTTiny, keras_tnt.PyramidTNTBase):
         with pytest.raises(ValueError, match=r"https://.*password.*load_weights"):
-            builder()
+            builder(weights="imagenet")
 
 
 def test_pyramid_tnt__dropout_where_the_official_code_has_it():

