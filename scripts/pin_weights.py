@@ -16,8 +16,7 @@ from pathlib import Path
 from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
 import keras_tnt
-from keras_tnt.models.model_card import sha256
-from keras_tnt.utils.files import atomic_write
+from keras_tnt.utils.files import atomic_write, sha256
 from keras_tnt.weights import registry
 
 

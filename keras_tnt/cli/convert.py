@@ -10,8 +10,8 @@ import numpy as np
 
 from keras_tnt.export.comparison import noise
 from keras_tnt.models.from_tensors import read_model
-from keras_tnt.models.model_card import model_card, sha256
-from keras_tnt.utils.files import create_directory, local_path
+from keras_tnt.models.model_card import model_card
+from keras_tnt.utils.files import create_directory, local_path, sha256
 from keras_tnt.weights import load_weights, registry, save_upstream_weights
 
 SUFFIXES = (".safetensors", ".weights.h5", ".keras")

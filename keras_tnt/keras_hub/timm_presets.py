@@ -6,9 +6,9 @@ from typing import Any
 
 import keras
 
-from keras_tnt.models.model_card import model_card, sha256
+from keras_tnt.models.model_card import model_card
 from keras_tnt.models.tnt import VARIANTS
-from keras_tnt.utils.files import atomic_write
+from keras_tnt.utils.files import atomic_write, sha256
 from keras_tnt.weights import load_weights, registry
 from keras_tnt.weights.tensor_files import read_tensors
 

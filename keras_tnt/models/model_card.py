@@ -1,14 +1,11 @@
 """The model card of a file with weights."""
 
-import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 
 import keras
 
 from keras_tnt._version import __version__
 from keras_tnt.models.catalog import model_info
-from keras_tnt.utils.typing import PathLike
 from keras_tnt.weights.registry import PublishedWeights
 
 UNKNOWN = "unknown"
@@ -100,9 +97,3 @@ def model_card(
 
 def _rows(table):
     return "\n".join(f"| {name} | {value} |" for name, value in table.items())
-
-
-def sha256(path: PathLike) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,7 @@
 """Writing files atomically, and creating directories for results."""
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -128,6 +129,20 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def sha256(path: PathLike) -> str:
+    """Return the SHA-256 of a file in hexadecimal.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from keras_tnt.utils.files import sha256
+        >>> size = Path("empty").write_bytes(b"")
+        >>> sha256("empty")[:8]
+        'e3b0c442'
+    """
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(record: Mapping[str, Any], path: PathLike) -> None:

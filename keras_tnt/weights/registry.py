@@ -1,12 +1,12 @@
 """The published weights: their files, accuracy and license, and the download."""
 
 import dataclasses
-import hashlib
 import json
 import os
 import pathlib
 import re
 
+from keras_tnt.utils.files import sha256
 from keras_tnt.utils.typing import PathLike
 
 WEIGHTS_FILE = "model.safetensors"
@@ -185,8 +185,7 @@ def download_published(weights: PublishedWeights) -> pathlib.Path:
     path = download(weights.repo_id, weights.filename, weights.revision)
     if weights.sha256 is None:
         return path
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256(path)
     if found != weights.sha256:
         raise ValueError(
             f"{path} is not the published file of {weights.repo_id}: its SHA-256 is "
