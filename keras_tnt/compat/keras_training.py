@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
+from keras_tnt.utils.backend import uses_jax
+
 
 def build_optimizer(model: keras.Model) -> None:
     """Create the optimizer's variables before the first training step.
@@ -33,7 +35,7 @@ def update_variables(model: keras.Model) -> None:
     Args:
         model: a `keras.Model`, on any backend.
     """
-    if keras.backend.backend() == "jax":
+    if uses_jax():
         model.jax_state_sync()
 
 

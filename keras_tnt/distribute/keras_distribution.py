@@ -10,12 +10,8 @@ from typing import Any
 import keras
 
 from keras_tnt.distribute.layout import layout_map
+from keras_tnt.utils.backend import uses_jax
 from keras_tnt.utils.lazy import tensorflow as tf
-
-
-def uses_jax() -> bool:
-    """Return whether Keras computes with JAX."""
-    return keras.backend.backend() == "jax"
 
 
 def is_distribution(strategy: Any) -> bool:
@@ -118,16 +114,15 @@ def distribution_scope(strategy: Any) -> Iterator[None]:
 
 
 def on_accelerator() -> bool:
-    """Return whether training runs on a GPU or TPU.
+    """Return whether training on JAX runs on a GPU or TPU.
 
     Example:
-        >>> from keras_tnt.distribute.keras_distribution import on_accelerator
-        >>> on_accelerator() in (True, False)
-        True
+        ```python
+        from keras_tnt import distribute
+
+        precision = "bfloat16" if distribute.on_accelerator() else "float32"
+        ```
     """
-    if not uses_jax():
-        kinds = ("GPU", "TPU")
-        return any(tf.config.list_logical_devices(kind) for kind in kinds)
     distribution = keras.distribution.distribution()
     if distribution:
         return not str(distribution.device_mesh.devices.flat[0]).startswith("cpu")

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 import keras
 
 from keras_tnt.distribute.cluster import EXAMPLE, find_cluster
-from keras_tnt.distribute.keras_distribution import create_distribution, uses_jax
+from keras_tnt.distribute.keras_distribution import create_distribution
+from keras_tnt.utils.backend import uses_jax
 from keras_tnt.utils.lazy import tensorflow as tf
 
 STRATEGIES = (

@@ -21,9 +21,8 @@ import contextvars
 import math
 from collections.abc import Iterator
 
-import keras
-
 from keras_tnt.compat.xla import compiled_by_xla, xla_is_missing
+from keras_tnt.utils.backend import uses_tensorflow
 from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.lazy import tf_function
 from keras_tnt.utils.typing import Shape, Tensor
@@ -39,7 +38,7 @@ _PARTS = contextvars.ContextVar("parts_per_image", default=1)
 def runs_on_cpu_only() -> bool:
     """Return whether the backend is TensorFlow that sees neither GPUs nor TPUs."""
     return (
-        keras.backend.backend() == "tensorflow"
+        uses_tensorflow()
         and not tf.config.get_visible_devices("GPU")
         and not tf.config.list_logical_devices("TPU")
     )
@@ -47,7 +46,7 @@ def runs_on_cpu_only() -> bool:
 
 def inside_compiled_function() -> bool:
     """Return whether XLA compiles the function in which a layer is called."""
-    return keras.backend.backend() == "tensorflow" and compiled_by_xla()
+    return uses_tensorflow() and compiled_by_xla()
 
 
 def use_fused_ops(training: bool | None) -> bool:
@@ -65,7 +64,7 @@ def use_fused_ops(training: bool | None) -> bool:
     """
     return (
         bool(training)
-        and keras.backend.backend() == "tensorflow"
+        and uses_tensorflow()
         and not xla_is_missing()
         and not compiled_by_xla()
     )

@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_tnt.compat.keras_training import update_variables
 from keras_tnt.training import ema_on_jax
+from keras_tnt.utils.backend import uses_jax
 
 
 class ExponentialMovingAverage(keras.callbacks.Callback):
@@ -55,7 +56,6 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
         self.warmup = warmup
         self.variables: list[keras.Variable] = []
         self._in_step = contextlib.ExitStack()
-        self._on_jax = keras.backend.backend() == "jax"
 
     def set_model(self, model: keras.Model) -> None:
         """Start the average at the model's weights, once."""
@@ -65,7 +65,7 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
         self._weights = [
             w for w in model.weights if keras.backend.is_float_dtype(w.dtype)
         ]
-        if self._on_jax:
+        if uses_jax():
             self.variables = ema_on_jax.average_variables(self._weights)
             self._step = int(model.optimizer.iterations.numpy())
             return
@@ -81,7 +81,7 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
             ]
 
     def on_train_begin(self, logs: Any = None) -> None:
-        if self._on_jax:
+        if uses_jax():
             self._step = int(self.model.optimizer.iterations.numpy())
             return
         self._in_step.close()  # after a training that ended with an error
@@ -91,7 +91,7 @@ class ExponentialMovingAverage(keras.callbacks.Callback):
         self._in_step.close()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if not self._on_jax:
+        if not uses_jax():
             return
         step = int(self.model.optimizer.iterations.numpy())
         kept = 1.0

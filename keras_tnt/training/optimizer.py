@@ -8,6 +8,7 @@ import keras
 
 from keras_tnt.compat.keras_training import decays
 from keras_tnt.utils.arguments import as_list
+from keras_tnt.utils.backend import uses_tensorflow
 from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import Tensor
 
@@ -153,7 +154,7 @@ class AdamW(keras.optimizers.AdamW):
     def _is_fused(self, gradient, variable):
         # Of embeddings, whose gradients are sparse, Keras updates the rows in use only.
         return (
-            keras.backend.backend() == "tensorflow"
+            uses_tensorflow()
             and not self.amsgrad
             and variable.dtype == "float32"
             and not isinstance(gradient, tf.IndexedSlices)

@@ -29,6 +29,17 @@ def uses_tensorflow(*values: Any) -> bool:
     )
 
 
+def uses_jax() -> bool:
+    """Return whether Keras computes with JAX.
+
+    Example:
+        >>> from keras_tnt.utils.backend import uses_jax
+        >>> uses_jax()
+        False
+    """
+    return keras.backend.backend() == "jax"
+
+
 def require_tensorflow_backend(what: str) -> None:
     """Check that Keras computes with TensorFlow.
 
