@@ -28,9 +28,6 @@ BUILDERS: dict[str, Callable[..., keras.Model]] = {
     "pyramid_tnt_medium": pyramid_tnt.PyramidTNTMedium,
     "pyramid_tnt_base": pyramid_tnt.PyramidTNTBase,
 }
-IMAGE_SIZES = {"pyramid_tnt_tiny": 192} | {
-    f"pyramid_tnt_{size}": 256 for size in ("small", "medium", "base")
-}
 # What the builders of all published sizes have in common.
 COMMON_OPTIONS = {"mlp_ratio": 4.0, "qkv_bias": False, "se_ratio": 0.0}
 TNT_OPTIONS = {"patch_size": 16, "inner_stride": 4, "depth": 12}
@@ -143,7 +140,7 @@ def model_info(model: keras.Model | str) -> ModelInfo:
     """
     if isinstance(model, str):
         variant = _known(model)
-        size = IMAGE_SIZES.get(variant, 224)
+        size = pyramid_tnt.IMAGE_SIZES.get(variant, 224)
         kind = "pyramid_tnt" if variant in pyramid_tnt.VARIANTS else "tnt"
         return ModelInfo(
             variant, kind, (size, size), weights=registry.PUBLISHED.get(variant)

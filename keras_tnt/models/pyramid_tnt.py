@@ -47,6 +47,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         ("pyramid_tnt_base", (256, 16, (2, 10, 6, 2), 4, 2)),
     )
 }
+IMAGE_SIZES = dict.fromkeys(VARIANTS, 256) | {"pyramid_tnt_tiny": 192}  # published
 
 # Stage by stage: widths and heads as multiples of the first stage's, and the side of
 # the squares over which the outer attention pools keys and values.
@@ -200,10 +201,10 @@ def _check_size(stem, image_shape):
         )
 
 
-def _variant(variant, size, weights, input_tensor, input_shape, options, **arguments):
+def _variant(variant, weights, input_tensor, input_shape, options, **arguments):
     """Build a row of `VARIANTS`, whatever the model's own name is."""
     if input_tensor is None:
-        input_shape = input_shape or (size, size, 3)
+        input_shape = input_shape or (IMAGE_SIZES[variant], IMAGE_SIZES[variant], 3)
     return PyramidTNT(
         weights=published_weights(variant, weights),
         input_tensor=input_tensor,
@@ -244,7 +245,7 @@ def PyramidTNTTiny(  # noqa: D103, N802
     dtype: DType | None = None,
     **options: Any,
 ) -> keras.Model:
-    return _variant("pyramid_tnt_tiny", 192, **locals())
+    return _variant("pyramid_tnt_tiny", **locals())
 
 
 @_docstring("S", "31,953,200", 3.3, 256, 82.0)
@@ -261,7 +262,7 @@ def PyramidTNTSmall(  # noqa: D103, N802
     dtype: DType | None = None,
     **options: Any,
 ) -> keras.Model:
-    return _variant("pyramid_tnt_small", 256, **locals())
+    return _variant("pyramid_tnt_small", **locals())
 
 
 @_docstring("M", "84,943,572", 8.2, 256, 83.5)
@@ -278,7 +279,7 @@ def PyramidTNTMedium(  # noqa: D103, N802
     dtype: DType | None = None,
     **options: Any,
 ) -> keras.Model:
-    return _variant("pyramid_tnt_medium", 256, **locals())
+    return _variant("pyramid_tnt_medium", **locals())
 
 
 @_docstring("B", "156,990,072", 16.0, 256, 84.1)
@@ -295,4 +296,4 @@ def PyramidTNTBase(  # noqa: D103, N802
     dtype: DType | None = None,
     **options: Any,
 ) -> keras.Model:
-    return _variant("pyramid_tnt_base", 256, **locals())
+    return _variant("pyramid_tnt_base", **locals())
