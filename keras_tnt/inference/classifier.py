@@ -1,7 +1,7 @@
 """Loading a classifier: a run, a model in a file, or published weights."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 
@@ -12,12 +12,11 @@ from keras_tnt.export.exported_model import ExportedModel
 from keras_tnt.export.load_exported import find_format, load_exported
 from keras_tnt.export.validation import choose_image_size, with_image_size
 from keras_tnt.images import CROP_FRACTION
-from keras_tnt.models import TNTBase, TNTSmall
+from keras_tnt.models.catalog import create_model
 from keras_tnt.structure import find_head, has_preprocessing
 from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.utils.counts import check_size
-
-PUBLISHED = {"tnt_small": TNTSmall, "tnt_base": TNTBase}
+from keras_tnt.weights import registry
 
 
 class Classifier(NamedTuple):
@@ -65,15 +64,17 @@ def load_classifier(
     """
     if image_size is not None:
         image_size = check_size("image_size", image_size)
-    if source in PUBLISHED:
-        options = {} if image_size is None else {"input_shape": (*image_size, 3)}
-        model = PUBLISHED[source](**options)
+    if source in registry.PUBLISHED:
+        options: dict[str, Any] = {}
+        if image_size is not None:
+            options["input_shape"] = (*image_size, 3)
+        model = create_model(source, **options)
         return _without_metadata(model)
     path = Path(source)
     if not path.exists():
         raise FileNotFoundError(
             f"There is no model {source!r}. Expected a run directory, a .keras "
-            f"file, an exported model, or one of {', '.join(PUBLISHED)}."
+            f"file, an exported model, or one of {', '.join(registry.PUBLISHED)}."
         )
     run = RunDirectory(path)
     if run.recipe.is_file():

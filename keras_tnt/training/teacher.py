@@ -13,6 +13,7 @@ from keras_tnt.compat.model_files import load_keras_file
 from keras_tnt.evaluation.class_matching import default_class_names, match_classes
 from keras_tnt.export.comparison import output_activation
 from keras_tnt.export.validation import as_functional, check_labels
+from keras_tnt.models.catalog import BUILDERS
 from keras_tnt.training.builders import dtype_policy
 from keras_tnt.training.checkpoints import digest
 from keras_tnt.training.recipe import Recipe
@@ -22,9 +23,9 @@ from keras_tnt.weights import load_weights, registry
 
 # Other names of builders with their published weights.
 PUBLISHED = {
-    name: builder
-    for variant, builder in (("tnt_small", "TNTSmall"), ("tnt_base", "TNTBase"))
-    for name in (variant, f"hf://{registry.published(variant).repo_id}")
+    name: BUILDERS[variant].__name__
+    for variant, weights in registry.PUBLISHED.items()
+    for name in (variant, f"hf://{weights.repo_id}")
 }
 SMALLEST = 1e-30  # probability in a logarithm, of a class 69 below the best logit
 

@@ -17,7 +17,8 @@ from keras_tnt.inference.classification import (
     Prediction,
     predict_files,
 )
-from keras_tnt.inference.classifier import PUBLISHED, Classifier, load_classifier
+from keras_tnt.inference.classifier import Classifier, load_classifier
+from keras_tnt.models.catalog import BUILDERS
 from keras_tnt.training import fashion_mnist_demo
 from keras_tnt.training.run_directory import RunDirectory
 from tests.helpers.predictions import NAMES, check_predictions, expected_scores
@@ -351,7 +352,7 @@ def test_load_classifier__size_of_published_weights(monkeypatch):
     def build(input_shape=(8, 8, 3)):
         return dense_classifier(1000, input_shape=input_shape)
 
-    monkeypatch.setitem(PUBLISHED, "tnt_small", build)
+    monkeypatch.setitem(BUILDERS, "tnt_small", build)
     for size, expected in ((None, (8, 8)), ((16, 24), (16, 24))):
         model = load_classifier("tnt_small", size).model
         assert model.input_shape == (None, *expected, 3)
