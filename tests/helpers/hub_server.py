@@ -10,11 +10,22 @@ import dataclasses
 import hashlib
 import http.server
 import json
+import os
 import re
 import threading
 import urllib.parse
 
 RESOLVE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
+
+
+def hub_environment(home):
+    """The environment of a process whose cache of the Hub is in a directory."""
+    own = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
+    return own | {
+        "HF_HOME": str(home),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_XET": "1",
+    }
 
 
 @dataclasses.dataclass(frozen=True)

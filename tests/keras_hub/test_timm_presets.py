@@ -1,7 +1,6 @@
 """timm's repositories as presets: local, online, from the cache, behind an endpoint."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 
 import keras_tnt
-from tests.helpers.hub_server import HubServer
+from tests.helpers.hub_server import HubServer, hub_environment
 from tests.helpers.small import pixels, small
 
 pytest.importorskip("keras_hub", reason="KerasHub is not installed (the extra hub)")
@@ -93,11 +92,7 @@ def test_from_preset__hub_and_cache(tmp_path):
         "task = TNTImageClassifier.from_preset('hf://timm/tnt_s_patch16_224.in1k')\n"
         "print(task.get_layer('predictions').bias.numpy().sum(dtype='float64'))\n"
     )
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")} | {
-        "HF_HOME": str(tmp_path / "cache"),
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_XET": "1",
-    }
+    environment = hub_environment(tmp_path / "cache")
 
     def run(**more):
         command = [sys.executable, "-c", script]

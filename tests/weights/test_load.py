@@ -16,7 +16,7 @@ from keras_tnt.weights import convert_tnt
 from keras_tnt.weights.tensor_files import find_state_dict
 from keras_tnt.weights.transfer import assign_upstream, to_upstream
 from tests.helpers import reference
-from tests.helpers.hub_server import HubServer
+from tests.helpers.hub_server import HubServer, hub_environment
 
 CASE = "tnt_timm"
 
@@ -598,11 +598,7 @@ def test_load_weights__imagenet_from_hub(tmp_path):
         "print(model.get_layer('norm').gamma.numpy().sum(dtype='float64'))\n"
         "assert model.predict(numpy.ones((1, 32, 48, 3)), verbose=0).shape == (1, 5)\n"
     )
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")} | {
-        "HF_HOME": str(tmp_path / "cache"),
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_XET": "1",
-    }
+    environment = hub_environment(tmp_path / "cache")
 
     def run(**more):
         return subprocess.run(

@@ -1,7 +1,6 @@
 """The scripts that pin and publish weights, against a hub on loopback."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from safetensors.numpy import load, save
 import keras_tnt
 from keras_tnt.weights.transfer import to_upstream
 from tests.helpers import reference
-from tests.helpers.hub_server import HubServer
+from tests.helpers.hub_server import HubServer, hub_environment
 from tests.models.test_from_tensors import TINY
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -22,12 +21,8 @@ pytestmark = pytest.mark.slow
 
 
 def run(script, *arguments, hub, home):
-    own = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
-    own |= {
+    own = hub_environment(home) | {
         "HF_ENDPOINT": hub.url,
-        "HF_HOME": str(home),
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_XET": "1",
         "HF_TOKEN": HubServer.TOKEN,
     }
     command = [sys.executable, str(SCRIPTS / script), *map(str, arguments)]
