@@ -31,7 +31,12 @@ from keras_tnt.models.features import feature_extractor
 from keras_tnt.structure import complexity
 from keras_tnt.utils.lazy import LazyClass
 from keras_tnt.visualization import attention_maps
-from keras_tnt.weights import load_weights, save_upstream_weights
+from keras_tnt.weights import (
+    enable_lora,
+    load_weights,
+    merge_lora,
+    save_upstream_weights,
+)
 
 # Registered so that saved models load after `import keras_tnt`, and lazily, because
 # KerasHub takes seconds to import. The module registers the classes themselves.
@@ -70,12 +75,14 @@ __all__ = [
     "complexity",
     "create_model",
     "decode_predictions",
+    "enable_lora",
     "export_saved_model",
     "feature_extractor",
     "layers",
     "list_models",
     "load_image",
     "load_weights",
+    "merge_lora",
     "model_info",
     "preprocess_input",
     "reset_classifier",

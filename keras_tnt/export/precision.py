@@ -8,6 +8,7 @@ import keras
 
 from keras_tnt.compat.quantization import freeze_garbage_collector
 from keras_tnt.structure import find_head, has_graph
+from keras_tnt.weights.lora import copy_merged_weights, without_lora
 
 HALF = ("float16", "bfloat16")
 # Layers before a TNT: pixel values 0-255 lose much in half precision.
@@ -70,7 +71,7 @@ def with_policy(model: keras.Model, policy: str) -> keras.Model:
         return _copy_layer(layer, "float32" if is_exact else policy)
 
     copied = keras.models.clone_model(model, clone_function=copy, recursive=True)
-    _copy_weights(model, copied)
+    copy_merged_weights(model, copied)
     other = [
         layer.path
         for layer in _layers(copied)
@@ -86,21 +87,11 @@ def with_policy(model: keras.Model, policy: str) -> keras.Model:
     return copied
 
 
-def _copy_weights(model, copied):
-    """Copy the weights of all layers, with low-rank adapters merged as in a file."""
-    for layer, other in zip(
-        model._flatten_layers(), copied._flatten_layers(), strict=True
-    ):
-        store: dict = {}
-        layer.save_own_variables(store)
-        other.load_own_variables(store)
-
-
 def _copy_layer(layer, policy):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)  # of sublayers whose config does not tell
     try:
-        config = _with_dtype(layer.get_config(), policy)
+        config = _with_dtype(without_lora(layer.get_config()), policy)
         if "dtype" in config:
             config["dtype"] = policy
         return type(layer).from_config(config)
@@ -115,16 +106,12 @@ def _copy_layer(layer, policy):
 
 
 def _with_dtype(config: Any, policy: str) -> Any:
-    """A config of another dtype policy and without LoRA, in each layer's too."""
+    """A config of another dtype policy, in the configs of its layers too."""
     if isinstance(config, (list, tuple)):
         return type(config)(_with_dtype(part, policy) for part in config)
     if not isinstance(config, dict):
         return config
-    changed = {
-        key: _with_dtype(value, policy)
-        for key, value in config.items()
-        if not key.startswith("lora_")
-    }
+    changed = {key: _with_dtype(value, policy) for key, value in config.items()}
     # An input's config has a dtype, but is not trainable.
     return changed | (
         {"dtype": policy} if {"dtype", "trainable"} <= config.keys() else {}

@@ -28,6 +28,7 @@ from keras_tnt.utils.counts import as_whole_number, check_count
 from keras_tnt.utils.files import local_path
 from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import PathLike
+from keras_tnt.weights.lora import has_lora, merge_lora
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 RELOAD = Path(__file__).with_name("reload_saved_model.py")
@@ -122,7 +123,7 @@ def export_saved_model(
     with tempfile.TemporaryDirectory(dir=path, prefix=".export-") as directory:
         written = Path(directory) / "saved_model"
         shape = write_saved_model(
-            functional,
+            merge_lora(functional) if has_lora(functional) else functional,
             written,
             labels,
             {"name": path.name, "version": version, "license": license},

@@ -11,6 +11,7 @@ from keras_tnt.keras_hub.timm_presets import find_timm_loader, write_card
 from keras_tnt.layers.image_rescaling import ImageRescaling
 from keras_tnt.utils.arguments import as_list
 from keras_tnt.utils.typing import DType
+from keras_tnt.weights.lora import ADAPTED
 
 
 class HubBackbone(keras_hub.models.FeaturePyramidBackbone):
@@ -71,7 +72,7 @@ class HubBackbone(keras_hub.models.FeaturePyramidBackbone):
 
     def default_lora_layer_names(self) -> list[str]:
         """Return the names of the layers that `enable_lora` adapts by default."""
-        return ["qkv", "query", "key_value"]
+        return list(ADAPTED)
 
     def save_to_preset(self, preset_dir: str, **options: Any) -> None:
         """Write a preset with a model card; see `keras_hub.models.Backbone`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import NamedTuple, Self
 
@@ -20,6 +21,7 @@ from keras_tnt.training.recipe import Recipe
 from keras_tnt.training.schedules import RatePerEpoch, published_rates, warmup_cosine
 from keras_tnt.utils.backend import uses_tensorflow
 from keras_tnt.utils.lazy import tensorflow as tf
+from keras_tnt.weights import enable_lora
 
 # What the loss and the pipeline expect of the model.
 NEEDED_OPTIONS = {
@@ -96,10 +98,29 @@ def build_model(recipe: Recipe, classes: int) -> keras.Model:
         ) from error
     except ValueError as error:
         raise ValueError(f"Cannot build {recipe.model}: {error}") from error
+    if recipe.lora_rank:
+        enable_lora(model, recipe.lora_rank)
     if recipe.frozen_backbone:
         for layer in model.layers:
             layer.trainable = layer.name == "predictions"
     return model
+
+
+def trained_share(model: keras.Model) -> str:
+    """Return a sentence on how many of a model's parameters are trained.
+
+    Example:
+        >>> import keras_tnt
+        >>> from keras_tnt.training.builders import trained_share
+        >>> model = keras_tnt.TNT(48, 12, depth=2, outer_num_heads=3, classes=7,
+        ...                       input_shape=(32, 64, 3))
+        >>> keras_tnt.enable_lora(model, rank=1)
+        >>> trained_share(model)
+        '871 of 92,503 parameters are trained, 0.9 %.'
+    """
+    trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    total = model.count_params()
+    return f"{trained:,} of {total:,} parameters are trained, {trained / total:.1%}."
 
 
 def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> None:

@@ -35,6 +35,9 @@ class Recipe:
         weights: weights to start from: `null` for random ones, `imagenet`, a path, or
             `hf://owner/name`. The head stays random if it has other classes.
         frozen_backbone: whether to train the head only (a linear probe).
+        lora_rank: rank of the LoRA adapters of the attention, which are trained in
+            place of the TNT's own weights, with the head, see `keras_tnt.enable_lora`;
+            `null` to train all weights. Adapters do not decay.
         data: what `keras_tnt.data.load_dataset` takes: `fashion_mnist_mini`, a name of
             tensorflow_datasets, or an image folder.
         data_dir: directory of tensorflow_datasets' files; its own default if `null`.
@@ -126,6 +129,7 @@ class Recipe:
     model_options: dict = dataclasses.field(default_factory=dict)
     weights: str | None = None
     frozen_backbone: bool = False
+    lora_rank: int | None = None
     data: str
     data_dir: str | None = None
     train_split: str = "train"
@@ -190,6 +194,11 @@ class Recipe:
                 f"target_threshold={self.target_threshold} has no effect with loss="
                 f"{self.loss}. Leave it out, or use loss=binary_crossentropy."
             )
+        if self.lora_rank and self.frozen_backbone:
+            raise ValueError(
+                f"lora_rank={self.lora_rank} has no effect with frozen_backbone. Leave "
+                "out one of the two."
+            )
         self._shorten()
 
     def _shorten(self):
@@ -253,6 +262,7 @@ RANGES: dict[tuple[str, ...], tuple[Callable[[Any], bool], str]] = {
         "steps_per_execution",
         "checkpoint_every",
         "keep_checkpoints",
+        "lora_rank",
         "patience",
     ): (lambda value: value >= 1, "at least 1"),
     ("warmup_epochs", "cooldown_epochs"): (lambda value: value >= 0, "at least 0"),

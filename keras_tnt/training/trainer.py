@@ -23,6 +23,7 @@ from keras_tnt.training.builders import (
     compile_model,
     count_steps,
     learning_rates,
+    trained_share,
 )
 from keras_tnt.training.callbacks import (
     Evaluation,
@@ -186,6 +187,8 @@ class _Training:
 
     def run(self):
         """Train from the current state of the run to its end."""
+        if self.recipe.lora_rank or self.recipe.frozen_backbone:
+            self._say(trained_share(self.model))
         step, logs = self._restore()
         self.stop = InterruptOnSignal(self._any_worker())
         save = SaveCheckpoints(

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_tnt.structure import architecture, find_tnt, patch_grid
 from keras_tnt.weights import convert_pyramid_tnt, convert_tnt
+from keras_tnt.weights.lora import has_lora, merge_lora
 from keras_tnt.weights.mapping import Tensors, check_finite
 from keras_tnt.weights.resample import Grid
 
@@ -53,11 +54,14 @@ def transfer_weights(model: keras.Model, saved: keras.Model) -> None:
 
     Args:
         model: a TNT or a PyramidTNT.
-        saved: a model that is one or has one among its layers, of any image size.
+        saved: a model that is one or has one among its layers, of any image size. Its
+            LoRA adapters are added to its kernels.
 
     Raises:
         ValueError: if the weights do not fit the model; the first one is named.
     """
+    if has_lora(saved):
+        saved = merge_lora(saved)
     tnt = find_tnt(saved)
     others = _pair_others(model, tnt)
     assign_upstream(model, to_upstream(tnt), patch_grid(tnt), others)

@@ -364,3 +364,26 @@ def test_train__corrupt_image(tmp_path, caplog):
     result = train(recipe, tmp_path / "skipping")
     assert len(result.history) == 2
     assert "dog/1.png" in caplog.text
+
+
+@pytest.mark.slow
+def test_train__lora(trained, tmp_path, capsys):
+    """Adapters and head are trained, a resume is exact, and the model has both."""
+    _, run, _ = trained
+    recipe = toy_recipe(weights=str(run.model), lora_rank=2, warmup_epochs=0)
+    result = train(recipe, tmp_path / "whole", verbose=2)
+    assert "parameters are trained" in capsys.readouterr().out
+    before, after = weights(keras.saving.load_model(run.model)), weights(result.model)
+    for path, value in before.items():
+        same = np.array_equal(after[path], value)
+        assert same != path.startswith("predictions"), path
+    assert {"block_1/outer/attention/qkv/lora_kernel_b"} <= after.keys() - before.keys()
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+    saved = keras.saving.load_model(tmp_path / "whole/model.keras")
+    assert_close(weights(saved), after, atol=0)
+    part = tmp_path / "part"
+    shutil.copytree(tmp_path / "whole", part)
+    (part / "model.keras").unlink()
+    checkpoints = Checkpoints(part / "checkpoints").paths()
+    checkpoints[-1].unlink()  # and goes on after the one before it
+    assert_close(weights(train(recipe, part).model), after, atol=0)
