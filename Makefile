@@ -38,12 +38,12 @@ test-nightly:
 # The core on Keras's other backends, without TensorFlow. Training on JAX, whose batches
 # TensorFlow makes, is part of `make test`. PyTorch's wheel for Linux
 # brings CUDA: 5.5 GB.
-CORE := keras h5py huggingface_hub ml_dtypes safetensors pillow pytest
+CORE := keras h5py huggingface_hub ml_dtypes safetensors pillow pytest pytest-xdist
 test-jax test-torch: test-%:
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet -c constraints.txt $* $(CORE)
 	.venv-$*/bin/python -m pip install --quiet --no-deps -e .
-	KERAS_BACKEND=$* .venv-$*/bin/python -m pytest tests/backends tests/weights/test_pytorch_files.py
+	KERAS_BACKEND=$* .venv-$*/bin/python -m pytest -n 2 tests/backends tests/weights/test_pytorch_files.py
 
 # Both benchmarks for GPUs at toy sizes on the CPU: JAX, PyTorch and timm, all rows.
 test-gpu:
