@@ -1,6 +1,5 @@
 """Export to every format: write, reload, compare, move into place."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +20,7 @@ from keras_tnt.export.metadata import ExportMetadata
 from keras_tnt.export.onnx import write_onnx
 from keras_tnt.export.openvino import write_openvino
 from keras_tnt.export.precision import HALF, in_int8, precision_of, with_policy
-from keras_tnt.export.publish import choose_version, move_into_place
+from keras_tnt.export.publish import choose_version, directory_beside, move_into_place
 from keras_tnt.export.saved_model import write_saved_model
 from keras_tnt.export.validation import (
     as_functional,
@@ -140,11 +139,9 @@ def export_model(
         model = _in_float32(model, samples)
     fixed = with_image_size(model, shape[:2])
     metadata = ExportMetadata(labels, shape, crop_fraction, precision)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.parent if target.parent.is_dir() else path.parent
-    with tempfile.TemporaryDirectory(dir=beside, prefix=".export-") as directory:
+    with directory_beside(target) as directory:
         # The name is kept, because some formats store it.
-        written = Path(directory) / "written" / path.name
+        written = directory / "written" / path.name
         written.parent.mkdir()
         if file_format == "savedmodel":
             _write_saved_model(model, written, metadata, version)
@@ -156,8 +153,7 @@ def export_model(
             }[file_format]
             write(fixed, written, metadata, calibration)
         difference = compare(written, file_format, fixed, samples, precision)
-        target.parent.mkdir(exist_ok=True)
-        move_into_place(written, target, replaced=Path(directory) / "replaced")
+        move_into_place(written, target, replaced=directory / "replaced")
     return Export(target, difference)
 
 

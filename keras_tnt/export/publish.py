@@ -1,9 +1,31 @@
 """Moving an export into place, and numbering its versions."""
 
+import contextlib
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from keras_tnt.utils.counts import as_whole_number
+
+
+@contextlib.contextmanager
+def directory_beside(target: Path) -> Iterator[Path]:
+    """Create a temporary directory beside a target, from which it can be moved.
+
+    Parents of the target that do not exist are created too. After an error they are
+    removed again.
+    """
+    missing = [parent for parent in target.parents if not parent.exists()]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as name:
+            yield Path(name)
+    except BaseException:
+        with contextlib.suppress(OSError):  # something else was written there
+            for parent in missing:
+                parent.rmdir()
+        raise
 
 
 def move_into_place(written: Path, target: Path, replaced: Path) -> None:

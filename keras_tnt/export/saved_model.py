@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from keras_tnt.export.comparison import compare, noise
 from keras_tnt.export.precision import precision_of
-from keras_tnt.export.publish import choose_version, move_into_place
+from keras_tnt.export.publish import choose_version, directory_beside, move_into_place
 from keras_tnt.export.serving import (
     write_batching_parameters,
     write_metadata,
@@ -119,9 +119,8 @@ def export_saved_model(
             f"{target} exists. Choose another version, omit it for the next free one, "
             "or pass overwrite=True."
         )
-    path.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path, prefix=".export-") as directory:
-        written = Path(directory) / "saved_model"
+    with directory_beside(target) as directory:
+        written = directory / "saved_model"
         shape = write_saved_model(
             merge_lora(functional) if has_lora(functional) else functional,
             written,
@@ -134,7 +133,7 @@ def export_saved_model(
         )
         fixed = with_image_size(functional, shape[:2])
         compare(written, "savedmodel", fixed, noise(shape), precision_of(model))
-        move_into_place(written, target, replaced=Path(directory) / "replaced")
+        move_into_place(written, target, replaced=directory / "replaced")
     return target
 
 

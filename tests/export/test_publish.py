@@ -1,0 +1,41 @@
+"""Directories that an export creates and removes."""
+
+import pytest
+
+from keras_tnt.export.publish import directory_beside
+from keras_tnt.export.saved_model import export_saved_model
+from tests.helpers.small import dense_classifier
+
+
+def test_directory_beside__removes_what_it_created(tmp_path):
+    (tmp_path / "kept").mkdir()
+    target = tmp_path / "kept" / "new" / "models" / "1"
+    with pytest.raises(KeyError), directory_beside(target) as directory:
+        assert directory.parent == target.parent
+        (directory / "unfinished").touch()
+        raise KeyError
+    assert [path.name for path in tmp_path.rglob("*")] == ["kept"]
+
+
+def test_directory_beside__keeps_what_another_wrote(tmp_path):
+    target = tmp_path / "models" / "1"
+    with pytest.raises(KeyError), directory_beside(target):
+        (target.parent / "other").touch()
+        raise KeyError
+    assert [path.name for path in target.parent.iterdir()] == ["other"]
+
+
+def test_directory_beside__keeps_the_target(tmp_path):
+    target = tmp_path / "models" / "1"
+    with directory_beside(target) as directory:
+        directory.rename(target)
+        directory.mkdir()
+    assert [path.name for path in target.parent.iterdir()] == ["1"]
+
+
+def test_export_saved_model__refusal_leaves_no_directory(tmp_path):
+    with pytest.raises(ValueError, match="image_size"):
+        export_saved_model(
+            dense_classifier(), tmp_path / "new" / "model", image_size=(64, 64)
+        )
+    assert list(tmp_path.iterdir()) == []
