@@ -3,11 +3,11 @@
     python benchmarks/lora.py [--directory runs/lora]
 
 A TNT is trained on five classes of the bundled data set, those of even labels. It is
-then fine-tuned on 100 images of each of the other five, once with `lora_rank=8` and once
-with all weights, for as many steps. The peak learning rate of each is the best of five
-on 500 other images, by the mean of two seeds. Then both are fine-tuned with five other
-seeds and evaluated on 5,950 other images. Runs of one seed have the same initial head
-and see the same images in the same order, so their difference is paired.
+then fine-tuned on 100 images of each of the other five, once with `lora_rank=8` and
+once with all weights, for as many steps. The peak learning rate of each is the best of
+five on 500 other images, by the mean of two seeds. Then both are fine-tuned with five
+other seeds and evaluated on 5,950 other images. Runs of one seed have the same initial
+head and see the same images in the same order, so their difference is paired.
 
 The same command again resumes. The result is benchmarks/results/lora.json.
 """

@@ -7,21 +7,25 @@ from keras_tnt.export.saved_model import export_saved_model
 from tests.helpers.small import dense_classifier
 
 
+def fail_after(write, target):
+    """Write in the temporary directory beside a target, and fail."""
+    with directory_beside(target) as directory:
+        write(directory)
+        raise KeyError
+
+
 def test_directory_beside__removes_what_it_created(tmp_path):
     (tmp_path / "kept").mkdir()
     target = tmp_path / "kept" / "new" / "models" / "1"
-    with pytest.raises(KeyError), directory_beside(target) as directory:
-        assert directory.parent == target.parent
-        (directory / "unfinished").touch()
-        raise KeyError
+    with pytest.raises(KeyError):
+        fail_after(lambda directory: (directory / "unfinished").touch(), target)
     assert [path.name for path in tmp_path.rglob("*")] == ["kept"]
 
 
 def test_directory_beside__keeps_what_another_wrote(tmp_path):
     target = tmp_path / "models" / "1"
-    with pytest.raises(KeyError), directory_beside(target):
-        (target.parent / "other").touch()
-        raise KeyError
+    with pytest.raises(KeyError):
+        fail_after(lambda directory: (directory.parent / "other").touch(), target)
     assert [path.name for path in target.parent.iterdir()] == ["other"]
 
 
