@@ -7,7 +7,7 @@ import json
 import re
 from typing import Any
 
-from keras_tnt.training.recipe import field_types
+from keras_tnt.training.recipe_fields import field_types
 from keras_tnt.utils.counts import check_size
 
 FIELD_PREFIX = "field:"

@@ -1,25 +1,15 @@
 """Recipes: everything that a training run is made of, in one record."""
 
 import dataclasses
-import difflib
 import logging
-import math
-import types
-import typing
-from collections.abc import Callable
 from typing import Any, Self
 
 from keras_tnt.data import Augmentation
+from keras_tnt.training.recipe_fields import check_names, checked_value, field_types
 
 logger = logging.getLogger(__name__)
 
 NO_AUGMENTATION = Augmentation()
-
-KEEP = ("last", "best")
-LOSSES = ("categorical_crossentropy", "binary_crossentropy")
-SCHEDULES = ("step", "epoch")
-DISTILLATIONS = ("hard", "soft")
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -175,20 +165,9 @@ class Recipe:
 
     def __post_init__(self):
         for name, kind in field_types(type(self)).items():
-            object.__setattr__(self, name, _of_type(name, getattr(self, name), kind))
-        for names, (inside, expected) in RANGES.items():
-            for name in names:
-                value = getattr(self, name)
-                if value is not None and not inside(value):
-                    raise ValueError(f"{name} must be {expected}, got {value!r}.")
-        if self.channels not in (1, 3):
-            raise ValueError(f"channels must be 1 or 3, got {self.channels}.")
-        for name, values in CHOICES.items():
-            if getattr(self, name) not in values:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(values)}, got "
-                    f"{getattr(self, name)!r}."
-                )
+            object.__setattr__(
+                self, name, checked_value(name, getattr(self, name), kind)
+            )
         if self.target_threshold is not None and self.loss != "binary_crossentropy":
             raise ValueError(
                 f"target_threshold={self.target_threshold} has no effect with loss="
@@ -236,9 +215,9 @@ class Recipe:
             ValueError: if a field is unknown or missing.
         """
         record = dict(record)
-        _check_names(cls, record)
+        check_names(cls, record)
         if isinstance(record.get("augmentation"), dict):
-            _check_names(Augmentation, record["augmentation"])
+            check_names(Augmentation, record["augmentation"])
             record["augmentation"] = Augmentation(**record["augmentation"])
         missing = [
             field.name
@@ -249,89 +228,3 @@ class Recipe:
         if missing:
             raise ValueError(f"Missing recipe fields: {', '.join(missing)}.")
         return cls(**record)
-
-
-# Whether a value of these fields is valid, and what is expected; null always is where
-# the type allows it. NaN is in no range.
-RANGES: dict[tuple[str, ...], tuple[Callable[[Any], bool], str]] = {
-    (
-        "epochs",
-        "batch_size",
-        "reference_batch_size",
-        "accumulation_steps",
-        "steps_per_execution",
-        "checkpoint_every",
-        "keep_checkpoints",
-        "lora_rank",
-        "patience",
-    ): (lambda value: value >= 1, "at least 1"),
-    ("warmup_epochs", "cooldown_epochs"): (lambda value: value >= 0, "at least 0"),
-    ("seed",): (lambda value: 0 <= value < 2**32, "from 0 to 2**32 - 1"),
-    ("image_size",): (lambda value: _is_size(value), "a side or a height and a width"),
-    ("label_smoothing", "distillation_alpha"): (
-        lambda value: 0 <= value <= 1,
-        "from 0 to 1",
-    ),
-    ("crop_fraction", "layer_decay"): (
-        lambda value: 0 < value <= 1,
-        "more than 0 and at most 1",
-    ),
-    ("ema_decay", "target_threshold"): (
-        lambda value: 0 <= value < 1,
-        "at least 0 and less than 1",
-    ),
-    ("learning_rate", "clip_norm", "distillation_temperature"): (
-        lambda value: 0 < value < math.inf,
-        "more than 0 and finite",
-    ),
-    ("warmup_learning_rate", "final_learning_rate", "weight_decay"): (
-        lambda value: 0 <= value < math.inf,
-        "at least 0 and finite",
-    ),
-}
-
-
-CHOICES = {
-    "distillation": DISTILLATIONS,
-    "keep": KEEP,
-    "loss": LOSSES,
-    "precision": PRECISIONS,
-    "schedule": SCHEDULES,
-}
-
-
-def _is_size(value):
-    """Whether a value is a side, or a height and a width."""
-    sides = value if isinstance(value, tuple) else (value, value)
-    return len(sides) == 2 and all(type(s) is int and s >= 1 for s in sides)
-
-
-def field_types(record_type: type) -> dict[str, type]:
-    """Return the types of a record's fields, by name."""
-    hints = typing.get_type_hints(record_type)
-    return {field.name: hints[field.name] for field in dataclasses.fields(record_type)}
-
-
-def _of_type(name, value, kind):
-    """The value with its field's type, or an error (JSON has no tuples)."""
-    kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-    if isinstance(value, list) and tuple in kinds:
-        value = tuple(value)
-    if isinstance(value, int) and not isinstance(value, bool) and float in kinds:
-        value = float(value)
-    if isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds):
-        return value
-    expected = " or ".join("null" if k is type(None) else k.__name__ for k in kinds)
-    raise ValueError(f"{name} must be {expected}, got {value!r}.")
-
-
-def _check_names(record_type, names):
-    known = list(field_types(record_type))
-    for name in names:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise ValueError(
-                f"Unknown field {name!r} of {record_type.__name__}.{hint} "
-                f"Expected one of {', '.join(known)}."
-            )
