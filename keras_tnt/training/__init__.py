@@ -19,7 +19,8 @@ from keras_tnt.training.recipes import (
     transfer_pets,
 )
 from keras_tnt.training.run_directory import RunDirectory
-from keras_tnt.training.trainer import TrainingResult, train
+from keras_tnt.training.trainer import train
+from keras_tnt.training.training_run import TrainingResult
 
 __all__ = [
     "AdamW",

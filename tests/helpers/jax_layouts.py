@@ -19,7 +19,13 @@ from pathlib import Path
 
 import keras
 
-from keras_tnt.training import TrainingInterrupted, layout_map, train, trainer
+from keras_tnt.training import (
+    TrainingInterrupted,
+    layout_map,
+    train,
+    trainer,
+    training_run,
+)
 from tests.helpers.toy import toy_recipe
 
 RECIPE = toy_recipe(
@@ -52,7 +58,7 @@ def strategy(layout):
     )
 
 
-class Recorder(trainer.Progress):
+class Recorder(training_run.Progress):
     """A progress bar that writes down the metrics of the steps."""
 
     def __init__(self, *args):
@@ -74,7 +80,7 @@ class KilledAtStep6(Recorder):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class StoppedWhenSwappedIn(trainer.ExponentialMovingAverage):
+class StoppedWhenSwappedIn(training_run.ExponentialMovingAverage):
     """An average whose process gets SIGTERM during its evaluation."""
 
     def copy_to_model(self):
@@ -128,24 +134,24 @@ def train_in_layouts(directory):
 
 def train_until_killed(directory):
     """Train on one device, and be killed in the first epoch."""
-    trainer.Progress = KilledAtStep6
+    training_run.Progress = KilledAtStep6
     run(directory, "one")
 
 
 def stop_and_resume(directory):
     """Resume; be stopped in the evaluation of the first epoch's average; resume."""
-    average = trainer.ExponentialMovingAverage
-    trainer.ExponentialMovingAverage = StoppedWhenSwappedIn
+    average = training_run.ExponentialMovingAverage
+    training_run.ExponentialMovingAverage = StoppedWhenSwappedIn
     try:
         run(directory, "one")
     except TrainingInterrupted as stopped:
         print(stopped)
-    trainer.ExponentialMovingAverage = average
+    training_run.ExponentialMovingAverage = average
     run(directory, "one")
 
 
 if __name__ == "__main__":
-    trainer.Progress, trainer.compile_model = Recorder, compile_with_checksum
+    training_run.Progress, trainer.compile_model = Recorder, compile_with_checksum
     {
         "layouts": train_in_layouts,
         "killed": train_until_killed,

@@ -15,7 +15,7 @@ from keras_tnt.training import (
     distillation,
     tnt_tiny_distilled,
     train,
-    trainer,
+    training_run,
 )
 from keras_tnt.training.builders import build_model, compile_model
 from keras_tnt.training.checkpoints import Checkpoints
@@ -273,7 +273,7 @@ def test_train__initial_weights_do_not_depend_on_the_teacher(
 ):
     """So the comparison of a student with and without its teacher is paired."""
     monkeypatch.setattr(
-        trainer._Training, "run", lambda training: training.model.get_weights()
+        training_run.TrainingRun, "run", lambda training: training.model.get_weights()
     )
     alone = train(toy_recipe(), tmp_path / "alone")
     taught = train(toy_recipe(), tmp_path / "taught", teacher=teacher)
@@ -304,7 +304,7 @@ def test_command__teacher(tmp_path, monkeypatch, capsys):
     assert "There is no teacher 'nowhere'" in capsys.readouterr().err
     assert not (tmp_path / "student").exists()
     dense().save(tmp_path / "teacher.keras")
-    monkeypatch.setattr(trainer._Training, "run", stop)
+    monkeypatch.setattr(training_run.TrainingRun, "run", stop)
     with pytest.raises(AssertionError, match="a teacher is in the loss: True"):
         main([*command, f"--teacher={tmp_path / 'teacher.keras'}"])
     found, _ = RunDirectory(tmp_path / "student").read_recipe()
