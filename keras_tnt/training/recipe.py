@@ -178,6 +178,11 @@ class Recipe:
                 f"lora_rank={self.lora_rank} has no effect with frozen_backbone. Leave "
                 "out one of the two."
             )
+        if self.lora_rank and self.weights is None:
+            raise ValueError(
+                f"lora_rank={self.lora_rank} would freeze random weights. Set weights "
+                "to imagenet, a file, or hf://owner/name."
+            )
         self._shorten()
 
     def _shorten(self):

@@ -143,6 +143,23 @@ def test_quantize__saved_and_loaded(tmp_path):
     np.testing.assert_array_equal(found, expected)
 
 
+def test_enable_lora__trained_saved_and_merged(tmp_path):
+    model = small(depth=1)
+    keras_tnt.enable_lora(model, 2)
+    images, labels = pixels(model, 2), np.array([0, 1])
+    before = model.predict_on_batch(images)
+    model.compile(AdamW(0.01), "sparse_categorical_crossentropy")
+    model.fit(images, labels, epochs=2, verbose=0)
+    expected = model.predict_on_batch(images)
+    assert np.abs(expected - before).max() > 1e-3
+    model.save(tmp_path / "lora.keras")
+    loaded = keras.saving.load_model(tmp_path / "lora.keras")
+    np.testing.assert_array_equal(loaded.predict_on_batch(images), expected)
+    merged = keras_tnt.merge_lora(model)
+    assert merged.count_params() < model.count_params()
+    np.testing.assert_allclose(merged.predict_on_batch(images), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("build", [small, small_pyramid])
 def test_explanations__features_and_attention(build):
     model = build()

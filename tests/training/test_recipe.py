@@ -155,6 +155,8 @@ def test_recipes__json_round_trip(name):
         ("loss", "hinge", "loss must be one of categorical_crossentropy, binary_cross"),
         ("target_threshold", 1.0, "target_threshold must be at least 0 and less than"),
         ("target_threshold", 0.2, "target_threshold=0.2 has no effect with loss=cat"),
+        ("lora_rank", 0, "lora_rank must be at least 1, got 0"),
+        ("lora_rank", 8, "lora_rank=8 would freeze random weights. Set weights"),
         ("teacher", 3, "teacher must be str or null, got 3"),
         ("distillation", "none", "distillation must be one of hard, soft, got 'none'"),
         ("distillation_alpha", 1.1, "distillation_alpha must be from 0 to 1, got 1.1"),
@@ -165,6 +167,11 @@ def test_recipes__json_round_trip(name):
 def test_recipe__invalid_values(field, value, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(fashion_mnist_demo(), **{field: value})
+
+
+def test_recipe__lora_with_frozen_backbone():
+    with pytest.raises(ValueError, match="no effect with frozen_backbone"):
+        dataclasses.replace(tnt_small_finetune_384(), lora_rank=8, frozen_backbone=True)
 
 
 def test_recipe__types_from_json():
