@@ -8,7 +8,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 # A file's tests run in one process, so that its fixtures are built once.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: fuzz-models demo test test-all test-extra-large test-nightly test-jax test-torch test-gpu test-study coverage fuzz lint clean
+.PHONY: docs fuzz-models demo test test-all test-extra-large test-nightly test-jax test-torch test-gpu test-study coverage fuzz lint clean
 
 demo: $(VENV)/demo.stamp
 	$(VENV)/bin/keras-tnt demo
@@ -73,8 +73,12 @@ lint: $(VENV)/dev.stamp
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/mypy
 
+# The documentation site, in site/. A broken link or reference ends it.
+docs: $(VENV)/dev.stamp
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build
+
 clean:
-	rm -rf $(VENV) $(NIGHTLY) .venv-jax .venv-torch .venv-gpu dist build .coverage .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	rm -rf site $(VENV) $(NIGHTLY) .venv-jax .venv-torch .venv-gpu dist build .coverage .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
