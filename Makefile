@@ -8,7 +8,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 # A file's tests run in one process, so that its fixtures are built once.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: docs fuzz-models demo test test-all test-extra-large test-nightly test-jax test-torch test-gpu test-study coverage fuzz lint clean
+.PHONY: dist docs fuzz-models demo test test-all test-extra-large test-oldest test-nightly test-jax test-torch test-gpu test-study coverage fuzz lint clean
 
 demo: $(VENV)/demo.stamp
 	$(VENV)/bin/keras-tnt demo
@@ -24,6 +24,14 @@ test-all: $(VENV)/dev.stamp
 # Further sizes and formats of what the tests above show for one. Before a release.
 test-extra-large: $(VENV)/dev.stamp
 	$(PYTEST) -m extra_large
+
+# Layers, models and data at the lower bounds of pyproject.toml, on Python 3.11.
+OLDEST := .venv-oldest
+test-oldest:
+	$(PYTHON) -m venv $(OLDEST)
+	grep -oE '"[A-Za-z0-9_-]+>=[0-9.]+' pyproject.toml | tr -d '"' | sed 's/>=/==/' | sort -u > $(OLDEST)/constraints.txt
+	$(OLDEST)/bin/python -m pip install --quiet -c $(OLDEST)/constraints.txt -e ".[train]" hypothesis pillow pytest
+	$(OLDEST)/bin/python -m pytest -m "not slow" tests/layers tests/models tests/data
 
 # Layers and models with Keras's nightly build, in an environment of its own: keras and
 # keras-nightly share a directory. KerasHub does not import with every nightly build.
@@ -77,8 +85,16 @@ lint: $(VENV)/dev.stamp
 docs: $(VENV)/dev.stamp
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build
 
+# Wheel and sdist in dist/, as PyPI takes them.
+dist:
+	$(PYTHON) -m venv .venv-release
+	.venv-release/bin/python -m pip install --quiet build twine
+	rm -rf dist
+	.venv-release/bin/python -m build
+	.venv-release/bin/python -m twine check --strict dist/*
+
 clean:
-	rm -rf site $(VENV) $(NIGHTLY) .venv-jax .venv-torch .venv-gpu dist build .coverage .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	rm -rf site $(VENV) $(OLDEST) .venv-release $(NIGHTLY) .venv-jax .venv-torch .venv-gpu dist build .coverage .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

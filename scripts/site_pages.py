@@ -25,10 +25,12 @@ SECTIONS = {
 # What pages are or link to.
 PATTERNS = (
     "*.md",
+    "Dockerfile",
     "LICENSE",
     "NOTICE",
     "benchmarks/*.md",
     "benchmarks/results/*",
+    "compose.yaml",
     "deploy/**/*",
     "docs/**/*",
     "examples/*",

@@ -1,0 +1,15 @@
+# keras-tnt on a CPU, or with CUDA: docker build --build-arg EXTRAS=train,gpu .
+FROM python:3.12-slim
+
+ARG EXTRAS=train
+
+COPY pyproject.toml README.md LICENSE NOTICE constraints.txt /src/
+COPY keras_tnt /src/keras_tnt
+RUN pip install --no-cache-dir -c /src/constraints.txt "/src[$EXTRAS]" \
+    && rm -r /src \
+    && useradd --create-home --uid 1000 tnt
+
+USER 1000
+WORKDIR /work
+ENTRYPOINT ["keras-tnt"]
+CMD ["--help"]
