@@ -55,6 +55,12 @@ def test_site__search_finds_guides_and_docstrings(site):
     assert "docs/api/keras_tnt.layers/#keras_tnt.layers.tnt_block.TNTBlock" in found
 
 
+def test_readme__is_short():
+    """Everything else is in the guides."""
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 120
+
+
 def test_site__loads_nothing_from_elsewhere(site):
     page = (site / "index.html").read_text(encoding="utf-8")
     assert not re.findall(r'<(?:script|link|img)[^>]*(?:src|href)="https?://', page)
