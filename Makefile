@@ -30,7 +30,7 @@ OLDEST := .venv-oldest
 test-oldest:
 	$(PYTHON) -m venv $(OLDEST)
 	grep -oE '"[A-Za-z0-9_-]+>=[0-9.]+' pyproject.toml | tr -d '"' | sed 's/>=/==/' | sort -u > $(OLDEST)/constraints.txt
-	$(OLDEST)/bin/python -m pip install --quiet -c $(OLDEST)/constraints.txt -e ".[train]" hypothesis pillow pytest
+	$(OLDEST)/bin/python -m pip install --quiet -c $(OLDEST)/constraints.txt -e ".[train]" hypothesis pillow pytest scipy
 	$(OLDEST)/bin/python -m pytest -m "not slow" tests/layers tests/models tests/data
 
 # Layers and models with Keras's nightly build, in an environment of its own: keras and
