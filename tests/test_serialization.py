@@ -16,6 +16,7 @@ from keras_tnt import layers
 from keras_tnt.compat import keras_layers
 from keras_tnt.layers.dropout import Dropout
 from keras_tnt.layers.image_rescaling import ImageRescaling
+from keras_tnt.layers.patch_map import PatchMap
 from keras_tnt.training import AdamW
 from keras_tnt.training.losses import BinaryCrossentropy
 from keras_tnt.training.schedules import RatePerEpoch
@@ -67,6 +68,7 @@ def objects():
         "ImageRescaling": ImageRescaling(),
         "LayerNorm": layers.LayerNorm(),
         "PatchEmbedding": layers.PatchEmbedding(8),
+        "PatchMap": PatchMap(),
         "PatchMerging": layers.PatchMerging(8),
         "PixelEmbedding": layers.PixelEmbedding(8),
         "PixelMerging": layers.PixelMerging(8),

@@ -162,6 +162,30 @@ def fix_image_shape(layer: keras.layers.Layer, images: Tensor, shape: Shape) -> 
     return tf.ensure_shape(images, (None, *shape[1:]), f"{layer.name}_images")
 
 
+def sizes(x: Tensor) -> tuple[Any, ...]:
+    """Return the sizes of a tensor's axes without the batch's.
+
+    They are numbers if all are static, and no operation is added to a graph then.
+    Otherwise those that are not static are int32 scalars.
+
+    Args:
+        x: tensor ``(batch, …)``.
+    """
+    static = x.shape[1:]
+    return tuple(ops.shape(x)[1:] if None in static else static)
+
+
+def count_patches(side: Any, patch_size: int) -> Any:
+    """Return the number of patches in a side of an image; a part of one counts as one.
+
+    Args:
+        side: height or width in pixels, a number or an int32 scalar.
+        patch_size: side of a patch in pixels.
+    """
+    # ONNX divides negative numbers otherwise than Python.
+    return (side + patch_size - 1) // patch_size
+
+
 def pad_image(images: Tensor, margin: int = 1) -> Tensor:
     """Pad height and width with zeros on all sides, as PyTorch's convolutions do.
 

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_tnt.compat.operations import gelu_by_erf
 from keras_tnt.layers import fused_ops
-from keras_tnt.layers.base import TNTLayer
+from keras_tnt.layers.base import TNTLayer, sizes
 from keras_tnt.utils.typing import Shape, Tensor
 
 
@@ -36,8 +36,8 @@ def gelu(x: Tensor) -> Tensor:
 class FeedForward(TNTLayer):
     """Apply Dense, exact GELU and Dense to each token (paper, section 2.1).
 
-    Shapes: ``(batch, …, dim)`` to the same, with one or more axes of tokens. All axes
-    but the batch are static.
+    Shapes: ``(batch, …, dim)`` to the same, with one or more axes of tokens. Their
+    number may be open, ``dim`` is static.
 
     Args:
         mlp_ratio: width of the hidden layer as a multiple of ``dim``; 4 in all
@@ -82,7 +82,7 @@ class FeedForward(TNTLayer):
         self.output_dense.build((None, units))
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        _, *tokens, dim = inputs.shape
+        *tokens, dim = sizes(inputs)
         rows = self.intermediate_dense(ops.reshape(inputs, (-1, dim)))
         if fused_ops.use_fused_ops(training):
             rows = fused_ops.gelu(rows, fused_ops.rows_per_image(inputs.shape))

@@ -71,11 +71,11 @@ def use_fused_ops(training: bool | None) -> bool:
 
 
 @contextlib.contextmanager
-def parts_per_image(count: int) -> Iterator[None]:
+def parts_per_image(count: int | Tensor) -> Iterator[None]:
     """Tell layers inside this context that ``count`` of their inputs are one image.
 
     Layers on the pixels of a patch get batches of patches. The number of images among
-    them decides on padding.
+    them decides on padding. A tensor stands for a number that is not static.
 
     Example:
         >>> from keras_tnt.layers import fused_ops
@@ -93,10 +93,15 @@ def parts_per_image(count: int) -> Iterator[None]:
 def rows_per_image(shape: Shape) -> int:
     """Return the number of rows of an image in a tensor ``(batch, …, dim)``.
 
+    If that is not static, it is 1: all rows count as images, and images of all sizes
+    share a few compiled functions.
+
     Args:
-        shape: its shape, static but for the batch.
+        shape: its shape.
     """
-    return math.prod(shape[1:-1]) * _PARTS.get()
+    counts = [*shape[1:-1], _PARTS.get()]
+    is_static = all(isinstance(count, int) for count in counts)
+    return math.prod(counts) if is_static else 1
 
 
 def gelu(x: Tensor, rows_per_image: int = 1) -> Tensor:

@@ -31,7 +31,7 @@ class LayerNorm(WeightStates, keras.layers.LayerNormalization):
     In a function that XLA compiles as a whole (`jit_compile`), and in inference with an
     accelerator, the layer computes Keras's formula.
 
-    Shapes: ``(batch, …, dim)`` to the same. All axes but the batch are static.
+    Shapes: ``(batch, …, dim)`` to the same; ``dim`` is static.
 
     Args:
         axis: the axes to normalize over together; the last by default. A negative axis

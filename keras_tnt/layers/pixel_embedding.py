@@ -6,12 +6,8 @@ import keras
 from keras import ops
 
 from keras_tnt.compat import keras_layers
-from keras_tnt.layers.base import (
-    TNTLayer,
-    check_image_shape,
-    fix_image_shape,
-    pad_image,
-)
+from keras_tnt.layers.base import pad_image, sizes
+from keras_tnt.layers.image_stem import MAX_IMAGE_SIZE, ImageStem
 from keras_tnt.layers.initializers import normal_initializer
 from keras_tnt.utils.counts import check_counts
 from keras_tnt.utils.typing import Shape, Tensor
@@ -20,7 +16,7 @@ KERNEL_SIZE = 7
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class PixelEmbedding(TNTLayer):
+class PixelEmbedding(ImageStem):
     """Split an image into patches and embed the pixels of each (paper, section 2.2).
 
     A 7x7 convolution is applied to each patch separately, zero-padded by 3 on all
@@ -30,20 +26,26 @@ class PixelEmbedding(TNTLayer):
     Shapes: ``(batch, height, width, channels)`` to
     ``(batch, patches, pixels, dim)`` with ``patches = (height / patch_size) ·
     (width / patch_size)`` and ``pixels = ceil(patch_size / stride)²``, both in
-    row-major order. All axes but the batch are static.
+    row-major order. Height and width are static without a native image size. With one
+    they may be open, and the number of patches is rounded up.
 
     Args:
         dim: width of a pixel's embedding.
         patch_size: side of a square patch in image pixels.
         stride: distance between embedded pixels in image pixels.
+        native_image_size: ``(height, width)`` that the model has positions for, if it
+            takes images of any size; ``None`` for images of one static size.
+        max_image_size: the largest height and width of images of any size.
+        pad_images: whether to pad images of any size to whole patches, with zeros at
+            the bottom and on the right, instead of refusing them.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
         inputs: floating-point images, channels last, already scaled to -1 to 1.
 
     Raises:
-        ValueError: if the image's size is not static or not a multiple of
-            ``patch_size``.
+        ValueError: if the layer does not take images of this size. A graph of
+            TensorFlow raises an `InvalidArgumentError` for a size known when it runs.
 
     Example:
         >>> import keras
@@ -52,8 +54,22 @@ class PixelEmbedding(TNTLayer):
         TensorShape([2, 8, 16, 24])
     """
 
-    def __init__(self, dim: int, patch_size: int = 16, stride: int = 4, **kwargs: Any):
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        dim: int,
+        patch_size: int = 16,
+        stride: int = 4,
+        native_image_size: tuple[int, int] | None = None,
+        max_image_size: int = MAX_IMAGE_SIZE,
+        pad_images: bool = True,
+        **kwargs: Any,
+    ):
+        super().__init__(
+            native_image_size=native_image_size,
+            max_image_size=max_image_size,
+            pad_images=pad_images,
+            **kwargs,
+        )
         check_counts(dim=dim, patch_size=patch_size, stride=stride)
         self.dim = dim
         self.patch_size = patch_size
@@ -61,7 +77,7 @@ class PixelEmbedding(TNTLayer):
 
     def build(self, input_shape: Shape) -> None:
         channels = input_shape[-1]
-        self.compute_output_shape(input_shape)
+        self.position_grid(input_shape)
         self._image_shape = tuple(input_shape)
         # PyTorch's default initialization, which the official code keeps.
         limit = (KERNEL_SIZE**2 * channels) ** -0.5
@@ -88,20 +104,13 @@ class PixelEmbedding(TNTLayer):
         return (-(-self.patch_size // self.stride)) ** 2
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        check_image_shape(self, input_shape)
-        batch, height, width, _ = input_shape
-        patch = self.patch_size
-        if not height or not width or height % patch or width % patch:
-            raise ValueError(
-                f"{self.name}: height and width must be multiples of "
-                f"patch_size={patch}, got {height}x{width}. Resize or pad the images, "
-                "or choose another patch_size."
-            )
-        return (batch, (height // patch) * (width // patch), self._pixels, self.dim)
+        rows, columns = self.grid(input_shape)
+        patches = rows * columns if rows and columns else None
+        return (input_shape[0], patches, self._pixels, self.dim)
 
     def call(self, inputs: Tensor) -> Tensor:
-        inputs = fix_image_shape(self, inputs, self._image_shape)
-        _, height, width, channels = inputs.shape
+        inputs = self._whole_patches(inputs)
+        height, width, channels = sizes(inputs)
         patch = self.patch_size
         rows, columns = height // patch, width // patch
         x = ops.reshape(inputs, (-1, rows, patch, columns, patch, channels))

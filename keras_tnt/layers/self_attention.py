@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_tnt.layers.base import TNTLayer
+from keras_tnt.layers.base import TNTLayer, sizes
 from keras_tnt.utils.counts import check_counts
 from keras_tnt.utils.typing import Shape, Tensor
 
@@ -19,7 +19,7 @@ class SelfAttention(TNTLayer):
     columns are all queries, then all keys, then all values, each ordered by head. The
     output projection, ``projection``, always has a bias.
 
-    Shapes: ``(batch, tokens, dim)`` to the same; ``tokens`` and ``dim`` are static.
+    Shapes: ``(batch, tokens, dim)`` to the same; ``dim`` is static.
 
     Args:
         num_heads: number of heads; must divide ``dim``.
@@ -84,7 +84,7 @@ class SelfAttention(TNTLayer):
         training: bool | None = None,
         return_attention_scores: bool = False,
     ) -> Tensor:
-        _, tokens, dim = inputs.shape
+        tokens, dim = sizes(inputs)
         head_dim = dim // self.num_heads
         # Tokens as rows: the CPU backend fuses a Dense only if its input has rank 2.
         qkv = self.qkv(ops.reshape(inputs, (-1, dim)))

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_tnt.compat.rematerialization import rematerialize
 from keras_tnt.layers import fused_ops
+from keras_tnt.layers.base import sizes
 from keras_tnt.layers.pixel_projection import PixelProjectionLayer
 from keras_tnt.layers.transformer_block import TransformerBlock
 from keras_tnt.utils.typing import Shape, Tensor
@@ -25,8 +26,8 @@ class TNTBlock(PixelProjectionLayer):
     - Outer transformer: ``Z ← TransformerBlock(Z)``, attention between all tokens.
 
     Shapes: pixels ``(batch, patches, pixels, inner_dim)`` and patches
-    ``(batch, 1 + patches, outer_dim)`` to a pair of the same shapes. All axes but the
-    batch are static.
+    ``(batch, 1 + patches, outer_dim)`` to a pair of the same shapes. The number of
+    patches may be open, the axes behind it are static.
 
     Args:
         outer_num_heads: heads of the outer attention; must divide ``outer_dim``.
@@ -109,7 +110,7 @@ class TNTBlock(PixelProjectionLayer):
     def build(self, pixels_shape: Shape, patches_shape: Shape) -> None:
         batch, num_patches, per_patch, inner_dim = pixels_shape
         _, tokens, outer_dim = patches_shape
-        if tokens != 1 + num_patches:
+        if num_patches is not None and tokens != 1 + num_patches:
             raise ValueError(
                 f"{self.name}: expected the class token and one token for each of the "
                 f"{num_patches} patches, got {tokens} tokens."
@@ -138,7 +139,7 @@ class TNTBlock(PixelProjectionLayer):
 
     def _apply(self, pixels, patches, training):
         """Return pixels, patches, inner and outer attention scores."""
-        _, num_patches, per_patch, inner_dim = pixels.shape
+        num_patches, per_patch, inner_dim = sizes(pixels)
         pixels = ops.reshape(pixels, (-1, per_patch, inner_dim))
         with fused_ops.parts_per_image(num_patches):
             pixels, inner_scores = self.inner(

@@ -20,7 +20,7 @@ class TransformerBlock(TNTLayer):
     (stochastic depth) drops the whole branch of a sequence, independently for each
     sequence. It scales the branches that are kept by ``1 / (1 - drop_path_rate)``.
 
-    Shapes: ``(batch, tokens, dim)`` to the same; ``tokens`` and ``dim`` are static.
+    Shapes: ``(batch, tokens, dim)`` to the same; ``dim`` is static.
 
     Args:
         num_heads: number of attention heads; must divide ``dim``.

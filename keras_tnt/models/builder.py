@@ -10,6 +10,7 @@ import keras
 from keras_tnt.compat import keras_layers
 from keras_tnt.compat.functional import Functional
 from keras_tnt.layers.initializers import normal_initializer
+from keras_tnt.models.any_size import ANY_SIZE_ARGUMENTS
 from keras_tnt.structure import model_to
 from keras_tnt.utils.arguments import as_list
 from keras_tnt.utils.counts import as_whole_number, check_counts
@@ -26,7 +27,8 @@ weights: {weights}. `keras_tnt.load_weights` explains
     other image sizes and numbers of classes.
 input_tensor: a Keras tensor ``(batch, height, width, channels)`` to use as
     the images.
-input_shape: ``(height, width, channels)``, static. {input_shape}
+input_shape: ``(height, width, channels)``; a height or width of ``None`` is
+    known at run time, see ``native_image_size``. {input_shape}
 pooling: what a model without top returns, after the final norm. {pooling}
 classes: number of classes of the head.
 classifier_activation: activation of the head; ``None`` for logits.
@@ -75,7 +77,8 @@ def common_arguments(**texts: str) -> Callable[[Callable], Callable]:
     """
 
     def decorate(function: Callable) -> Callable:
-        arguments = REGULARIZATION_ARGUMENTS + COMMON_ARGUMENTS.format(**texts)
+        arguments = REGULARIZATION_ARGUMENTS + COMMON_ARGUMENTS + ANY_SIZE_ARGUMENTS
+        arguments = arguments.format(**texts)
         arguments = textwrap.indent(arguments, 8 * " ")
         if function.__doc__:  # python -OO removes it
             function.__doc__ = function.__doc__.replace(

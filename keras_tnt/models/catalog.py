@@ -147,7 +147,8 @@ def model_info(model: keras.Model | str) -> ModelInfo:
         )
     inside = find_tnt(model)
     variant = _find_variant(inside)
-    height, width = stem(inside).input.shape[1:3]
+    first = stem(inside)
+    height, width = first.native_image_size or first.input.shape[1:3]
     return ModelInfo(
         variant,
         str(architecture(inside)),

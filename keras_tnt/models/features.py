@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 import keras
 
 from keras_tnt import structure
+from keras_tnt.models.tokens import first_token, patch_map
 from keras_tnt.structure import (
     extend_from_input,
     find_tnt,
     model_to,
-    patch_grid,
     stages,
     stem,
 )
@@ -111,7 +111,7 @@ def _indices(numbers, count):
 
 
 def _tnt_features(tnt, blocks, class_token, final_norm):
-    height, width = patch_grid(tnt)
+    first = stem(tnt)
     outputs = {}
     for block in blocks:
         name = block.name
@@ -119,12 +119,9 @@ def _tnt_features(tnt, blocks, class_token, final_norm):
         if final_norm:
             tokens = tnt.get_layer("norm")(tokens)
         patches = keras.layers.Cropping1D((1, 0), name=f"{name}_patches")(tokens)
-        shape = (height, width, tokens.shape[-1])
-        outputs[name] = keras.layers.Reshape(shape, name=f"{name}_map")(patches)
+        outputs[name] = patch_map(patches, first.input, first.patch_size, f"{name}_map")
         if class_token:
-            crop = keras.layers.Cropping1D((0, height * width), name=f"{name}_first")
-            flatten = keras.layers.Flatten(name=f"{name}_class_token")
-            outputs[f"{name}_class_token"] = flatten(crop(tokens))
+            outputs[f"{name}_class_token"] = first_token(tokens, f"{name}_")
     return outputs
 
 

@@ -20,6 +20,7 @@ from keras_tnt.layers import (
     PyramidStage,
     PyramidStem,
 )
+from keras_tnt.models.any_size import size_options
 from keras_tnt.models.builder import (
     OWN_WEIGHTS,
     build_model,
@@ -77,6 +78,7 @@ POOLED = (
     weights=OWN_WEIGHTS,
     input_shape=SHAPE.format("``(256, 256, 3)``"),
     pooling=POOLED,
+    native_image_size="256",
 )
 def PyramidTNT(  # noqa: D417, N802 (keras.applications' convention)
     outer_dim: int = 128,
@@ -101,6 +103,9 @@ def PyramidTNT(  # noqa: D417, N802 (keras.applications' convention)
     include_preprocessing: bool = True,
     name: str = "pyramid_tnt",
     dtype: DType | None = None,
+    native_image_size: int | tuple[int, int] | None = None,
+    max_image_size: int | None = None,
+    pad_images: bool | None = None,
 ) -> keras.Model:
     """Build a PyramidTNT of any size (arXiv 2201.00978, section 2).
 
@@ -145,12 +150,16 @@ def PyramidTNT(  # noqa: D417, N802 (keras.applications' convention)
     depths = tuple(as_list("depths", depths))
     numbers = [as_whole_number(depth) or 0 for depth in depths]
     if len(numbers) != len(MULTIPLES) or min(numbers) < 1:
-        raise ValueError(
-            f"depths must be {len(MULTIPLES)} numbers of at least 1, got {depths}."
-        )
+        raise ValueError(f"depths must be 4 numbers of at least 1, got {depths}.")
     images = image_input(input_tensor, input_shape, (256, 256, 3))
-    stem = PyramidStem(outer_dim, inner_dim, dropout_rate, name="stem", dtype=dtype)
-    _check_size(stem, images.shape)
+    sizes = size_options(images, 256, locals())
+    stem = PyramidStem(
+        outer_dim, inner_dim, dropout_rate, name="stem", dtype=dtype, **sizes
+    )
+    grid: Any = stem.position_grid(images.shape)  # a check before weights are created
+    if min(grid) < SR_RATIOS[0]:
+        size = images.shape[1:3]
+        raise ValueError(f"Images must be at least 32x32, got {size}. Resize them.")
 
     x = rescale(images) if include_preprocessing else images
     pixels, patches = stem(x)
@@ -176,9 +185,11 @@ def PyramidTNT(  # noqa: D417, N802 (keras.applications' convention)
             se_ratio,
             dropout_rate,
             attention_dropout_rate,
+            grid if sizes else None,
             name=f"stage_{stage}",
             dtype=dtype,
         )(pixels, patches)
+        grid = tuple(-(-side // 2) for side in grid)
     outputs = LayerNorm(name="norm", dtype=dtype)(patches)
     layers = keras.layers
     if include_top or pooling == "avg":
@@ -190,25 +201,15 @@ def PyramidTNT(  # noqa: D417, N802 (keras.applications' convention)
     return build_model(images, outputs, name, weights)
 
 
-def _check_size(stem, image_shape):
-    """Raise a `ValueError` before any weight is created."""
-    (_, rows, columns, *_), _ = stem.compute_output_shape(image_shape)
-    if min(rows, columns) < SR_RATIOS[0]:
-        raise ValueError(
-            "height and width must be at least 32, because the first stage pools its "
-            f"keys over 4x4 patches of 8x8, got {image_shape[1]}x{image_shape[2]}. "
-            "Resize or pad the images."
-        )
-
-
 def _variant(variant, weights, input_tensor, input_shape, options, **arguments):
     """Build a row of `VARIANTS`, whatever the model's own name is."""
-    if input_tensor is None:
-        input_shape = input_shape or (IMAGE_SIZES[variant], IMAGE_SIZES[variant], 3)
+    size = IMAGE_SIZES[variant]
+    images = image_input(input_tensor, input_shape, (size, size, 3))
+    if None in images.shape[1:3]:
+        options = {"native_image_size": size} | options
     return PyramidTNT(
         weights=published_weights(variant, weights),
-        input_tensor=input_tensor,
-        input_shape=input_shape,
+        input_tensor=images,
         **VARIANTS[variant],
         **arguments,
         **options,

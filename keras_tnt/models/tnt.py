@@ -20,6 +20,7 @@ from keras_tnt.layers import (
     TransformerBlock,
 )
 from keras_tnt.layers.dropout import Dropout
+from keras_tnt.models.any_size import size_options
 from keras_tnt.models.builder import (
     IMAGENET_WEIGHTS,
     OWN_WEIGHTS,
@@ -33,6 +34,7 @@ from keras_tnt.models.builder import (
     rescale,
     variant_docstring,
 )
+from keras_tnt.models.tokens import first_token, pool_tokens
 from keras_tnt.utils.arguments import as_list
 from keras_tnt.utils.counts import check_counts
 from keras_tnt.utils.typing import DType, PathLike, Shape, Tensor
@@ -53,6 +55,7 @@ ARGUMENTS = {
     "weights": OWN_WEIGHTS,
     "input_shape": "Height and\n    width must be multiples of ``patch_size``. "
     "``(224, 224, 3)`` by default.",
+    "native_image_size": "224",
     "pooling": "``None``\n    for the feature map ``(batch, height / patch_size, width "
     '/ patch_size,\n    outer_dim)``; ``(batch, outer_dim)`` for ``"token"``, the '
     'class token, and\n    for ``"avg"`` or ``"max"`` over the patches.',
@@ -87,6 +90,9 @@ def TNT(  # noqa: D417, N802 (keras.applications' convention: builders read like
     include_preprocessing: bool = True,
     name: str = "tnt",
     dtype: DType | None = None,
+    native_image_size: int | tuple[int, int] | None = None,
+    max_image_size: int | None = None,
+    pad_images: bool | None = None,
 ) -> keras.Model:
     """Build a TNT of any size (paper, section 2).
 
@@ -133,17 +139,22 @@ def TNT(  # noqa: D417, N802 (keras.applications' convention: builders read like
     check_counts(patch_size=patch_size, inner_stride=inner_stride)
     with_inner = _blocks_with_inner_transformer(inner_blocks, depth)
     images = image_input(input_tensor, input_shape, (224, 224, 3))
-    # The layer's own check of the image size, before any weight is created.
-    PixelEmbedding(1, patch_size, name="input").compute_output_shape(images.shape)
-    height, width = (side // patch_size for side in images.shape[1:3])
+    sizes = size_options(images, 224, locals())
+    sizes |= {"name": "pixel_embedding", "dtype": dtype}
+    embedding = PixelEmbedding(inner_dim, patch_size, inner_stride, **sizes)
+    grid = embedding.position_grid(images.shape)  # a check before weights are created
 
     x = rescale(images) if include_preprocessing else images
-    pixels = PixelEmbedding(
-        inner_dim, patch_size, inner_stride, name="pixel_embedding", dtype=dtype
-    )(x)
+    pixels = embedding(x)
+    any_size = embedding.native_image_size is not None
     patches = PatchEmbedding(
-        outer_dim, dropout_rate, name="patch_embedding", dtype=dtype
-    )(pixels)
+        outer_dim,
+        dropout_rate,
+        grid if any_size else None,
+        patch_size,
+        name="patch_embedding",
+        dtype=dtype,
+    )(pixels, *([x] if any_size else []))
     common: dict[str, Any] = {
         "mlp_ratio": mlp_ratio,
         "qkv_bias": qkv_bias,
@@ -167,10 +178,10 @@ def TNT(  # noqa: D417, N802 (keras.applications' convention: builders read like
 
     if include_top:
         dropout = Dropout(head_dropout_rate, name="head_dropout", dtype=dtype)
-        features = dropout(_class_token(tokens, dtype))
+        features = dropout(first_token(tokens, dtype=dtype))
         outputs = classification_head(features, classes, classifier_activation)
     else:
-        outputs = _pool(tokens, pooling, height, width, dtype)
+        outputs = pool_tokens(tokens, pooling, x, patch_size, dtype)
     return build_model(images, outputs, name, weights)
 
 
@@ -184,27 +195,6 @@ def _blocks_with_inner_transformer(inner_blocks, depth):
             f"inner_blocks must be numbers from 1 to depth={depth}, got {outside}."
         )
     return set(inner_blocks)
-
-
-def _pool(tokens, pooling, height, width, dtype):
-    """Features from the tokens after the final norm."""
-    layers = keras.layers
-    if pooling == "token":
-        return _class_token(tokens, dtype)
-    patches = layers.Cropping1D((1, 0), name="patch_tokens", dtype=dtype)(tokens)
-    if pooling == "avg":
-        return layers.GlobalAveragePooling1D(name="avg_pool", dtype=dtype)(patches)
-    if pooling == "max":
-        return layers.GlobalMaxPooling1D(name="max_pool", dtype=dtype)(patches)
-    shape = (height, width, -1)
-    return layers.Reshape(shape, name="feature_map", dtype=dtype)(patches)
-
-
-def _class_token(tokens, dtype):
-    """The first token, ``(batch, outer_dim)``."""
-    others = (0, tokens.shape[1] - 1)
-    first = keras.layers.Cropping1D(others, name="first_token", dtype=dtype)(tokens)
-    return keras.layers.Flatten(name="class_token", dtype=dtype)(first)
 
 
 def _variant(variant, weights, options, **arguments):

@@ -5,6 +5,7 @@ from keras_tnt.structure.architecture import (
     blocks,
     find_tnt,
     patch_grid,
+    position_grid,
     stages,
     stem,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "has_preprocessing",
     "model_to",
     "patch_grid",
+    "position_grid",
     "rebuild_graph",
     "stages",
     "stem",

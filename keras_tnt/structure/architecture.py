@@ -177,6 +177,9 @@ def patch_grid(model: keras.Model) -> tuple[int, int]:
     Args:
         model: a TNT or PyramidTNT itself, or a model grown from one.
 
+    Raises:
+        ValueError: if the model takes images of any size.
+
     Example:
         >>> import keras_tnt
         >>> from keras_tnt.structure import patch_grid
@@ -185,5 +188,31 @@ def patch_grid(model: keras.Model) -> tuple[int, int]:
         (2, 4)
     """
     layer: Any = stem(model)
-    _, height, width, _ = layer.input.shape
-    return height // layer.patch_size, width // layer.patch_size
+    rows, columns = layer.grid(layer.input.shape)
+    if rows is None or columns is None:
+        raise ValueError(
+            f"Model {model.name!r} takes images of any size, so its number of patches "
+            "is open. Build it with a fixed input_shape, and load the weights of this "
+            "one into it."
+        )
+    return rows, columns
+
+
+def position_grid(model: keras.Model) -> tuple[int, int]:
+    """Return ``(rows, columns)`` of the patches that a TNT's positions belong to.
+
+    That is the patch grid, and for a model on images of any size the one of its native
+    image size.
+
+    Args:
+        model: a TNT or PyramidTNT itself, or a model grown from one.
+
+    Example:
+        >>> import keras_tnt
+        >>> from keras_tnt.structure import position_grid
+        >>> position_grid(keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3,
+        ...                             input_shape=(None, None, 3)))
+        (14, 14)
+    """
+    layer: Any = stem(model)
+    return layer.position_grid(layer.input.shape)

@@ -17,7 +17,7 @@ from keras_tnt.layers import (
     TNTBlock,
     TransformerBlock,
 )
-from keras_tnt.structure.architecture import find_tnt, stem
+from keras_tnt.structure.architecture import find_tnt, patch_grid, stem
 from keras_tnt.structure.cost import NOTHING, Complexity, Cost
 from keras_tnt.structure.head import has_graph
 
@@ -47,8 +47,8 @@ def complexity(model: keras.Model) -> Complexity:
         A `Complexity`: costs by part, their sums, and a table by `str`.
 
     Raises:
-        ValueError: if ``model`` has no TNT or more than one, or another layer with
-            weights whose multiply-adds are not known.
+        ValueError: if ``model`` has no TNT or more than one, takes images of any size,
+            or has another layer with weights whose multiply-adds are not known.
 
     Example:
         >>> import keras_tnt
@@ -68,6 +68,7 @@ def complexity(model: keras.Model) -> Complexity:
         total              91,975          1,501,200 100.0%
     """
     totals: dict[str, Cost] = {}
+    patch_grid(find_tnt(model))  # which must not be open
     image_shape = tuple(stem(find_tnt(model)).input.shape[1:])
     for layer in _layers(model):
         for part, cost in _costs(layer):
@@ -98,7 +99,8 @@ def _costs(layer: Any) -> Iterator[tuple[str, Cost]]:
         products = _convolution(layer.projection, patches * pixels)
         yield "embedding", Cost(_parameters(layer), products)
     elif isinstance(layer, PatchEmbedding):
-        _, patches, pixels, inner_dim = layer.input.shape
+        inputs, *_ = keras.tree.flatten(layer.input)
+        _, patches, pixels, inner_dim = inputs.shape
         products = patches * pixels * inner_dim * layer.dim
         yield "embedding", Cost(_parameters(layer), products)
     elif isinstance(layer, PyramidStem):

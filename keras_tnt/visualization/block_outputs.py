@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_tnt.layers import PyramidTNTBlock, TNTBlock
-from keras_tnt.structure import blocks, extend_from_input, find_tnt, patch_grid, stages
+from keras_tnt.structure import blocks, extend_from_input, find_tnt, stages, stem
 from keras_tnt.utils.typing import Tensor
 from keras_tnt.visualization.image_range import check_model_images, select_inputs
 
@@ -52,19 +52,20 @@ def iterate_blocks(model: keras.Model, images: Tensor) -> Iterator[BlockOutput]:
     """
     tnt = find_tnt(model)
     if stages(tnt):
-        first, steps = tnt.get_layer("stem").output, _walk_pyramid
+        first = tnt.get_layer("stem").output
     else:
         names = ("pixel_embedding", "patch_embedding")
-        first, steps = [tnt.get_layer(name).output for name in names], _walk_tnt
+        first = [stem(tnt).input, *(tnt.get_layer(name).output for name in names)]
     embed = extend_from_input(model, keras.Model(tnt.input, first))
     check_model_images(model, images)
     if isinstance(images, (list, tuple, dict)) and len(model.inputs) > 1:
         images = select_inputs(embed, model, images)
-    return steps(tnt, *embed(images, training=False))
+    outputs = embed(images, training=False)
+    return _walk_pyramid(tnt, *outputs) if stages(tnt) else _walk_tnt(tnt, *outputs)
 
 
-def _walk_tnt(model, pixels, patches):
-    grid = patch_grid(model)
+def _walk_tnt(model, images, pixels, patches):
+    grid = stem(model).grid(images.shape)
     for block in blocks(model):
         if isinstance(block, TNTBlock):
             pixels, patches, inner, outer = block(
@@ -83,16 +84,15 @@ def _walk_pyramid(model, pixels, patches):
         if number > 1:
             pixels = model.get_layer(f"pixel_merging_{number}")(pixels)
             patches = model.get_layer(f"patch_merging_{number}")(patches)
+        bias = stage.position_bias_of(patches)
         for block in stage.blocks:
             inner = None
             if isinstance(block, PyramidTNTBlock):
                 pixels, patches, inner, outer = block(
-                    pixels, patches, stage.position_bias, return_attention_scores=True
+                    pixels, patches, bias, return_attention_scores=True
                 )
             else:
-                patches, outer = block(
-                    patches, stage.position_bias, return_attention_scores=True
-                )
+                patches, outer = block(patches, bias, return_attention_scores=True)
             yield BlockOutput(
                 None if inner is None else _flatten_grid(pixels),
                 _flatten_grid(patches),

@@ -36,8 +36,9 @@ def grad_cam(
         to the image's size.
 
     Raises:
-        ValueError: if ``model`` has no TNT, is not functional, or there is no such
-            class; or if it scales images itself and these look scaled to 0-1.
+        ValueError: if ``model`` has no TNT, or one on images of any size; is not
+            functional, or there is no such class; or if it scales images itself and
+            these look scaled to 0-1.
 
     Example:
         >>> import keras_tnt, numpy
@@ -48,6 +49,7 @@ def grad_cam(
         (2, 2, 4)
     """
     tnt = find_tnt(model)
+    grid = patch_grid(tnt)
     offsets = _Offset(dtype="float32")
 
     def before(block, *inputs, **options):
@@ -74,7 +76,7 @@ def grad_cam(
     weights = keras.ops.convert_to_numpy(weights)
     weights = np.maximum(weights, 0)
     if not stages(tnt):  # tokens, the class token first
-        weights = weights[:, 1:].reshape(-1, *patch_grid(tnt))
+        weights = weights[:, 1:].reshape(-1, *grid)
     highest = weights.max(axis=(1, 2), keepdims=True)
     return weights / np.where(highest > 0, highest, 1)
 

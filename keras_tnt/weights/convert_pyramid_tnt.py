@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import keras
 
 from keras_tnt.layers import PyramidTNTBlock
-from keras_tnt.structure import patch_grid
+from keras_tnt.structure import position_grid
 from keras_tnt.weights.mapping import (
     IDENTITY,
     MappedVariable,
@@ -156,7 +156,7 @@ def resample(
         return {}
     count = positions.shape[1]
     old_grid = grid_of_positions(model, count, recorded_grid, "outer_pos")
-    new_grid = patch_grid(model)
+    new_grid = position_grid(model)
     check_finite(((name, tensors[name]) for name in SIZED), "The file")
     fitted = {"outer_pos": resample_tokens(positions, old_grid, new_grid)}
     for index, stage in enumerate(_stages(model)):

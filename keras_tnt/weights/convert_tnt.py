@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from keras_tnt.layers import TNTBlock
-from keras_tnt.structure import blocks, patch_grid
+from keras_tnt.structure import blocks, position_grid
 from keras_tnt.weights.mapping import (
     IDENTITY,
     MappedVariable,
@@ -150,7 +150,7 @@ def resample(
     old_grid = grid_of_positions(model, count, recorded_grid, "patch_pos")
     check_finite([("patch_pos", positions)], "The file")
     return {
-        "patch_pos": resample_patch_positions(positions, old_grid, patch_grid(model))
+        "patch_pos": resample_patch_positions(positions, old_grid, position_grid(model))
     }
 
 

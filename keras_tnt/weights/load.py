@@ -9,7 +9,7 @@ import keras
 import ml_dtypes
 
 from keras_tnt.compat.model_files import load_keras_file
-from keras_tnt.structure import patch_grid
+from keras_tnt.structure import position_grid
 from keras_tnt.utils.typing import PathLike
 from keras_tnt.weights import registry
 from keras_tnt.weights.mapping import check_finite
@@ -110,7 +110,7 @@ def save_upstream_weights(model: keras.Model, path: PathLike) -> None:
     converter_for(model)
     if pathlib.Path(path).suffix != ".safetensors":
         raise ValueError(f"The file name must end in .safetensors, got {path}.")
-    rows, columns = patch_grid(model)
+    rows, columns = position_grid(model)
     metadata = {"format": "pt", GRID_KEY: f"{rows}x{columns}"}
     write_tensors(path, to_upstream(model), metadata)
 

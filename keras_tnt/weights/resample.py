@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike
 
-from keras_tnt.structure import patch_grid
+from keras_tnt.structure import position_grid
 
 Grid: TypeAlias = tuple[int, int]
 
@@ -59,7 +59,7 @@ def grid_of_positions(
     Raises:
         ValueError: if the grid is ambiguous.
     """
-    grid = patch_grid(model)
+    grid = position_grid(model)
     old_grid = source_grid(count, grid, recorded_grid)
     if old_grid is None:
         raise ValueError(

@@ -7,7 +7,7 @@ from types import ModuleType
 import keras
 import numpy as np
 
-from keras_tnt.structure import architecture, find_tnt, patch_grid
+from keras_tnt.structure import architecture, find_tnt, position_grid
 from keras_tnt.weights import convert_pyramid_tnt, convert_tnt
 from keras_tnt.weights.lora import has_lora, merge_lora
 from keras_tnt.weights.mapping import Tensors, check_finite
@@ -64,7 +64,7 @@ def transfer_weights(model: keras.Model, saved: keras.Model) -> None:
         saved = merge_lora(saved)
     tnt = find_tnt(saved)
     others = _pair_others(model, tnt)
-    assign_upstream(model, to_upstream(tnt), patch_grid(tnt), others)
+    assign_upstream(model, to_upstream(tnt), position_grid(tnt), others)
 
 
 def assign_upstream(

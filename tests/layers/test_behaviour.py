@@ -228,7 +228,7 @@ def test_pixel_embedding__any_geometry(patch, stride, rows, columns, channels):
         (lambda: layers.PatchEmbedding(0), "dim must be at least 1"),
         (
             lambda: layers.PixelEmbedding(12)(np.ones((1, 30, 32, 3))),
-            "multiples of patch_size=16, got 30x32",
+            "multiples of 16, got 30x32",
         ),
         (
             lambda: layers.PixelEmbedding(12)(keras.Input((None, 32, 3))),

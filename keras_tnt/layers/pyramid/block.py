@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_tnt.compat.rematerialization import rematerialize
 from keras_tnt.layers import fused_ops
+from keras_tnt.layers.base import sizes
 from keras_tnt.layers.pixel_projection import PixelProjectionLayer
 from keras_tnt.layers.pyramid.spatial_reduction_block import SpatialReductionBlock
 from keras_tnt.layers.transformer_block import TransformerBlock
@@ -25,8 +26,8 @@ class PyramidTNTBlock(PixelProjectionLayer):
     - Outer transformer: ``Z ← SpatialReductionBlock(Z)``, attention on the map.
 
     Shapes: pixels ``(batch, rows, columns, pixels, inner_dim)`` and patches
-    ``(batch, rows, columns, outer_dim)`` to a pair of the same shapes. All axes but the
-    batch are static.
+    ``(batch, rows, columns, outer_dim)`` to a pair of the same shapes. Rows and
+    columns may be open, the other axes are static.
 
     Args:
         outer_num_heads: heads of the outer attention; must divide ``outer_dim``.
@@ -151,7 +152,7 @@ class PyramidTNTBlock(PixelProjectionLayer):
 
     def _apply(self, pixels, patches, position_bias, training):
         """Return pixels, patches, inner and outer attention scores."""
-        _, rows, columns, per_patch, inner_dim = pixels.shape
+        rows, columns, per_patch, inner_dim = sizes(pixels)
         pixels = ops.reshape(pixels, (-1, per_patch, inner_dim))
         with fused_ops.parts_per_image(rows * columns):
             pixels, inner_scores = self.inner(

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_tnt.layers.base import TNTLayer, pad_image
+from keras_tnt.layers.base import TNTLayer, pad_image, sizes
 from keras_tnt.utils.counts import check_counts
 from keras_tnt.utils.typing import Shape, Tensor
 
@@ -21,8 +21,8 @@ class PixelMerging(TNTLayer):
     zeros, added after the norm.
 
     Shapes: ``(batch, rows, columns, pixels, channels)`` to
-    ``(batch, rows / 2, columns / 2, pixels, dim)``; ``pixels`` is a square number. All
-    axes but the batch are static.
+    ``(batch, rows / 2, columns / 2, pixels, dim)``; ``pixels`` is a square number. Rows
+    and columns may be open, the other axes are static.
 
     Args:
         dim: width of a merged pixel.
@@ -60,8 +60,16 @@ class PixelMerging(TNTLayer):
         self.norm.build(pixels_shape)
         self.convolution.build((None, None, None, channels))
 
+    def compute_output_spec(self, pixels: Tensor) -> keras.KerasTensor:
+        """Return the Keras tensor of the outputs."""
+        batch, rows, columns, per_patch, _ = pixels.shape
+        grid = (side and (side + 1) // 2 for side in (rows, columns))
+        return keras.KerasTensor(
+            (batch, *grid, per_patch, self.dim), self.compute_dtype
+        )
+
     def call(self, pixels: Tensor) -> Tensor:
-        _, rows, columns, per_patch, channels = pixels.shape
+        rows, columns, per_patch, channels = sizes(pixels)
         side = self._side
         x = ops.reshape(self.norm(pixels), (-1, rows, columns, per_patch * channels))
         x = ops.pad(x, ((0, 0), (0, rows % 2), (0, columns % 2), (0, 0)))

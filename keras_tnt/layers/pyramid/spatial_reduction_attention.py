@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_tnt.compat.operations import softmax
 from keras_tnt.layers import fused_ops
-from keras_tnt.layers.base import TNTLayer
+from keras_tnt.layers.base import TNTLayer, sizes
 from keras_tnt.utils.counts import check_counts
 from keras_tnt.utils.typing import Shape, Tensor
 
@@ -21,8 +21,7 @@ class SpatialReductionAttention(TNTLayer):
     from the patches after average pooling by ``sr_ratio``, Dense and LayerNorm; these
     three are left out if the ratio is 1. The output projection has a bias.
 
-    Shapes: ``(batch, rows, columns, dim)`` to the same. All axes but the batch are
-    static.
+    Shapes: ``(batch, rows, columns, dim)`` to the same; ``dim`` is static.
 
     Args:
         num_heads: number of heads; must divide ``dim``.
@@ -85,17 +84,8 @@ class SpatialReductionAttention(TNTLayer):
                 f"{self.name}: the width of the patches must be a multiple of "
                 f"num_heads, got width {dim} and num_heads={self.num_heads}."
             )
-        if min(rows, columns) < self.sr_ratio:
-            raise ValueError(
-                f"{self.name}: sr_ratio={self.sr_ratio} needs at least as many rows "
-                f"and columns of patches, got {rows}x{columns}. Use larger images."
-            )
-        expected = (self.num_heads, rows * columns, self._keys(rows, columns))
-        if tuple(position_bias_shape[1:]) != expected:
-            raise ValueError(
-                f"{self.name}: expected a position bias of shape {(1, *expected)}, got "
-                f"{tuple(position_bias_shape)}."
-            )
+        if rows is not None and columns is not None:
+            self._check_map(rows, columns, position_bias_shape)
         self.query = self._dense(dim, "query", use_bias=self.qkv_bias)
         self.key_value = self._dense(2 * dim, "key_value", use_bias=self.qkv_bias)
         self.projection = self._dense(dim, "projection")
@@ -107,6 +97,19 @@ class SpatialReductionAttention(TNTLayer):
         for layer in layers:
             layer.build((None, dim))
 
+    def _check_map(self, rows, columns, position_bias_shape):
+        if min(rows, columns) < self.sr_ratio:
+            raise ValueError(
+                f"{self.name}: sr_ratio={self.sr_ratio} needs at least as many rows "
+                f"and columns of patches, got {rows}x{columns}. Use larger images."
+            )
+        expected = (self.num_heads, rows * columns, self._keys(rows, columns))
+        if tuple(position_bias_shape[1:]) != expected:
+            raise ValueError(
+                f"{self.name}: expected a position bias of shape {(1, *expected)}, got "
+                f"{tuple(position_bias_shape)}."
+            )
+
     def _keys(self, rows, columns):
         return (rows // self.sr_ratio) * (columns // self.sr_ratio)
 
@@ -117,7 +120,7 @@ class SpatialReductionAttention(TNTLayer):
         training: bool | None = None,
         return_attention_scores: bool = False,
     ) -> Tensor:
-        _, rows, columns, dim = patches.shape
+        rows, columns, dim = sizes(patches)
         heads = (self.num_heads, dim // self.num_heads)
         # Patches as rows: the CPU backend fuses a Dense only if its input has rank 2.
         query = self.query(ops.reshape(patches, (-1, dim)))
@@ -139,13 +142,14 @@ class SpatialReductionAttention(TNTLayer):
 
     def _reduce(self, patches, training):
         """Return the pooled patches as rows, the inputs of keys and values."""
-        dim, ratio = patches.shape[-1], self.sr_ratio
+        rows, columns, dim = sizes(patches)
+        ratio = self.sr_ratio
         if ratio == 1:
             return ops.reshape(patches, (-1, dim))
         pooled = ops.average_pool(patches, ratio, ratio, data_format="channels_last")
-        rows = self.reduction_dense(ops.reshape(pooled, (-1, dim)))
-        with fused_ops.parts_per_image(self._keys(*patches.shape[1:3])):
-            return self.reduction_norm(rows, training=training)
+        reduced = self.reduction_dense(ops.reshape(pooled, (-1, dim)))
+        with fused_ops.parts_per_image(self._keys(rows, columns)):
+            return self.reduction_norm(reduced, training=training)
 
     def get_config(self) -> dict[str, Any]:
         return {

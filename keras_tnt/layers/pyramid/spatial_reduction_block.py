@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_tnt.compat.rematerialization import rematerialize
-from keras_tnt.layers.base import TNTLayer
+from keras_tnt.layers.base import TNTLayer, sizes
 from keras_tnt.layers.feed_forward import FeedForward
 from keras_tnt.layers.pyramid.spatial_reduction_attention import (
     SpatialReductionAttention,
@@ -22,8 +22,7 @@ class SpatialReductionBlock(TNTLayer):
     ``x ← x + DropPath(SRA(LN(x)))``, then ``x ← x + DropPath(MLP(LN(x)))``. SRA is
     `SpatialReductionAttention`.
 
-    Shapes: ``(batch, rows, columns, dim)`` to the same. All axes but the batch are
-    static.
+    Shapes: ``(batch, rows, columns, dim)`` to the same; ``dim`` is static.
 
     Args:
         num_heads: number of attention heads; must divide ``dim``.
@@ -130,7 +129,6 @@ class SpatialReductionBlock(TNTLayer):
 
     def _apply(self, patches, position_bias, training):
         """Return the patches and the attention scores."""
-        _, rows, columns, dim = patches.shape
         x = self.attention_norm(patches, training=training)
         attended, scores = self.attention(
             x, position_bias, training=training, return_attention_scores=True
@@ -139,6 +137,7 @@ class SpatialReductionBlock(TNTLayer):
         hidden = self.feed_forward_norm(x, training=training)
         hidden = self.feed_forward(hidden, training=training)
         if self.squeeze_excitation:
+            rows, columns, dim = sizes(hidden)
             tokens = ops.reshape(hidden, (-1, rows * columns, dim))
             tokens = self.squeeze_excitation(tokens, training=training)
             hidden = ops.reshape(tokens, (-1, rows, columns, dim))

@@ -6,7 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_tnt.layers.base import TNTLayer
+from keras_tnt.layers.base import TNTLayer, sizes
+from keras_tnt.layers.position_resampling import resample_bias
 from keras_tnt.layers.pyramid.block import PyramidTNTBlock
 from keras_tnt.layers.pyramid.spatial_reduction_block import SpatialReductionBlock
 from keras_tnt.utils.arguments import as_list
@@ -27,8 +28,8 @@ class PyramidStage(TNTLayer):
     query and key.
 
     Shapes: pixels ``(batch, rows, columns, pixels, inner_dim)`` and patches
-    ``(batch, rows, columns, outer_dim)`` to a pair of the same shapes. All axes but the
-    batch are static.
+    ``(batch, rows, columns, outer_dim)`` to a pair of the same shapes. Rows and
+    columns are static without a native grid, the other axes always are.
 
     Args:
         depth: number of blocks.
@@ -44,6 +45,8 @@ class PyramidStage(TNTLayer):
         se_ratio: ratio of a `SqueezeExcitation` after the outer MLP; 0 for none.
         dropout_rate: dropout of attention outputs and MLPs, 0 to 1.
         attention_dropout_rate: dropout of the attention scores, 0 to 1.
+        native_grid: ``(rows, columns)`` of the patches that the position bias belongs
+            to, if it is resampled for maps of any size; ``None`` for one static size.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -80,6 +83,7 @@ class PyramidStage(TNTLayer):
         se_ratio: float = 0.0,
         dropout_rate: float = 0.0,
         attention_dropout_rate: float = 0.0,
+        native_grid: tuple[int, int] | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -103,6 +107,7 @@ class PyramidStage(TNTLayer):
         self.se_ratio = se_ratio
         self.dropout_rate = dropout_rate
         self.attention_dropout_rate = attention_dropout_rate
+        self.native_grid = native_grid and tuple(native_grid)
         self.blocks = [self._block(index) for index in range(depth)]
 
     def _block(self, index):
@@ -124,24 +129,50 @@ class PyramidStage(TNTLayer):
         return SpatialReductionBlock(self.outer_num_heads, **options)
 
     def build(self, pixels_shape: Shape, patches_shape: Shape) -> None:
-        _, rows, columns, _ = patches_shape
-        pooled = (rows // self.sr_ratio) * (columns // self.sr_ratio)
-        shape = (1, self.outer_num_heads, rows * columns, pooled)
+        shape = self._bias_shape(patches_shape[1:3])
         for block in self.blocks:
             if isinstance(block, PyramidTNTBlock):
                 block.build(pixels_shape, patches_shape, shape)
             else:
                 block.build(patches_shape, shape)
         self.position_bias = self.add_weight(
-            shape=shape,
+            shape=self._bias_shape(self.native_grid or patches_shape[1:3]),
             initializer=keras.initializers.RandomNormal(stddev=1.0),
             name="position_bias",
+            autocast=self.native_grid is None,
         )
+
+    def _bias_shape(self, grid):
+        """The shape of the position bias of a map, ``None`` where it is open."""
+        counts = [
+            None if None in grid else grid[0] // ratio * (grid[1] // ratio)
+            for ratio in (1, self.sr_ratio)
+        ]
+        return (1, self.outer_num_heads, *counts)
+
+    def position_bias_of(self, patches: Tensor) -> Tensor:
+        """Return the position bias for a map of patches.
+
+        Args:
+            patches: floating-point tensor ``(batch, rows, columns, outer_dim)``.
+
+        Returns:
+            A tensor ``(1, outer_num_heads, patches, pooled patches)`` of the dtype of
+            the patches.
+        """
+        bias: Tensor = self.position_bias
+        if self.native_grid is not None:
+            grids: list[tuple[Any, Any]] = [
+                (grid, (grid[0] // self.sr_ratio, grid[1] // self.sr_ratio))
+                for grid in (self.native_grid, sizes(patches)[:2])
+            ]
+            bias = resample_bias(bias, *grids)
+        return ops.cast(bias, patches.dtype)
 
     def call(
         self, pixels: Tensor, patches: Tensor, training: bool | None = None
     ) -> tuple[Tensor, ...]:
-        position_bias = ops.cast(self.position_bias, patches.dtype)
+        position_bias = self.position_bias_of(patches)
         for block in self.blocks:
             if isinstance(block, PyramidTNTBlock):
                 pixels, patches = block(
@@ -165,4 +196,5 @@ class PyramidStage(TNTLayer):
             "se_ratio": self.se_ratio,
             "dropout_rate": self.dropout_rate,
             "attention_dropout_rate": self.attention_dropout_rate,
+            "native_grid": self.native_grid,
         }

@@ -6,13 +6,10 @@ import keras
 from keras import ops
 
 from keras_tnt.compat import keras_layers
-from keras_tnt.layers.base import (
-    TNTLayer,
-    check_image_shape,
-    fix_image_shape,
-    pad_image,
-)
+from keras_tnt.layers.base import pad_image, sizes
+from keras_tnt.layers.image_stem import MAX_IMAGE_SIZE, ImageStem
 from keras_tnt.layers.initializers import normal_initializer
+from keras_tnt.layers.position_resampling import resample_grid
 from keras_tnt.utils.counts import check_counts
 from keras_tnt.utils.typing import Shape, Tensor
 
@@ -20,7 +17,7 @@ PIXELS_PER_PATCH_SIDE = 4
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class PyramidStem(TNTLayer):
+class PyramidStem(ImageStem):
     """Convolutional stem of PyramidTNT (arXiv 2201.00978, section 2.1).
 
     All convolutions are 3x3, zero-padded by 1, and followed by batch normalization and
@@ -30,13 +27,19 @@ class PyramidStem(TNTLayer):
 
     Shapes: ``(batch, height, width, channels)`` to pixels
     ``(batch, height / 8, width / 8, 16, inner_dim)`` and patches
-    ``(batch, height / 8, width / 8, outer_dim)``. All axes but the batch are static.
+    ``(batch, height / 8, width / 8, outer_dim)``. Height and width are static without a
+    native image size. With one they may be open, and the quotients are rounded up.
 
     Args:
         outer_dim: width of a patch.
         inner_dim: width of a pixel.
         dropout_rate: dropout of the patches' positions, 0 to 1, with one mask for a
             batch, as in the official code.
+        native_image_size: ``(height, width)`` that the layer has positions for, if it
+            takes images of any size; ``None`` for images of one static size.
+        max_image_size: the largest height and width of images of any size.
+        pad_images: whether to pad images of any size to whole patches, with zeros at
+            the bottom and on the right, instead of refusing them.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -44,7 +47,8 @@ class PyramidStem(TNTLayer):
         training: whether dropout is active and norms use the batch's statistics.
 
     Raises:
-        ValueError: if the image's size is not static or not a multiple of 8.
+        ValueError: if the layer does not take images of this size. A graph of
+            TensorFlow raises an `InvalidArgumentError` for a size known when it runs.
 
     Example:
         >>> import keras
@@ -56,11 +60,24 @@ class PyramidStem(TNTLayer):
     """
 
     patch_size = 8  # in image pixels
+    min_patches = 4  # over which the first stage pools its keys
 
     def __init__(
-        self, outer_dim: int, inner_dim: int, dropout_rate: float = 0.0, **kwargs: Any
+        self,
+        outer_dim: int,
+        inner_dim: int,
+        dropout_rate: float = 0.0,
+        native_image_size: tuple[int, int] | None = None,
+        max_image_size: int = MAX_IMAGE_SIZE,
+        pad_images: bool = True,
+        **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        super().__init__(
+            native_image_size=native_image_size,
+            max_image_size=max_image_size,
+            pad_images=pad_images,
+            **kwargs,
+        )
         check_counts(outer_dim=outer_dim, inner_dim=inner_dim)
         self.outer_dim = outer_dim
         self.inner_dim = inner_dim
@@ -82,7 +99,7 @@ class PyramidStem(TNTLayer):
         return [convolution, norm]
 
     def build(self, input_shape: Shape) -> None:
-        (_, rows, columns, *_), _ = self.compute_output_shape(input_shape)
+        self._grid = rows, columns = self.position_grid(input_shape)
         self._image_shape = tuple(input_shape)
         channels = input_shape[-1]
         for steps, dim in (
@@ -102,31 +119,27 @@ class PyramidStem(TNTLayer):
             shape=(1, rows * columns, self.outer_dim),
             initializer=normal_initializer(),
             name="patch_position_embedding",
+            autocast=self.native_image_size is None,
         )
 
     def compute_output_shape(self, input_shape: Shape) -> tuple[Shape, Shape]:
-        check_image_shape(self, input_shape)
-        batch, height, width, _ = input_shape
-        size = self.patch_size
-        if not height or not width or height % size or width % size:
-            raise ValueError(
-                f"{self.name}: height and width must be multiples of {size}, got "
-                f"{height}x{width}. Resize or pad the images."
-            )
-        grid = (batch, height // size, width // size)
+        grid = (input_shape[0], *self.grid(input_shape))
         return (*grid, PIXELS_PER_PATCH_SIDE**2, self.inner_dim), (
             *grid,
             self.outer_dim,
         )
 
     def call(self, inputs: Tensor, training: bool | None = None) -> tuple[Tensor, ...]:
-        inputs = fix_image_shape(self, inputs, self._image_shape)
+        inputs = self._whole_patches(inputs)
         common = self._convolve(inputs, self.common_steps, training)
         pixels = self._cut(self._convolve(common, self.pixel_steps, training))
         patches = self._convolve(common, self.patch_steps, training)
-        _, rows, columns, dim = patches.shape
+        rows, columns, dim = sizes(patches)
         pixels = pixels + ops.cast(self.pixel_position_embedding, pixels.dtype)
-        positions = ops.cast(self.patch_position_embedding, patches.dtype)
+        positions: Tensor = self.patch_position_embedding
+        if self.native_image_size is not None:
+            positions = resample_grid(positions, self._grid, (rows, columns))
+        positions = ops.cast(positions, patches.dtype)
         positions = self.dropout(positions, training=training)
         return pixels, patches + ops.reshape(positions, (1, rows, columns, dim))
 
@@ -137,7 +150,7 @@ class PyramidStem(TNTLayer):
 
     def _cut(self, x):
         """Split a map into the pixels of each patch, in row-major order."""
-        _, height, width, dim = x.shape
+        height, width, dim = sizes(x)
         rows, columns = height // PIXELS_PER_PATCH_SIDE, width // PIXELS_PER_PATCH_SIDE
         # A row of pixels and its channels are one axis, so that four are transposed.
         x = ops.reshape(
