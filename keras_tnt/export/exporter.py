@@ -26,6 +26,7 @@ from keras_tnt.export.validation import (
     as_functional,
     check_labels,
     choose_image_size,
+    keeps_any_size,
     with_image_size,
 )
 from keras_tnt.images import CROP_FRACTION
@@ -96,6 +97,8 @@ def export_model(
         overwrite: whether an existing ``path`` (or version) may be replaced.
         image_size: ``(height, width)`` of the export, for a model on images of any
             size; by default that of its first layer of static size, such as a Resizing.
+            If there is none, because the TNT itself takes any size, a SavedModel and
+            any export in float32 do too, and others have its native size.
 
     Returns:
         An `Export`.
@@ -137,7 +140,8 @@ def export_model(
     samples = noise(shape) if calibration is None else calibration[:32]
     if precision_of(model) != "float32" or has_lora(model):
         model = _in_float32(model, samples)
-    fixed = with_image_size(model, shape[:2])
+    is_open = precision == "float32" and keeps_any_size(model, image_size)
+    fixed = model if is_open else with_image_size(model, shape[:2])
     metadata = ExportMetadata(labels, shape, crop_fraction, precision)
     with directory_beside(target) as directory:
         # The name is kept, because some formats store it.

@@ -29,7 +29,7 @@ def write_litert(
     metadata: ExportMetadata,
     calibration: np.ndarray | None = None,
 ) -> None:
-    """Write a model as a LiteRT file with a dynamic batch.
+    """Write a model as a LiteRT file with a dynamic batch, and size if it is open.
 
     Args:
         model: a float32 classifier.

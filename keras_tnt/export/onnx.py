@@ -30,7 +30,7 @@ def write_onnx(
     metadata: ExportMetadata,
     calibration: np.ndarray | None = None,
 ) -> None:
-    """Write a model as an ONNX file with a dynamic batch.
+    """Write a model as an ONNX file with a dynamic batch, and size if it is open.
 
     Args:
         model: a float32 classifier.
@@ -47,7 +47,10 @@ def write_onnx(
             function, function.input_signature, opset=OPSET
         )
     for tensor in (*graph.graph.input, *graph.graph.output):
-        tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
+        names = ("batch", "height", "width")
+        for name, side in zip(names, tensor.type.tensor_type.shape.dim, strict=False):
+            if not side.HasField("dim_value"):
+                side.dim_param = name
     if metadata.precision == "float16":
         graph = _in_float16(graph)
     elif metadata.precision == "int8":

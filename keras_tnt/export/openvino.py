@@ -21,7 +21,7 @@ def write_openvino(
     metadata: ExportMetadata,
     calibration: np.ndarray | None = None,
 ) -> None:
-    """Write a model as a directory for OpenVINO, with a dynamic batch.
+    """Write a directory for OpenVINO with a dynamic batch, and size if it is open.
 
     Args:
         model: a float32 classifier.

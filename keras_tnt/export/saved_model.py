@@ -88,7 +88,7 @@ def export_saved_model(
         overwrite: whether an existing version may be replaced.
         image_size: ``(height, width)`` that images are decoded to, for a model on
             images of any size; by default that of its first layer of static size, such
-            as a Resizing.
+            as a Resizing, or the native size of a TNT on images of any size.
 
     Returns:
         The `pathlib.Path` of the version's directory.

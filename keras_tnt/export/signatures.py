@@ -9,7 +9,8 @@ from keras_tnt.export.comparison import PROBABILITIES, output_activation
 from keras_tnt.export.validation import as_functional, choose_image_size
 from keras_tnt.images import decode_image, preprocess_input, rgb_to_gray
 from keras_tnt.layers.layer_norm import decomposed_layer_norm
-from keras_tnt.structure import architecture, find_head, patch_grid
+from keras_tnt.models.tokens import patch_map
+from keras_tnt.structure import architecture, find_head, stem
 from keras_tnt.utils.lazy import tensorflow as tf
 
 SMALLEST_PROBABILITY = np.finfo("float32").tiny  # positive, so that it has a logarithm
@@ -146,7 +147,8 @@ def _feature_map(model):
     patches = model.get_layer("norm").output
     if kind == "tnt":  # the patches are rows behind the class token
         patches = keras.layers.Cropping1D((1, 0))(patches)
-        patches = keras.layers.Reshape((*patch_grid(model), -1))(patches)
+        first = stem(model)
+        patches = patch_map(patches, first.input, first.patch_size)
     return patches
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
-from keras_tnt.structure import has_graph, has_preprocessing
+from keras_tnt.structure import find_tnt, has_graph, has_preprocessing, stem
 from keras_tnt.utils.arguments import as_list
 from keras_tnt.utils.counts import as_whole_number
 
@@ -54,7 +54,8 @@ def choose_image_size(
 
     Returns:
         The size of the model's input. If that is open, ``image_size``, or by default
-        the size of the first layer of static size, such as a Resizing.
+        the size of the first layer of static size, such as a Resizing; otherwise the
+        native size of a TNT on images of any size.
 
     Raises:
         ValueError: if ``image_size`` is invalid or not that of the model's input, or
@@ -62,7 +63,7 @@ def choose_image_size(
     """
     static = _static_size(model.inputs[0])
     if image_size is None:
-        size = static or next(filter(None, map(_static_size, _tensors(model))), None)
+        size = _first_static_size(model) or _native_size(model)
         if size is None:
             raise ValueError(
                 f"Model {model.name!r} takes images of any size, and no layer of it "
@@ -83,6 +84,30 @@ def choose_image_size(
             f"image_size={size}. Leave it out, or begin the model with Resizing."
         )
     return size
+
+
+def keeps_any_size(model: keras.Model, image_size: tuple[int, int] | None) -> bool:
+    """Return whether the export of a model takes images of any size, as the model does.
+
+    Args:
+        model: a functional model on images, with a TNT among its layers.
+        image_size: ``(height, width)`` asked for, or ``None``.
+    """
+    return image_size is None and _first_static_size(model) is None
+
+
+def _first_static_size(model):
+    """The size of the input, or of the first layer that has a static one."""
+    tensors = (model.inputs[0], *_tensors(model))
+    return next(filter(None, map(_static_size, tensors)), None)
+
+
+def _native_size(model):
+    """The native image size of the TNT in a model, if it takes images of any size."""
+    try:
+        return stem(find_tnt(model)).native_image_size
+    except ValueError:  # there is no TNT
+        return None
 
 
 def _tensors(model):
