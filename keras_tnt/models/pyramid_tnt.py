@@ -158,8 +158,7 @@ def PyramidTNT(  # noqa: D417, N802 (keras.applications' convention)
     )
     grid: Any = stem.position_grid(images.shape)  # a check before weights are created
     if min(grid) < SR_RATIOS[0]:
-        size = images.shape[1:3]
-        raise ValueError(f"Images must be at least 32x32, got {size}. Resize them.")
+        raise ValueError(f"Resize images to at least 32x32, got {images.shape[1:3]}.")
 
     x = rescale(images) if include_preprocessing else images
     pixels, patches = stem(x)

@@ -132,6 +132,30 @@ def test_weights__every_format(build, tmp_path):
         np.testing.assert_array_equal(other.predict_on_batch(images), expected)
 
 
+@pytest.mark.parametrize("build", [small, small_pyramid])
+def test_any_size__equals_models_of_two_sizes(build, tmp_path):
+    native = build()
+    native.save(tmp_path / "a.keras")
+    size = native.input_shape[1:3]
+    model = build(input_shape=(None, None, 3), native_image_size=size)
+    for shape in (native.input_shape[1:], (96, 64, 3)):
+        static = build(input_shape=shape)
+        keras_tnt.load_weights(static, tmp_path / "a.keras")
+        images = pixels(static, 2)
+        expected = static.predict_on_batch(images)
+        np.testing.assert_allclose(model.predict_on_batch(images), expected, atol=1e-5)
+    with pytest.raises(ValueError, match="to max_image_size=1024, got 64x1025"):
+        model(np.zeros((1, 64, 1025, 3), "float32"))
+
+
+def test_any_size__trains_on_two_sizes():
+    model = small(depth=1, input_shape=(None, None, 3), native_image_size=32)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    for side in (32, 47):
+        images = np.zeros((2, 32, side, 3), "float32")
+        assert np.isfinite(model.train_on_batch(images, np.array([0, 1])))
+
+
 @pytest.mark.filterwarnings("ignore:.*does not have a `quantize` method")
 def test_quantize__saved_and_loaded(tmp_path):
     model = small(depth=1)
