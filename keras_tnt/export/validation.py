@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import keras
 
-from keras_tnt.structure import find_tnt, has_graph, has_preprocessing, stem
+from keras_tnt.structure import find_tnt, has_graph, has_preprocessing
+from keras_tnt.structure.architecture import image_size as size_of_tnt
 from keras_tnt.utils.arguments import as_list
 from keras_tnt.utils.counts import as_whole_number
 
@@ -103,9 +104,9 @@ def _first_static_size(model):
 
 
 def _native_size(model):
-    """The native image size of the TNT in a model, if it takes images of any size."""
+    """The image size of the TNT in a model, the native one if it takes any."""
     try:
-        return stem(find_tnt(model)).native_image_size
+        return size_of_tnt(find_tnt(model))
     except ValueError:  # there is no TNT
         return None
 

@@ -30,7 +30,8 @@ class TNTBackbone(HubBackbone):
     size is a power of 2 of at least 4.
 
     Args:
-        image_shape: ``(height, width, channels)`` of the images.
+        image_shape: ``(height, width, channels)`` of the images; ``None`` for a height
+            or width that is known at run time.
         outer_dim: as in `keras_tnt.TNT`, and so all up to ``include_preprocessing``.
         inner_dim: width of a pixel token.
         depth: number of blocks.
@@ -135,7 +136,8 @@ class PyramidTNTBackbone(HubBackbone):
     ``"P3"`` to ``"P6"``, at strides 8 to 64.
 
     Args:
-        image_shape: ``(height, width, channels)`` of the images.
+        image_shape: ``(height, width, channels)`` of the images; ``None`` for a height
+            or width that is known at run time.
         outer_dim: as in `keras_tnt.PyramidTNT`, and so all up to
             ``include_preprocessing``.
         inner_dim: width of a pixel in the first stage.

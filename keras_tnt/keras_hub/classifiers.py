@@ -21,6 +21,7 @@ from keras_tnt.layers.dropout import Dropout
 from keras_tnt.layers.initializers import normal_initializer
 from keras_tnt.models.catalog import builder_options
 from keras_tnt.structure import architecture, find_head, has_preprocessing
+from keras_tnt.structure.architecture import image_size
 from keras_tnt.utils.typing import DType, Tensor
 from keras_tnt.weights.transfer import transfer_weights
 
@@ -227,7 +228,8 @@ def from_tnt(model: keras.Model, preprocessor: Any = None) -> HubClassifier:
 
     Returns:
         A `TNTImageClassifier` or `PyramidTNTImageClassifier` with weights of its own.
-        `save_to_preset` writes it.
+        `save_to_preset` writes it. For a model on images of any size it has the native
+        size.
 
     Raises:
         ValueError: if ``model`` is not a TNT or PyramidTNT with its top.
@@ -248,14 +250,15 @@ def from_tnt(model: keras.Model, preprocessor: Any = None) -> HubClassifier:
             f"{model.name!r}."
         )
     cls = TNTImageClassifier if kind == "tnt" else PyramidTNTImageClassifier
+    size = image_size(model)
     backbone = cls.backbone_cls(
-        model.input_shape[1:],
+        (*size, model.input_shape[-1]),
         **builder_options(model),
         include_preprocessing=has_preprocessing(model),
     )
     transfer_weights(backbone, model)
     if preprocessor is None:
-        preprocessor = cls.preprocessor_cls.for_size(model.input_shape[1:3])
+        preprocessor = cls.preprocessor_cls.for_size(size)
     activation = keras.activations.serialize(head.dense.activation)
     classifier = cls(backbone, head.dense.units, preprocessor, activation)
     classifier.get_layer("predictions").set_weights(head.dense.get_weights())

@@ -17,6 +17,7 @@ from keras_tnt.structure import (
     stages,
     stem,
 )
+from keras_tnt.structure.architecture import image_size
 from keras_tnt.weights import registry
 
 BUILDERS: dict[str, Callable[..., keras.Model]] = {
@@ -147,12 +148,10 @@ def model_info(model: keras.Model | str) -> ModelInfo:
         )
     inside = find_tnt(model)
     variant = _find_variant(inside)
-    first = stem(inside)
-    height, width = first.native_image_size or first.input.shape[1:3]
     return ModelInfo(
         variant,
         str(architecture(inside)),
-        (height, width),
+        image_size(inside),
         has_preprocessing(model),
         weights=registry.PUBLISHED.get(variant or ""),
     )

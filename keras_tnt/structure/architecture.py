@@ -198,6 +198,25 @@ def patch_grid(model: keras.Model) -> tuple[int, int]:
     return rows, columns
 
 
+def image_size(model: keras.Model) -> tuple[int, int]:
+    """Return the height and width of a TNT's images; the native ones if it takes any.
+
+    Args:
+        model: a TNT or PyramidTNT itself, or a model grown from one.
+
+    Example:
+        >>> import keras_tnt
+        >>> from keras_tnt.structure.architecture import image_size
+        >>> image_size(keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3,
+        ...                          input_shape=(None, None, 3)))
+        (224, 224)
+    """
+    layer: Any = stem(model)
+    height, width = layer.input.shape[1:3]
+    is_open = height is None or width is None
+    return layer.native_image_size if is_open else (height, width)
+
+
 def position_grid(model: keras.Model) -> tuple[int, int]:
     """Return ``(rows, columns)`` of the patches that a TNT's positions belong to.
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 import keras_tnt
 from keras_tnt.export import check_saved_model, export_model
 from keras_tnt.export.load_exported import load_exported
+from keras_tnt.inference.classifier import load_classifier
 from tests.helpers.runtimes import need_runtime
 from tests.helpers.small import small, small_pyramid
 
@@ -97,3 +98,10 @@ def test_export_model__any_size_at_a_fixed_size(options, tmp_path):
     images = noise(*size)
     found = exported.predict_on_batch(images)
     np.testing.assert_allclose(found, model(images), atol=0.01)
+
+
+def test_load_classifier__any_size_at_its_native_one(tmp_path):
+    any_size("tnt").save(tmp_path / "model.keras")
+    for arguments, size in (({}, NATIVE), ({"image_size": (32, 48)}, (32, 48))):
+        classifier = load_classifier(str(tmp_path / "model.keras"), **arguments)
+        assert classifier.model.input_shape == (None, *size, 3)

@@ -133,6 +133,33 @@ def test_classifier__learns_and_saves(tmp_path):
     assert not task.loss.from_logits
 
 
+def test_backbone__any_size(tmp_path):
+    options = {name: DEFAULTS[name] for name in ("outer_dim", "inner_dim")}
+    backbone = tnt_hub.TNTBackbone(
+        (None, None, 3), depth=1, outer_num_heads=3, **options
+    )
+    backbone.save_to_preset(tmp_path)
+    reloaded = tnt_hub.TNTBackbone.from_preset(str(tmp_path))
+    assert reloaded.image_shape == (None, None, 3)
+    images = np.random.default_rng(0).uniform(0, 255, (1, 70, 50, 3))
+    np.testing.assert_array_equal(reloaded(images), backbone(images))
+    maps = keras.Model(backbone.input, backbone.pyramid_outputs)(images)
+    assert [value.shape[1:3] for value in maps.values()] == [
+        (20, 16),
+        (10, 8),
+        (5, 4),
+        (3, 2),
+    ]
+
+
+def test_from_tnt__any_size():
+    model = small(depth=1, input_shape=(None, None, 3), native_image_size=(64, 96))
+    classifier = tnt_hub.from_tnt(model)
+    assert classifier.backbone.image_shape == (64, 96, 3)
+    images = np.random.default_rng(0).uniform(0, 255, (1, 64, 96, 3))
+    np.testing.assert_allclose(classifier(images), model(images), atol=1e-5)
+
+
 def test_backbone__has_its_options_as_attributes():
     model = tnt_hub.TNTBackbone((32, 48, 3), inner_blocks=(2, 1), **OPTIONS)
     config = model.get_config()
