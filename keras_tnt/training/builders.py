@@ -116,7 +116,7 @@ def trained_share(model: keras.Model) -> str:
         ...                       input_shape=(32, 64, 3))
         >>> keras_tnt.enable_lora(model, rank=1)
         >>> trained_share(model)
-        '871 of 92,503 parameters are trained, 0.9 %.'
+        '823 of 92,455 parameters are trained, 0.9%.'
     """
     trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     total = model.count_params()
