@@ -19,6 +19,7 @@ from keras_tnt.visualization.plot_results import (
     plot_training_curves,
 )
 
+EXPLAINED = (1, 3, 9)  # trousers, a dress and a boot
 NEXT_STEPS = """\
 Try next:
   keras-tnt predict {run}/images --model {run}
@@ -131,5 +132,6 @@ def _draw(run, model, test, probabilities, class_names):
         file_name = name.lower().replace(" ", "_").replace("/", "_")
         path = run.images / f"{file_name}.png"
         path.write_bytes(tf.io.encode_png(image).numpy())
-    some = first_of_class[:5]
-    plot_attention(model, test.images[some], class_names[:5], run.attention)
+    some = [first_of_class[label] for label in EXPLAINED]
+    names = [class_names[label] for label in EXPLAINED]
+    plot_attention(model, test.images[some], names, run.attention)

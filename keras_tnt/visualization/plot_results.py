@@ -10,10 +10,12 @@ from keras_tnt.images.preprocess import check_scale
 from keras_tnt.utils.typing import PathLike
 from keras_tnt.visualization import attention_maps, block_map, on_pixel_grid
 from keras_tnt.visualization.figure import (
+    HEATMAP_STYLE,
     new_figure,
     require_matplotlib,
     save_figure,
     show_image,
+    show_overlay,
     without_ticks,
 )
 
@@ -25,6 +27,14 @@ __all__ = [
     "plot_training_curves",
     "require_matplotlib",
 ]
+
+ATTENTION_TITLES = (
+    "the image",
+    "what the model looks at:\nattention of the class token",
+    "the patch in the box",
+    "what the model looks at\ninside this patch",
+)
+BOX = "deepskyblue"
 
 
 def plot_training_curves(history_path: PathLike, path: PathLike) -> None:
@@ -114,9 +124,9 @@ def plot_attention(
 ) -> None:
     """Plot the attention of the class token, and the attention inside one patch.
 
-    A row for each image: the image; the attention of the class token in the last block
-    over the image; the same without the image; the most attended patch; and the
-    attention that its pixels receive in the last inner transformer.
+    A row for each image: the image, with a box around the patch that the class token
+    attends to most; the attention of the class token in the last block over the image;
+    that patch; and the attention that its pixels receive in the last inner transformer.
 
     Args:
         model: a TNT with an inner transformer in at least one block.
@@ -149,25 +159,33 @@ def plot_attention(
     received = on_pixel_grid(inner.mean(axis=2))  # mean of the queries
     height, width = images.shape[1] // grid[0], images.shape[2] // grid[1]
 
-    figure, axes = new_figure(len(images), 5, (2, 2.1), each=True)
-    columns = ("image", "class token", "by patch", "top patch", "inside it")
-    for axis, name in zip(axes[0], columns, strict=True):
-        axis.annotate(name, (0.5, 1.25), xycoords="axes fraction", ha="center")
+    figure, axes = new_figure(len(images), len(ATTENTION_TITLES), (3, 3), each=True)
+    for axis, name in zip(axes[0], ATTENTION_TITLES, strict=True):
+        axis.set_title(name, fontsize=11)
     for row, image, title, weights, pixels in zip(
         axes, images, titles, class_maps, received, strict=True
     ):
         best = int(weights.argmax())
         top, left = best // grid[1] * height, best % grid[1] * width
+        row[0].set_ylabel(title, fontsize=11)
         show_image(row[0], image)
-        row[0].set_title(title, fontsize=8)
-        show_image(row[1], image)
-        overlay = np.kron(weights, np.ones((height, width)))
-        row[1].imshow(overlay, cmap="inferno", alpha=0.6, vmin=0, vmax=1)
-        row[2].imshow(weights, cmap="inferno", vmin=0, vmax=1)
-        show_image(row[3], image[top : top + height, left : left + width])
-        row[4].imshow(pixels[best], cmap="inferno")
+        show_overlay(row[1], image, np.kron(weights, np.ones((height, width))))
+        for axis in row[:2]:
+            _draw_box(axis, left, top, width, height)
+        show_image(row[2], image[top : top + height, left : left + width])
+        heatmap = row[3].imshow(pixels[best] / pixels[best].max(), **HEATMAP_STYLE)
+    figure.colorbar(heatmap, ax=axes, shrink=0.5, label="attention, the highest is 1")
     without_ticks(axes)
     save_figure(figure, path)
+
+
+def _draw_box(axis, left, top, width, height):
+    """Outline a patch in an image."""
+    patches = require_matplotlib().patches
+    corner = (left - 0.5, top - 0.5)  # pixels are centered on whole numbers
+    axis.add_patch(
+        patches.Rectangle(corner, width, height, fill=False, color=BOX, linewidth=3)
+    )
 
 
 def plot_augmented_images(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_tnt.visualization import attention_maps, block_map, plot_results
 from keras_tnt.visualization.plot_results import (
     plot_attention,
     plot_predictions,
@@ -108,6 +109,31 @@ def test_plot_attention__data(shape, tmp_path):
     assert alone.shape[1] == width
     colors = len(np.unique(alone.reshape(-1, 3), axis=0))
     assert colors > 500  # the overlay mixes the image with the color map
+
+
+def test_plot_attention__box_around_the_highest_patch(monkeypatch):
+    model = small(input_shape=(32, 48, 3))
+    images = pixels(model, 2)
+    figures = []
+    monkeypatch.setattr(plot_results, "save_figure", lambda *made: figures.append(made))
+    plot_attention(model, images, NAMES[:2], "attention.png")
+    axes = np.array(figures[0][0].axes[:8]).reshape(2, 4)
+    maps = block_map(attention_maps(model, images), 2)
+    for row, image, weights in zip(axes, images, maps, strict=True):
+        patch_row, column = divmod(int(weights.argmax()), 3)
+        for axis in row[:2]:
+            (box,) = axis.patches
+            assert box.get_xy() == (column * 16 - 0.5, patch_row * 16 - 0.5)
+            assert (box.get_width(), box.get_height()) == (16, 16)
+        rows, columns = (
+            slice(16 * first, 16 * first + 16) for first in (patch_row, column)
+        )
+        np.testing.assert_array_equal(
+            row[2].images[0].get_array(), image[rows, columns]
+        )
+        inside = row[3].images[0].get_array()
+        assert inside.max() == 1
+        assert inside.min() > 0
 
 
 def test_plot_attention__no_inner_blocks(tmp_path):
