@@ -77,7 +77,7 @@ class TrainingRun:
         self.steps_per_epoch = steps_per_epoch
         self.writes = distribute.is_chief(strategy)
         self.verbose = verbose if self.writes else 0
-        self.average = None
+        self.average: ExponentialMovingAverage | None = None
         if recipe.ema_decay:
             self.average = ExponentialMovingAverage(recipe.ema_decay, recipe.ema_warmup)
             self.average.set_model(model)
@@ -86,12 +86,13 @@ class TrainingRun:
         self.best = Checkpoints(run.best, keep=1)
         self.history = History(run.history)
 
-    def averaging(self):
+    def averaging(self) -> contextlib.AbstractContextManager:
         """A context in which the training steps move the average, if there is one."""
-        in_step = self.average and uses_tensorflow()  # on JAX it is a callback
-        return self.average.moving() if in_step else contextlib.nullcontext()
+        if self.average and uses_tensorflow():
+            return self.average.moving()
+        return contextlib.nullcontext()  # on JAX it is a callback
 
-    def run(self):
+    def run(self) -> TrainingResult:
         """Train from the current state of the run to its end."""
         if self.recipe.lora_rank or self.recipe.frozen_backbone:
             self._say(trained_share(self.model))
