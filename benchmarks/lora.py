@@ -141,7 +141,8 @@ def fine_tune(recipe, rate, seed, runs, name, folder):
     recipe = dataclasses.replace(recipe, learning_rate=rate, seed=seed)
     model = train(recipe, runs / f"{name}-rate-{rate}-seed-{seed}", verbose=0).model
     source = load_dataset(str(runs / folder))
-    row = {"accuracy": evaluate(model, source, batch_size=250)["accuracy"]}
+    found = evaluate(model, source, batch_size=250, crop_fraction=recipe.crop_fraction)
+    row = {"accuracy": found["accuracy"]}
     if name == "lora" and folder == "test":
         images = np.random.default_rng(0).random((64, *model.input_shape[1:])) * 255
         merged = merge_lora(model)
