@@ -86,10 +86,7 @@ def main():
             for name, recipe in recipes.items()
         },
     }
-    record["rates"] = {
-        name: max(found, key=lambda rate: np.mean(found[rate]))
-        for name, found in record["tuning"].items()
-    }
+    record["rates"] = best_rates(record["tuning"])
     record["test"] = {
         name: [
             accuracy(
@@ -106,11 +103,7 @@ def main():
     record["recipe_teacher"] = dataclasses.asdict(TEACHER)
     record["recipe_student"] = dataclasses.asdict(STUDENT)
     record["distillation"] = DISTILLATION
-    record["versions"] = {
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-    }
+    record["versions"] = versions()
     write_json(record, RESULTS)
     print_comparison(record)
 
@@ -119,6 +112,23 @@ def accuracy(recipe, directory, split="test"):
     """Train with a recipe and return the accuracy after its last epoch."""
     recipe = dataclasses.replace(recipe, validation_split=split)
     return train(recipe, directory, verbose=0).history[-1]["val_accuracy"]
+
+
+def best_rates(tuning):
+    """Return the rate of the highest mean accuracy, by name."""
+    return {
+        name: max(found, key=lambda rate: np.mean(found[rate]))
+        for name, found in tuning.items()
+    }
+
+
+def versions():
+    """Return the versions of what a result depends on."""
+    return {
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+    }
 
 
 def compare(taught, alone):

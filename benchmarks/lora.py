@@ -17,14 +17,11 @@ import dataclasses
 import math
 import os
 import pathlib
-import platform
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
 import numpy as np
-import tensorflow as tf
-from distillation import compare
+from distillation import best_rates, compare, versions
 
 from keras_tnt import merge_lora
 from keras_tnt.data import load_dataset
@@ -86,10 +83,7 @@ def main():
             for name, recipe in recipes.items()
         },
     }
-    record["rates"] = {
-        name: max(found, key=lambda rate: np.mean(found[rate]))
-        for name, found in record["tuning"].items()
-    }
+    record["rates"] = best_rates(record["tuning"])
     record["test"] = {
         name: [
             fine_tune(recipe, record["rates"][name], seed, runs, name, "test")
@@ -100,12 +94,12 @@ def main():
     record |= compare(
         *([row["accuracy"] for row in record["test"][name]] for name in recipes)
     )
-    record["recipe"] = dataclasses.asdict(recipes["lora"])
-    record["versions"] = {
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
+    # Paths within the directory of the runs, which is another one each time.
+    record["recipe"] = dataclasses.asdict(recipes["lora"]) | {
+        "weights": "first/model.keras",
+        "data": "new",
     }
+    record["versions"] = versions()
     write_json(record, RESULTS)
     print_comparison(record)
 
