@@ -6,8 +6,8 @@ The server is `examples/serve.py`, in a separate process on loopback. Clients se
 image per request and wait for the response, so simultaneous requests form batches. The
 expected response of every image is known and unique, and some images are corrupt. So
 lost and swapped responses are detected. The memory of the server is read every few
-seconds. The command writes the results to a file, and fails if a response was lost or
-wrong.
+seconds, and its metrics at the end. The command writes the results to a file, and fails
+if a response was lost or wrong, or if the server counted other images than the clients.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -34,6 +35,7 @@ import keras
 import numpy as np
 import psutil
 import tensorflow as tf
+from prometheus_client.parser import text_string_to_metric_families
 
 import keras_tnt
 from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
@@ -42,6 +44,7 @@ from keras_tnt.images import decode_image
 IMAGES = 200
 CORRUPT_EVERY = 20
 TOLERANCE = 1e-5
+WARM_UP = 20  # requests
 
 
 def build(variant):
@@ -178,6 +181,18 @@ def memory(server):
     return round(sum(process.memory_info().rss for process in processes) / 1e6)
 
 
+def read_metrics(port):
+    """Return the values of the server's metrics, by name and the values of labels."""
+    url = f"http://127.0.0.1:{port}/metrics"
+    with urllib.request.urlopen(url, timeout=60) as response:
+        families = text_string_to_metric_families(response.read().decode())
+        return {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in families
+            for sample in family.samples
+        }
+
+
 def free_port():
     """Return a free port."""
     with socket.socket() as found:
@@ -200,6 +215,7 @@ def run(variant, clients, minutes):
             crowd, seconds, rss = ask(
                 server, port, directory.name, encoded, expected, clients, minutes
             )
+            metrics = read_metrics(port)
         finally:
             stop_server(server)
     took = sorted(second for client in crowd for second in client.seconds)
@@ -213,6 +229,12 @@ def run(variant, clients, minutes):
         "answers_per_second": round(len(took) / seconds, 1),
         "lost": sum(client.lost for client in crowd),
         "wrong": sum(client.wrong for client in crowd),
+        "counted_by_server": round(metrics["keras_tnt_batch_images_sum",]) - WARM_UP,
+        "images_per_batch": round(
+            metrics["keras_tnt_batch_images_sum",]
+            / metrics["keras_tnt_batch_images_count",],
+            2,
+        ),
         "milliseconds": {
             "p50": round(1000 * percentiles[49], 1),
             "p99": round(1000 * percentiles[98], 1),
@@ -229,7 +251,7 @@ def run(variant, clients, minutes):
 
 
 def ask(server, port, name, encoded, expected, clients, minutes):
-    """Run the clients for some minutes, after 20 warm-up requests.
+    """Run the clients for some minutes, after warm-up requests.
 
     Returns the clients, the duration, and the memory over time.
     """
@@ -238,7 +260,7 @@ def ask(server, port, name, encoded, expected, clients, minutes):
         json.dumps({"instances": [{"b64": base64.b64encode(c).decode()}]})
         for c in encoded
     ]
-    first = itertools.islice(questions_of(clients, bodies), 20)
+    first = itertools.islice(questions_of(clients, bodies), WARM_UP)
     Client(port, path, first, expected, until=time.time() + 600).run()
     start, rss = time.time(), []
     until = start + minutes * 60
@@ -271,6 +293,8 @@ def main():
     print(json.dumps({k: v for k, v in result.items() if k != "rss_mb"}, indent=2))
     if result["lost"] or result["wrong"]:
         sys.exit("Responses were lost or wrong.")
+    if result["counted_by_server"] != result["answers"]:
+        sys.exit("The server's metrics do not count the responses.")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@ r"""Serve an exported model over HTTP with the REST interface of TensorFlow Serv
 
 Simultaneous requests run as one batch. Use TensorFlow Serving in production
 (docs/serving.md). This server needs only Python: it uses LitServe
-(`pip install ".[serve]"`). A request has one image.
+(`pip install ".[serve]"`). A request has one image. `/health` answers 200 as soon as
+the model is loaded; `/metrics` has counts and times in the text format of Prometheus.
 
     python examples/serve.py pets --port 8501
 
@@ -14,6 +15,8 @@ Simultaneous requests run as one batch. Use TensorFlow Serving in production
 import argparse
 import base64
 import binascii
+import os
+import tempfile
 from pathlib import Path
 
 import litserve
@@ -33,6 +36,16 @@ class SavedModel(litserve.LitAPI):
 
     def setup(self, device):
         """Load the model, in the process that serves it."""
+        from prometheus_client import Counter, Histogram
+
+        self.batches = Histogram(
+            "keras_tnt_batch_images",
+            "Images in a batch of the model",
+            buckets=[2**power for power in range(11)],
+        )
+        self.images = Counter(
+            "keras_tnt_images", "Images by outcome: classified or corrupt", ["outcome"]
+        )
         loaded = tf.saved_model.load(self.version)
         self.classify = loaded.signatures["serving_default"]
         self.loaded = loaded  # a signature alone does not keep its variables
@@ -50,6 +63,10 @@ class SavedModel(litserve.LitAPI):
     def predict(self, images):
         """Return one result per image of a batch."""
         outputs = self.classify(image_bytes=tf.constant(images))
+        classified = int(tf.math.count_nonzero(outputs["ok"]))
+        self.batches.observe(len(images))
+        self.images.labels("classified").inc(classified)
+        self.images.labels("corrupt").inc(len(images) - classified)
         columns = {name: value.numpy().tolist() for name, value in outputs.items()}
         columns["classes"] = [
             [name.decode() for name in row] for row in columns["classes"]
@@ -62,8 +79,28 @@ class SavedModel(litserve.LitAPI):
         return {"predictions": [answer]}
 
 
+def serve(api, port):
+    """Serve a model until interrupted."""
+    with tempfile.TemporaryDirectory() as directory:
+        # Here the processes of the server share their counts. prometheus_client reads
+        # the variable when it is imported.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
+        from prometheus_fastapi_instrumentator import Instrumentator
+
+        server = litserve.LitServer(api, accelerator="cpu", timeout=60)
+        instrumentator = Instrumentator(excluded_handlers=["/health", "/metrics"])
+        instrumentator.instrument(server.app).expose(server.app)
+        server.run(
+            host="127.0.0.1",
+            port=port,
+            num_api_servers=1,
+            generate_client_file=False,
+            log_level="warning",
+        )
+
+
 def main():
-    """Serve until interrupted."""
+    """Read the command line and serve the model."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("directory", type=Path, help="directory of the model")
     parser.add_argument("--port", type=int, default=8501)
@@ -74,14 +111,7 @@ def main():
         max_batch_size=arguments.batch_size,
         batch_timeout=0.005,
     )
-    server = litserve.LitServer(api, accelerator="cpu", timeout=60)
-    server.run(
-        host="127.0.0.1",
-        port=arguments.port,
-        num_api_servers=1,
-        generate_client_file=False,
-        log_level="warning",
-    )
+    serve(api, arguments.port)
 
 
 if __name__ == "__main__":

@@ -25,3 +25,5 @@ def test_serve__load_loses_and_swaps_no_answer(tmp_path):
     result = json.loads((tmp_path / "load.json").read_text())
     assert result["answers"] >= result["clients"]
     assert (result["lost"], result["wrong"]) == (0, 0)
+    assert result["counted_by_server"] == result["answers"]
+    assert 1 <= result["images_per_batch"] <= result["clients"]
