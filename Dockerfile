@@ -5,7 +5,8 @@ ARG EXTRAS=train
 
 COPY pyproject.toml README.md LICENSE NOTICE constraints.txt /src/
 COPY keras_tnt /src/keras_tnt
-RUN pip install --no-cache-dir -c /src/constraints.txt "/src[$EXTRAS]" \
+COPY demo_data /src/demo_data
+RUN pip install --no-cache-dir -c /src/constraints.txt "/src[$EXTRAS]" /src/demo_data \
     && rm -r /src \
     && useradd --create-home --uid 1000 tnt
 

@@ -30,7 +30,7 @@ OLDEST := .venv-oldest
 test-oldest:
 	$(PYTHON) -m venv $(OLDEST)
 	grep -oE '"[A-Za-z0-9_-]+>=[0-9.]+' pyproject.toml | tr -d '"' | sed 's/>=/==/' | sort -u > $(OLDEST)/constraints.txt
-	$(OLDEST)/bin/python -m pip install --quiet -c $(OLDEST)/constraints.txt -e ".[train]" hypothesis pillow pytest scipy
+	$(OLDEST)/bin/python -m pip install --quiet -c $(OLDEST)/constraints.txt -e ".[train]" -e ./demo_data hypothesis pillow pytest scipy
 	$(OLDEST)/bin/python -m pytest -m "not slow" tests/layers tests/models tests/data
 
 # Layers and models with Keras's nightly build, in an environment of its own: keras and
@@ -38,7 +38,7 @@ test-oldest:
 NIGHTLY := .venv-nightly
 test-nightly:
 	$(PYTHON) -m venv $(NIGHTLY)
-	$(NIGHTLY)/bin/python -m pip install --quiet -c constraints.txt -e ".[dev,export]"
+	$(NIGHTLY)/bin/python -m pip install --quiet -c constraints.txt -e ".[dev,export]" -e ./demo_data
 	$(NIGHTLY)/bin/python -m pip uninstall --quiet --yes keras
 	$(NIGHTLY)/bin/python -m pip install --quiet --force-reinstall --no-deps keras-nightly
 	$(NIGHTLY)/bin/python -m pytest -m "not slow" tests/layers tests/models
@@ -85,12 +85,13 @@ lint: $(VENV)/dev.stamp
 docs: $(VENV)/dev.stamp
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build
 
-# Wheel and sdist in dist/, as PyPI takes them.
+# Wheels and sdists of the package and of the demo's images in dist/, as PyPI takes them.
 dist:
 	$(PYTHON) -m venv .venv-release
 	.venv-release/bin/python -m pip install --quiet build twine
 	rm -rf dist
 	.venv-release/bin/python -m build
+	.venv-release/bin/python -m build --outdir dist demo_data
 	.venv-release/bin/python -m twine check --strict dist/*
 
 clean:
@@ -99,10 +100,10 @@ clean:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/demo.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(INSTALL) -e ".[demo]"
+$(VENV)/demo.stamp: pyproject.toml demo_data/pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) -e ".[demo]" -e ./demo_data
 	touch $@
 
-$(VENV)/dev.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(INSTALL) -e ".[demo,dev,export]"
+$(VENV)/dev.stamp: pyproject.toml demo_data/pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) -e ".[demo,dev,export]" -e ./demo_data
 	touch $@ $(VENV)/demo.stamp

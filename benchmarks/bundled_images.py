@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-BUNDLED = Path(__file__).parents[1] / "keras_tnt/data/fashion_mnist_mini/1.0.0"
+PACKAGE = Path(__file__).parents[1] / "demo_data" / "keras_tnt_demo_data"
+BUNDLED = PACKAGE / "fashion_mnist_mini" / "1.0.0"
 
 
 def bundled(part):

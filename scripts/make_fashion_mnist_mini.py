@@ -22,7 +22,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from fashion_mnist_files import HOMEPAGE, ORIGINALS, read_idx
 
-OUTPUT = Path(__file__).parents[1] / "keras_tnt" / "data" / "fashion_mnist_mini"
+PACKAGE = Path(__file__).parents[1] / "demo_data" / "keras_tnt_demo_data"
+OUTPUT = PACKAGE / "fashion_mnist_mini"
 
 CLASS_NAMES = [
     "T-shirt/top",
@@ -135,7 +136,7 @@ def main():
     """Make the data set."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--originals", default=ORIGINALS, help="default: %(default)s")
-    parser.add_argument("--output", default=OUTPUT, help="default: inside keras_tnt")
+    parser.add_argument("--output", default=OUTPUT, help="default: inside demo_data")
     arguments = parser.parse_args()
     tfds.disable_progress_bar()
     make(arguments.originals, arguments.output)

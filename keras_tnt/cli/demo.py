@@ -43,6 +43,8 @@ def run(options: argparse.Namespace) -> None:
     given = {"epochs": options.epochs, "seed": options.seed}
     changes = {name: value for name, value in given.items() if value is not None}
     recipe = dataclasses.replace(fashion_mnist_demo(), **changes)
+    require_matplotlib()
+    fashion_mnist_mini_class_names()  # raises without the images
     run = RunDirectory(create_or_next_directory(options.out, "runs/demo"))
     start = time.monotonic()
     result = run_demo(run, recipe)
@@ -91,10 +93,10 @@ def run_demo(run: RunDirectory, recipe: Recipe) -> DemoResult:
         A `DemoResult`.
 
     Raises:
-        ImportError: if a package of the extra ``demo`` is missing.
+        ImportError: if a package of the extra ``demo``, or the one of the images, is
+            missing.
         RuntimeError: if the SavedModel does not predict what the model predicts.
     """
-    require_matplotlib()
     model, _ = train(recipe, run.path)
     plot_training_curves(run.history, run.curves)
     class_names = fashion_mnist_mini_class_names()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,15 +14,13 @@ if TYPE_CHECKING:
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-FOLDER = Path(__file__).parent / "fashion_mnist_mini" / "1.0.0"
-
 
 def fashion_mnist_mini(split: str) -> tf.data.Dataset:
     """Load a split of the bundled data set: images of clothing and their classes.
 
     It has 12,000 training and 2,000 test images of Fashion-MNIST, equally many of each
     of the ten classes. Every pass gives the same images in the same shuffled order.
-    Nothing is downloaded or written.
+    Nothing is downloaded or written: the package `keras-tnt-demo-data` has the files.
 
     Args:
         split: `"train"`, `"test"` or a slice such as `"train[:10%]"`.
@@ -31,7 +30,7 @@ def fashion_mnist_mini(split: str) -> tf.data.Dataset:
         uint8 (28, 28, 1) with values 0-255, and an int64 scalar below 10.
 
     Raises:
-        ImportError: If tensorflow_datasets is not installed.
+        ImportError: If tensorflow_datasets or keras-tnt-demo-data is not installed.
         ValueError: If there is no such split.
 
     Example:
@@ -55,7 +54,7 @@ def fashion_mnist_mini_class_names() -> tuple[str, ...]:
         The names: `names[label]` is the class of an image with that label.
 
     Raises:
-        ImportError: If tensorflow_datasets is not installed.
+        ImportError: If tensorflow_datasets or keras-tnt-demo-data is not installed.
 
     Example:
         >>> from keras_tnt.data import fashion_mnist_mini_class_names
@@ -66,8 +65,21 @@ def fashion_mnist_mini_class_names() -> tuple[str, ...]:
 
 
 def bundled_builder() -> tfds.core.DatasetBuilder:
-    """Return the builder of the data set in the package's own directory."""
-    return import_tfds().builder_from_directory(FOLDER)
+    """Return the builder of the bundled data set."""
+    return import_tfds().builder_from_directory(bundled_directory())
+
+
+def bundled_directory() -> Path:
+    """Return the directory of the bundled data set, which is a package of its own."""
+    try:
+        package = importlib.resources.files("keras_tnt_demo_data")
+    except ImportError as error:
+        raise ImportError(
+            "fashion_mnist_mini needs its images, which are a package of their own, "
+            "keras-tnt-demo-data. Install it from a clone of keras_tnt: "
+            "pip install ./demo_data"
+        ) from error
+    return Path(str(package)) / "fashion_mnist_mini" / "1.0.0"
 
 
 def import_tfds() -> ModuleType:

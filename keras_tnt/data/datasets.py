@@ -43,7 +43,8 @@ def load_dataset(
     Raises:
         FileNotFoundError: if there is no such directory, tfds cannot prepare the
             data set, or files of iNaturalist are missing.
-        ImportError: if tensorflow_datasets is needed and not installed.
+        ImportError: if tensorflow_datasets, or keras-tnt-demo-data for the bundled
+            data set, is needed and not installed.
         ValueError: for an unknown name or split, a directory without images, or a tfds
             data set whose label is neither one class nor a list as in ReaL.
 

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_tnt.cli.demo import run_demo
+from keras_tnt.cli import main
 from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
 from keras_tnt.export import check_saved_model
 from keras_tnt.inference.classification import find_images, predict_files
 from keras_tnt.inference.classifier import load_classifier
-from keras_tnt.training import RunDirectory, fashion_mnist_demo
+from keras_tnt.training import RunDirectory
 from keras_tnt.training.history import History
 
 pytestmark = [pytest.mark.slow]
@@ -208,9 +208,17 @@ def test_demo_command__all_epochs(tmp_path):
     assert str(Path(run.images) / "ankle_boot.png") in next_step.stdout
 
 
-def test_run_demo__missing_package(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    run = RunDirectory.create(tmp_path / "run")
-    with pytest.raises(ImportError, match=r'pip install "keras-tnt\[demo\]"'):
-        run_demo(run, fashion_mnist_demo())
-    assert not any(run.path.iterdir())
+@pytest.mark.parametrize(
+    ("module", "command"),
+    [
+        ("matplotlib.figure", 'pip install "keras-tnt[demo]"'),
+        ("tensorflow_datasets", 'pip install "keras-tnt[demo]"'),
+        ("keras_tnt_demo_data", "pip install ./demo_data"),
+    ],
+)
+def test_demo_command__missing_package(module, command, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, module, None)
+    assert main(["demo", "--out", str(tmp_path / "run")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert command in line
+    assert not (tmp_path / "run").exists()

@@ -1,4 +1,4 @@
-"""The embedded data set: its contents, its reader and the script that made it."""
+"""The bundled data set: its contents, its reader and the script that made it."""
 
 import collections
 import filecmp
@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
 from tests.helpers import ROOT
 
-FOLDER = ROOT / "keras_tnt" / "data" / "fashion_mnist_mini"
+PACKAGE = ROOT / "demo_data" / "keras_tnt_demo_data"
 ORIGINALS = Path("/usr/share/datasets/fashion-mnist")
 
 CLASS_NAMES = (
@@ -45,7 +45,8 @@ PIXELS_SHA256 = {
 }
 
 # Reads both splits in a fresh process, where the first import of tfds would show too,
-# and fails on any look-up or connection and on any file of the package opened to write.
+# and fails on any look-up or connection, and on any file of the packages that is opened
+# to write.
 OFFLINE_READER = """
 import sys
 from pathlib import Path
@@ -53,12 +54,12 @@ from pathlib import Path
 from keras_tnt.data import bundled
 
 assert "tensorflow_datasets" not in sys.modules, "imported before it is needed"
-package = str(Path(bundled.__file__).parents[1])
+packages = (str(Path(bundled.__file__).parents[1]), str(bundled.bundled_directory()))
 
 def watch(event, arguments):
     if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname"):
         raise AssertionError(f"network access: {event} {arguments}")
-    if event == "open" and str(arguments[0]).startswith(package):
+    if event == "open" and str(arguments[0]).startswith(packages):
         assert not set(arguments[1] or "") & set("wax+"), f"writes {arguments[0]}"
 
 sys.dont_write_bytecode = True
@@ -141,6 +142,12 @@ def test_fashion_mnist_mini__tfds_missing(monkeypatch):
         fashion_mnist_mini_class_names()
 
 
+def test_fashion_mnist_mini__images_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "keras_tnt_demo_data", None)
+    with pytest.raises(ImportError, match=r"keras-tnt-demo-data.* pip install \./demo"):
+        fashion_mnist_mini("test")
+
+
 def test_fashion_mnist_mini__no_network_no_writes():
     process = subprocess.run(
         [sys.executable, "-c", OFFLINE_READER],
@@ -154,9 +161,9 @@ def test_fashion_mnist_mini__no_network_no_writes():
 
 
 def test_fashion_mnist_mini__files_and_license():
-    sizes = [path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()]
+    sizes = [path.stat().st_size for path in PACKAGE.rglob("*") if path.is_file()]
     assert sum(sizes) < 10_000_000
-    license_text = (FOLDER / "LICENSE").read_text()
+    license_text = (PACKAGE / "LICENSE").read_text("utf-8")
     assert "MIT License" in license_text
     assert "Zalando SE" in license_text
 
@@ -169,7 +176,7 @@ def test_fashion_mnist_mini__files_and_license():
 def test_make_fashion_mnist_mini__same_bytes(tmp_path):
     process = run_script("--output", tmp_path)
     assert process.returncode == 0, process.stderr
-    kept, made = FOLDER / "1.0.0", tmp_path / "1.0.0"
+    kept, made = PACKAGE / "fashion_mnist_mini" / "1.0.0", tmp_path / "1.0.0"
     names = sorted(path.name for path in kept.iterdir())
     assert sorted(path.name for path in made.iterdir()) == names
     same, _, _ = filecmp.cmpfiles(kept, made, names, shallow=False)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_tnt.data import fashion_mnist_mini, image_dataset, load_dataset
-from keras_tnt.data.bundled import FOLDER, import_tfds
+from keras_tnt.data.bundled import bundled_directory, import_tfds
 from keras_tnt.data.records import record_places
 from keras_tnt.images import decode_image
 from tests.helpers.datasets import encoded, photo, write_directory
@@ -147,7 +147,7 @@ def test_load_dataset__cannot_prepare(tmp_path, monkeypatch):
 
 
 def test_record_places__offsets():
-    path = next(str(path) for path in FOLDER.glob("*test*"))
+    path = next(str(path) for path in bundled_directory().glob("*test*"))
     places = record_places(path)
     assert len(places) == 2000
     assert places[0] == 0
@@ -157,14 +157,14 @@ def test_record_places__offsets():
 
 @pytest.mark.parametrize("cut", [1, 100])
 def test_load_dataset__damaged_records(cut, tmp_path):
-    copy = shutil.copytree(FOLDER, tmp_path / "1.0.0")
+    copy = shutil.copytree(bundled_directory(), tmp_path / "1.0.0")
     file = next(copy.glob("*test*"))
     data = file.read_bytes()
     file.write_bytes(data[:-cut])
     with pytest.raises(ValueError, match="is damaged: it ends inside a record"):
         load_dataset(copy, "test")
-    file.write_bytes(data[: record_places(shutil.copy(next(FOLDER.glob("*test*")),
-                                                      tmp_path))[-1]])  # fmt: skip
+    whole = shutil.copy(next(bundled_directory().glob("*test*")), tmp_path)
+    file.write_bytes(data[: record_places(whole)[-1]])
     with pytest.raises(ValueError, match="it has 1999 of 2000 records"):
         load_dataset(copy, "test")
 

@@ -1,0 +1,1 @@
+"""The files of `fashion_mnist_mini`, which `keras_tnt.data` reads."""
