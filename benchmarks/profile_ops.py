@@ -1,11 +1,11 @@
 """Profile TNT-S by kind of operation and by part of the model.
 
-    python benchmarks/profile_ops.py inference [--batch 16]
+    python benchmarks/profile_ops.py inference [--batch 16] [--precision bfloat16]
     python benchmarks/profile_ops.py training
 
 Sums the times of the operations in TensorFlow's profiler on the CPU. Operations run in
-parallel, so the sum may exceed the wall-clock time. Writes
-benchmarks/results/profile_KIND.json and prints its tables.
+parallel, so the sum may exceed the wall-clock time. Prints the tables and writes
+benchmarks/results/profile_KIND.json, or profile_KIND_bfloat16.json.
 """
 
 import argparse
@@ -36,10 +36,10 @@ PARTS = {
     "norms": r"norm(_\d+)?/",
     "stem": r"(pixel|patch)_embedding",
     "inner attention": r"inner(_\d+)?/attention",
-    "inner perceptron": r"inner(_\d+)?/feed_forward",
-    "fold": r"/fold",
+    "inner feed-forward": r"inner(_\d+)?/feed_forward",
+    "pixel projection": r"/fold",
     "outer attention": r"attention",
-    "outer perceptron": r"feed_forward",
+    "outer feed-forward": r"feed_forward",
 }
 STEPS = 3
 
@@ -49,11 +49,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("kind", choices=("inference", "training"))
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument(
+        "--precision", choices=("float32", "bfloat16"), default="float32"
+    )
     options = parser.parse_args()
-    run = {"inference": inference, "training": training}[options.kind](options.batch)
+    policy = "mixed_bfloat16" if options.precision == "bfloat16" else "float32"
+    make = {"inference": inference, "training": training}[options.kind]
+    run = make(options.batch, policy)
     seconds, events = profile(run)
     record = {
         "kind": options.kind,
+        "precision": options.precision,
         "batch": options.batch,
         "step_ms": 1e3 * seconds,
         "operations_ms": sums(events, lambda name, kind: kind),
@@ -63,7 +69,8 @@ def main():
         "machine": platform.machine(),
         "versions": {name: version(name) for name in ("keras", "tensorflow")},
     }
-    path = RESULTS / f"profile_{options.kind}.json"
+    suffix = "_bfloat16" if options.precision == "bfloat16" else ""
+    path = RESULTS / f"profile_{options.kind}{suffix}.json"
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(f"A step takes {record['step_ms']:.0f} ms.")
     for title in ("parts_ms", "operations_ms"):
@@ -73,18 +80,18 @@ def main():
             print(f"{name:32s} {spent:8.1f} ms {spent / total:5.0%}")
 
 
-def inference(batch):
+def inference(batch, policy):
     """Return a forward pass with a dynamic batch size, as in an export."""
-    model = keras_tnt.TNTSmall(weights=None)
+    model = keras_tnt.TNTSmall(weights=None, dtype=policy)
     images = tf.random.uniform((batch, 224, 224, 3), maxval=255)
     spec = tf.TensorSpec((None, 224, 224, 3))
     function = tf.function(lambda x: model(x, training=False), [spec], autograph=False)
     return lambda: function(images).numpy()
 
 
-def training(batch):
+def training(batch, policy):
     """Return a training step as in `model.fit`."""
-    model = keras_tnt.TNTSmall(weights=None, drop_path_rate=0.1)
+    model = keras_tnt.TNTSmall(weights=None, drop_path_rate=0.1, dtype=policy)
     model.compile(AdamW(1e-3), keras.losses.SparseCategoricalCrossentropy())
     images = np.random.default_rng(0).uniform(0, 255, (batch, 224, 224, 3))
     labels = np.zeros(batch, "int64")

@@ -38,13 +38,15 @@ def onednn_layer_norm(inputs: Tensor, epsilon: float) -> Tensor:
     Seen in: TensorFlow 2.21.0 with Keras 3.15.1 (first and last versions checked).
 
     Args:
-        inputs: floating-point tensor ``(…, dim)``; ``dim`` is static.
+        inputs: float32 or bfloat16 tensor ``(…, dim)``; ``dim`` is static. TensorFlow
+            fuses bfloat16 in graphs, for two or three axes, on CPUs that have it. The
+            operation computes in float32, and rounds its results once.
         epsilon: what is added to the variance.
 
     Returns:
-        A float32 tensor of the same shape, before scale and offset.
+        A tensor of the same shape and dtype, before scale and offset.
     """
-    x = tf.cast(inputs, "float32")
+    x = inputs
     shape = tf.shape(x)
     rows = tf.reduce_prod(shape[:-1])
     if x.shape[0] is not None:

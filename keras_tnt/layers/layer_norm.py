@@ -11,6 +11,7 @@ from keras import ops
 from keras_tnt.compat.keras_layers import WeightStates
 from keras_tnt.compat.operations import onednn_layer_norm, primitive_layer_norm
 from keras_tnt.layers import fused_ops
+from keras_tnt.utils.cpu import has_bfloat16
 from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import Tensor
 
@@ -26,7 +27,7 @@ class LayerNorm(WeightStates, keras.layers.LayerNormalization):
 
     - in training, a function compiled by XLA, and another one for its gradient;
     - in inference without GPUs and TPUs, an operation of oneDNN
-      (`keras_tnt.compat.operations`).
+      (`keras_tnt.compat.operations`), also in bfloat16 on CPUs that have it.
 
     In a function that XLA compiles as a whole (`jit_compile`), and in inference with an
     accelerator, the layer computes Keras's formula.
@@ -71,6 +72,7 @@ class LayerNorm(WeightStates, keras.layers.LayerNormalization):
             and fused_ops.runs_on_cpu_only()
             and not fused_ops.inside_compiled_function()
         ):
+            inputs = ops.cast(inputs, self._onednn_dtype(inputs))
             normalized = onednn_layer_norm(inputs, self.epsilon)
             outputs = self._scale_and_center(normalized, axes)
         else:
@@ -95,6 +97,18 @@ class LayerNorm(WeightStates, keras.layers.LayerNormalization):
             and inputs.dtype != "float64"
             and not self.rms_scaling
         )
+
+    def _onednn_dtype(self, inputs):
+        """Return bfloat16 if TensorFlow makes that one operation, else float32."""
+        is_one_operation = (
+            inputs.dtype == "bfloat16"
+            and len(inputs.shape) in (2, 3)
+            and self.scale
+            and self.center
+            and tf.inside_function()
+            and has_bfloat16()
+        )
+        return "bfloat16" if is_one_operation else "float32"
 
     def _fused(self, inputs):
         dim = inputs.shape[-1]

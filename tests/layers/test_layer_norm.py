@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_tnt.layers import LayerNorm
 from keras_tnt.layers.layer_norm import decomposed_layer_norm
+from keras_tnt.utils.cpu import has_bfloat16
 from tests.helpers import graphs
 from tests.helpers.small import build_pyramid_tnt, build_tnt, pixels
 
@@ -73,6 +74,18 @@ def test_layer_norm__large_mean_keeps_precision(rng):
     np.testing.assert_allclose(graph(ours, (None, 64))(inputs), exact, atol=1e-2)
 
 
+@pytest.mark.parametrize("mean", [0, 100])
+def test_layer_norm__bfloat16_graph_rounds_only_inputs_weights_and_results(mean, rng):
+    ours, _ = pair((4, 64), rng, dtype="mixed_bfloat16")
+    inputs = tf.cast(rng.normal(mean, 1, (4, 64)), "bfloat16")
+    exact = tf.cast(inputs, "float64").numpy()
+    exact -= exact.mean(axis=-1, keepdims=True)
+    exact /= np.sqrt(exact.var(axis=-1, keepdims=True) + 1e-5)
+    exact = exact * ours.gamma.numpy() + ours.beta.numpy()
+    found = tf.cast(graph(ours, (None, 64), "bfloat16")(inputs), "float32")
+    np.testing.assert_allclose(found, exact, rtol=2**-7, atol=2**-6)
+
+
 def test_layer_norm__under_xla(rng):
     ours, keras_norm = pair((2, 5, 8), rng)
     inputs = tf.constant(rng.normal(1, 2, (2, 5, 8)), tf.float32)
@@ -103,11 +116,15 @@ def test_decomposed_layer_norm__avoids_fused_batch_norm(rng):
 
 
 @graphs.needs_onednn
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize("batch", [2, None])
-def test_layer_norm__is_one_onednn_operation(batch, rng):
-    ours, _ = pair((2, 5, 8), rng)
-    inputs = tf.constant(rng.normal(size=(2, 5, 8)), tf.float32)
-    found = graphs.executed(graph(ours, (batch, 5, 8)), inputs)
+def test_layer_norm__is_one_onednn_operation(batch, policy, rng):
+    if policy == "mixed_bfloat16" and not has_bfloat16():
+        pytest.skip("this CPU has no bfloat16")
+    ours, _ = pair((2, 5, 8), rng, dtype=policy)
+    inputs = tf.cast(rng.normal(size=(2, 5, 8)), ours.compute_dtype)
+    function = graph(ours, (batch, 5, 8), ours.compute_dtype)
+    found = graphs.executed(function, inputs)
     assert "_MklLayerNorm" in found
     assert not found & {"Mul", "AddV2", "_MklNativeFusedBatchNormV3", "Rsqrt"}
 
