@@ -1,7 +1,7 @@
 """The core on any backend of Keras, with or without TensorFlow.
 
-`make test` runs these tests on TensorFlow, `make test-jax` on JAX and `make test-torch`
-on PyTorch, both without TensorFlow.
+`make test-all` runs these tests on TensorFlow, `make test-jax` on JAX and `make
+test-torch` on PyTorch, both without TensorFlow.
 """
 
 import importlib.util
@@ -36,6 +36,7 @@ CASES = [
     "pyramid_tnt",
     "pyramid_tnt_deep",
 ]
+pytestmark = pytest.mark.slow
 WITH_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
 without_tensorflow = pytest.mark.skipif(
     WITH_TENSORFLOW, reason="TensorFlow is installed"

@@ -75,6 +75,7 @@ def test_gpu__rehearsal(tmp_path):
     assert flops["training_128"] == 3 * flops["inference_256"] > 0
 
 
+@pytest.mark.slow
 def test_gpu__no_time_is_left(tmp_path):
     results, text = run_gpu(tmp_path, "--seconds", "0.2")
     assert results["records"] == []

@@ -10,6 +10,7 @@ from tests.helpers.figures import saved_figures
 from tests.helpers.small import small
 
 
+@pytest.mark.slow
 def test_benchmark__speed_from_durations():
     measured = list(benchmark(small(depth=1), [1, 3], repetitions=2))
     kinds = ["inference", "inference", "training", "training"]

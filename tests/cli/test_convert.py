@@ -66,6 +66,7 @@ def test_convert__preset(model, source, tmp_path):
     assert again.preprocessor.image_size == (32, 32)
 
 
+@pytest.mark.slow
 def test_convert__pyramid_and_keras_source(tmp_path):
     model = randomised(keras_tnt.PyramidTNT(**PYRAMID))
     model.save(tmp_path / "pyramid.keras")

@@ -59,6 +59,7 @@ def huge_frame():
     return AS_PILLOW["gif"][:-1] + frame + b"\x08\x02\x00\x01\x00;"
 
 
+@pytest.mark.slow
 def test_set_webp_alpha_flag__still_present(child):
     channels = child.stdout.splitlines()[1:]
     assert child.returncode == -signal.SIGABRT or channels == ["3"], (

@@ -148,6 +148,7 @@ def test_fashion_mnist_mini__images_missing(monkeypatch):
         fashion_mnist_mini("test")
 
 
+@pytest.mark.slow
 def test_fashion_mnist_mini__no_network_no_writes():
     process = subprocess.run(
         [sys.executable, "-c", OFFLINE_READER],
@@ -183,6 +184,7 @@ def test_make_fashion_mnist_mini__same_bytes(tmp_path):
     assert same == names
 
 
+@pytest.mark.slow
 def test_make_fashion_mnist_mini__missing_originals(tmp_path):
     process = run_script("--originals", tmp_path, "--output", tmp_path / "made")
     assert process.returncode != 0

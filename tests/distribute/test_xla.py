@@ -49,6 +49,7 @@ def test_train_step__xla_equals_plain():
         assert np.abs(theirs - old).max() > 0, f"{ours.path} is not trained"
 
 
+@pytest.mark.slow
 def test_train_step__static_shapes():
     model = compiled(small(depth=2, drop_path_rate=0.1), jit_compile=False)
     spec = batches(model).element_spec

@@ -30,6 +30,7 @@ def noise(*size, batch=2):
     return images.astype("float32")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_export_saved_model__one_answers_two_sizes(kind, tmp_path):
     model = any_size(kind)

@@ -87,6 +87,7 @@ def fuzz(cases, timeout, directory):
     assert process.returncode == 0, process.stdout[-500:] + process.stderr[-3000:]
 
 
+@pytest.mark.slow
 def test_serving_default__mutated_images(tmp_path):
     """`make fuzz` runs 20,000."""
     fuzz(cases=350, timeout=600, directory=tmp_path)

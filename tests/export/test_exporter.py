@@ -299,6 +299,7 @@ def test_load_exported__damaged_metadata():
         ExportMetadata.from_json('{"labels": ["a"]}')
 
 
+@pytest.mark.slow
 def test_export_model__openvino_without_network(tmp_path):
     """From the command line: one line of output, and no file of its telemetry."""
     need_runtime("openvino")

@@ -32,6 +32,7 @@ def cost(file_format, size):
     return pytest.mark.slow if size in [(64, 96), (40, 72)] else pytest.mark.extra_large
 
 
+@pytest.mark.slow
 # Grids of 8x8 and 8x12 patches end in one row, those of 12x8 in one column. Those of
 # 5x9 patches are odd from the first on.
 @pytest.mark.parametrize(

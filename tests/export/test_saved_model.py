@@ -242,6 +242,7 @@ def test_export_saved_model__mixed_precision(policy, image_files, tmp_path):
     assert scores.dtype == tf.float32
 
 
+@pytest.mark.slow
 def test_export_saved_model__model_unchanged(tmp_path):
     model = small(depth=1, dropout_rate=0.1)
     images = pixels(model)

@@ -151,6 +151,7 @@ def check_command_line(color, signature, batch, photos, run, directory):
 CLI_MODULE = "tensorflow.python.tools.saved_model_cli"
 
 
+@pytest.mark.slow
 def test_saved_model_cli__show(color, photos, run_without_keras, tmp_path):
     check_command_line(color, SIGNATURES[0], 7, photos, run_without_keras, tmp_path)
 
@@ -201,6 +202,7 @@ def run_in_c(serve, exported, signature, arguments):
     return dict(zip(outputs, process.stdout.decode().splitlines(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 7, 32])
 def test_c_api__pixels(serve, color, photos, batch, tmp_path):
     images = feed(color, "predict_images", batch, photos)["images"]

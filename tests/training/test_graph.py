@@ -105,6 +105,7 @@ PROGRAMS = {
 OF_THE_HEAD = {"step": 3, "exported": 1}  # products in float32: forward, two gradients
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "dtype"), PROGRAMS)
 def test_program__fusions_transfers_and_products(kind, dtype, tmp_path):
     """Of a small model: fused, without the host, and with products in bfloat16."""

@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-pytestmark = pytest.mark.skipif(
-    not all(map(importlib.util.find_spec, ("jax", "tensorflow"))),
-    reason="needs JAX, and TensorFlow for tf.data",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not all(map(importlib.util.find_spec, ("jax", "tensorflow"))),
+        reason="needs JAX, and TensorFlow for tf.data",
+    ),
+]
 LAYOUTS = ("one", "data", "model")
 STEPS, PER_EPOCH = 20, 10
 DEVICES = "--xla_force_host_platform_device_count=8"

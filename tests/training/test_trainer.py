@@ -195,6 +195,7 @@ def test_train__urls_are_refused(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_train__truncated_checkpoint(trained, tmp_path, capsys, caplog):
     recipe, run, result = trained
     shutil.copytree(run.path, tmp_path / "copy")

@@ -165,6 +165,7 @@ def test_transfer_recipes__open_their_data(name, with_data):
 slow = pytest.mark.slow
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

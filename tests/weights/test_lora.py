@@ -138,6 +138,7 @@ def test_merge_lora__can_train_all():
     assert len(merged.trainable_weights) == len(build_tnt().trainable_weights)
 
 
+@pytest.mark.slow
 def test_saved_model_goes_on_training(tmp_path):
     model = adapted(build_tnt())
     model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
@@ -170,6 +171,7 @@ def operations(path):
     }
 
 
+@pytest.mark.slow
 def test_export_saved_model__merged(tmp_path):
     plain = keras_tnt.export_saved_model(build_tnt(), tmp_path / "plain")
     model = adapted(build_tnt())
