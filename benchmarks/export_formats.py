@@ -31,7 +31,7 @@ import keras_tnt
 from keras_tnt.cli.demo import run_demo
 from keras_tnt.data import fashion_mnist_mini
 from keras_tnt.export import export_model
-from keras_tnt.export.exporter import FORMATS, TOLERANCES
+from keras_tnt.export.exporter import PRECISIONS
 from keras_tnt.inference.classifier import load_classifier
 from keras_tnt.training import fashion_mnist_demo
 from keras_tnt.training.run_directory import RunDirectory
@@ -67,8 +67,8 @@ def main():
                 model, file_format, precision, test, labels, calibration,
                 TURNS[options.model], Path(directory) / f"{file_format}-{precision}",
             )
-            for file_format in FORMATS
-            for precision in TOLERANCES
+            for file_format, precisions in PRECISIONS.items()
+            for precision in precisions
         ]  # fmt: skip
     record = {
         "model": options.model,
@@ -106,7 +106,8 @@ def measure(
     live = keras_function(model)
     predict = load_classifier(str(exported.path)).model.predict_on_batch
     probabilities = predict_all(predict, test)
-    difference = np.abs(probabilities - predict_all(live, test)).max()
+    expected = predict_all(live, test)
+    difference = np.abs(probabilities - expected).max()
     row = {
         "format": file_format,
         "precision": precision,
@@ -114,6 +115,7 @@ def measure(
         "export_seconds": seconds,
         "accuracy": accuracy(probabilities, labels),
         "largest_difference": float(difference),
+        "same_class": accuracy(probabilities, expected.argmax(axis=1)),
         "milliseconds": {
             batch: dict(zip(("keras", "export"), times, strict=True))
             for batch, count in turns.items()
@@ -178,7 +180,8 @@ def cpu():
 def table(record):
     """Return the results as a Markdown table."""
     batches = list(record["rows"][0]["milliseconds"])
-    head = ["format", "precision", "MB", "accuracy", "largest difference"]
+    head = ["format", "precision", "MB", "accuracy", "same class as Keras"]
+    head += ["largest difference"]
     head += [f"ms, batch {batch} (to Keras)" for batch in batches]
     lines = [head, ["---"] * len(head)]
     for row in record["rows"]:
@@ -188,6 +191,7 @@ def table(record):
             row["precision"],
             f"{row['bytes'] / 1e6:.2f}",
             "-" if share is None else f"{share:.2%}",
+            f"{row['same_class']:.2%}",
             f"{row['largest_difference']:.1g}",
         ]
         for batch in batches:

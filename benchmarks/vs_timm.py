@@ -45,6 +45,17 @@ PRODUCT = "keras:product"
 GFLOP = 10.4  # per image: multiplications and additions
 INT8 = ["onnx-int8", "openvino-int8", "litert-int8"]
 BOTH = ["eager", "compiled"]
+BFLOAT16 = ["predict", "predict_bfloat16"]
+BFLOAT16 += [
+    f"{name}-{precision}"
+    for name in ("savedmodel", "openvino")
+    for precision in ("float32", "bfloat16")
+]
+THEIR_BFLOAT16 = [
+    f"{kind}{suffix}"
+    for kind in ("autocast", "bfloat16")
+    for suffix in ("", "_compiled")
+]
 MEMORY = ["train", "train_checkpointing"]
 
 
@@ -69,6 +80,9 @@ ROWS = {
     "inference_1": Row(1, BOTH, ["predict", *EXPORTS]),
     "int8_16": Row(16, BOTH, INT8),
     "int8_1": Row(1, BOTH, INT8),
+    "bfloat16_16": Row(16, THEIR_BFLOAT16, BFLOAT16),
+    "bfloat16_1": Row(1, THEIR_BFLOAT16, BFLOAT16),
+    "training_bfloat16_16": Row(16, ["train_autocast"], ["train", "train_bfloat16"]),
     "training_16": Row(16, ["train"], ["train"]),
     "training_compiled_16": Row(16, ["train", "train_compiled"], ["train"]),
     "fewer_inner_blocks_16": Row(16, [], ["predict", "predict_s1"]),

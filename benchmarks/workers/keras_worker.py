@@ -105,12 +105,16 @@ def work(kind, batch, weights, size):
     images = protocol.images(batch, size).transpose(0, 2, 3, 1)
     if kind == "predict":
         return predict(build(images, weights), images)
+    if kind == "predict_bfloat16":
+        return predict(build(images, weights, dtype="mixed_bfloat16"), images)
     if kind == "predict_s1":
         return predict(build(images, weights, inner_blocks=S_1), images)
     if kind == "predict_vit":
         return predict(plain_transformer(images), images)
     if kind == "train":
         return train(images, weights)
+    if kind == "train_bfloat16":
+        return train(images, weights, dtype="mixed_bfloat16")
     if kind == "train_remat":
         return train(images, weights, remat=True)
     return exported(images, weights, *kind.split("-"))

@@ -16,32 +16,42 @@ def build(**options):
     return timm.create_model("tnt_s_patch16_224", pretrained=False, **options)
 
 
-def predict(images, compiled):
+def autocast(enabled):
+    """Return a context in which products are bfloat16."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=enabled)
+
+
+def predict(images, kind):
     """Return a forward pass without gradients."""
     model = build(img_size=images.shape[-1]).eval()
-    if compiled:
+    if kind.startswith("bfloat16"):
+        model, images = model.bfloat16(), images.bfloat16()
+    if kind.endswith("compiled"):
         model = torch.compile(model)
+    mixed = kind.startswith("autocast")
 
     def run():
-        with torch.inference_mode():
-            return torch.softmax(model(images), -1).numpy()
+        with torch.inference_mode(), autocast(mixed):
+            return torch.softmax(model(images).float(), -1).numpy()
 
     return run
 
 
-def train(images, compiled, checkpointing):
+def train(images, kind):
     """Return a training step with AdamW."""
     model = build(drop_path_rate=0.1).train()
-    if checkpointing:
+    if kind == "train_checkpointing":
         model.set_grad_checkpointing(True)
-    if compiled:
+    if kind.endswith("compiled"):
         model = torch.compile(model)
+    mixed = kind.startswith("train_autocast")
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.05)
     labels = torch.zeros(len(images), dtype=torch.long)
 
     def run():
         optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(model(images), labels)
+        with autocast(mixed):
+            loss = torch.nn.functional.cross_entropy(model(images), labels)
         loss.backward()
         optimizer.step()
         return loss.item()
@@ -55,10 +65,7 @@ def work(kind, batch, weights, size):
         save_file(build().state_dict(), weights)
         sys.exit()
     images = torch.from_numpy(protocol.images(int(batch), int(size)))
-    compiled = kind.endswith("compiled")
-    if kind.startswith("train"):
-        return train(images, compiled, kind == "train_checkpointing")
-    return predict(images, compiled)
+    return (train if kind.startswith("train") else predict)(images, kind)
 
 
 protocol.serve(work(*sys.argv[1:]))

@@ -5,6 +5,7 @@ import json
 import sys
 from typing import Any
 
+from keras_tnt.cli.options import add_precision_option
 from keras_tnt.evaluation import (
     evaluate_classifier,
     evaluate_corruptions,
@@ -63,6 +64,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         help="side of the center crop as a share of the resized image; by default the "
         "model's own, and 1 for imagenet_c, whose images are cropped already",
     )
+    add_precision_option(evaluate)
     evaluate.add_argument(
         "--flip",
         action="store_true",
@@ -138,7 +140,7 @@ def _check(options):
 
 def _load(options) -> Classifier:
     """The classifier, with the image size and the crop of the options."""
-    classifier = load_classifier(options.model)
+    classifier = load_classifier(options.model, precision=options.precision)
     if options.image_size:
         model = at_image_size(classifier.model, (options.image_size,) * 2)
         classifier = classifier._replace(model=model)
@@ -158,6 +160,7 @@ def _settings(options, classifier, split) -> dict[str, Any]:
         "split": split,
         "image_size": list(classifier.model.input_shape[1:3]),
         "crop_fraction": classifier.crop_fraction,
+        "precision": classifier.precision,
         "flip": options.flip,
         "five_crops": options.five_crops,
     }

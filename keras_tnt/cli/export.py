@@ -9,6 +9,7 @@ import keras
 from keras_tnt.cli.options import image_size
 from keras_tnt.data import image_dataset
 from keras_tnt.export import export_model
+from keras_tnt.export.exporter import PRECISIONS
 from keras_tnt.images import load_image
 from keras_tnt.inference import find_images, load_classifier, prepare
 from keras_tnt.utils.lazy import tensorflow as tf
@@ -38,9 +39,10 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     )
     export.add_argument(
         "--precision",
-        choices=("float32", "float16", "int8"),
+        choices=("auto", *sorted(set().union(*PRECISIONS.values()))),
         default="float32",
-        help="float32 by default",
+        help="float32 by default; auto is bfloat16 in a savedmodel or for openvino, if "
+        "this machine's CPU has it in hardware",
     )
     export.add_argument(
         "--out",
@@ -60,8 +62,8 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     export.add_argument(
         "--calibration",
         metavar="IMAGES",
-        help="for int8: a directory or glob of training images, or a data set; up to "
-        f"{CALIBRATION_IMAGES} images are used",
+        help="for int8 of openvino: a directory or glob of training images, or a data "
+        f"set; up to {CALIBRATION_IMAGES} images are used",
     )
     export.add_argument(
         "--image-size",

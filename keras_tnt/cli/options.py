@@ -7,6 +7,7 @@ import json
 import re
 from typing import Any
 
+from keras_tnt.inference.classifier import PRECISIONS
 from keras_tnt.training.recipe_fields import field_types
 from keras_tnt.utils.counts import check_size
 
@@ -19,6 +20,16 @@ def add_orientation_option(parser: argparse.ArgumentParser) -> None:
         "--ignore-orientation",
         action="store_true",
         help="do not turn photographs upright as their EXIF orientation says",
+    )
+
+
+def add_precision_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--precision`` of a Keras model's arithmetic."""
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="of the arithmetic of a Keras model; auto is bfloat16 on CPUs that have "
+        "it in hardware, otherwise float32; the model's own by default",
     )
 
 

@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from keras_tnt.cli.options import add_orientation_option
+from keras_tnt.cli.options import add_orientation_option, add_precision_option
 from keras_tnt.inference import find_images, load_classifier, predict_files
 
 
@@ -26,6 +26,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     predict.add_argument(
         "--json", action="store_true", help="print a JSON line for each image"
     )
+    add_precision_option(predict)
     add_orientation_option(predict)
     predict.set_defaults(run=run)
 
@@ -35,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     if options.top < 1:
         raise ValueError(f"--top must be at least 1, got {options.top}.")
     images = find_images(options.images)
-    classifier = load_classifier(options.model)
+    classifier = load_classifier(options.model, precision=options.precision)
     failed = []
 
     def report(path, error):

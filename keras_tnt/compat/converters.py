@@ -111,9 +111,9 @@ def optimize_onnx_in_place() -> Iterator[None]:
 
 @contextlib.contextmanager
 def ignore_preprocessing_advice() -> Iterator[None]:
-    """Hide the advice that ONNX Runtime's static quantization logs.
+    """Hide the advice that ONNX Runtime's quantization logs.
 
-    Fault: `quantize_static` logs a warning that asks for a separate preprocessing
+    Fault: `quantize_dynamic` logs a warning that asks for a separate preprocessing
     pass, which would not change the result for our graphs.
     Issue: no issue known; the warning is intended.
     Seen in: ONNX Runtime 1.32.0 (first and last version checked).

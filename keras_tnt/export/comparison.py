@@ -10,7 +10,7 @@ from keras_tnt.structure import find_head
 
 # Tolerated difference of probabilities from the Keras model: the maximum over the
 # sample images in float32, the mean over them in lower precision.
-TOLERANCES = {"float32": 1e-4, "float16": 0.02, "int8": 0.1}
+TOLERANCES = {"float32": 1e-4, "bfloat16": 0.02, "float16": 0.02, "int8": 0.1}
 ROUNDING = 0.02  # of the sum of probabilities in half precision
 PROBABILITIES = {
     "softmax": keras.activations.softmax,

@@ -1,5 +1,6 @@
 """Export to every format: write, reload, compare, move into place."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +20,12 @@ from keras_tnt.export.litert import write_litert
 from keras_tnt.export.metadata import ExportMetadata
 from keras_tnt.export.onnx import write_onnx
 from keras_tnt.export.openvino import write_openvino
-from keras_tnt.export.precision import HALF, in_int8, precision_of, with_policy
+from keras_tnt.export.precision import (
+    HALF,
+    in_precision,
+    inference_precision,
+    precision_of,
+)
 from keras_tnt.export.publish import choose_version, directory_beside, move_into_place
 from keras_tnt.export.saved_model import write_saved_model
 from keras_tnt.export.validation import (
@@ -36,8 +42,14 @@ from keras_tnt.utils.files import local_path
 from keras_tnt.utils.typing import PathLike
 from keras_tnt.weights.lora import has_lora
 
-FORMATS = ("savedmodel", "onnx", "litert", "openvino")
-PRECISIONS = ("float32", "float16", "int8")
+# The precisions that a format has. bfloat16 and int8 are where they are faster than
+# float32 on CPUs, see docs/export.md.
+PRECISIONS = {
+    "savedmodel": ("float32", "float16", "bfloat16"),
+    "onnx": ("float32", "float16", "int8"),
+    "litert": ("float32", "float16", "int8"),
+    "openvino": ("float32", "float16", "bfloat16", "int8"),
+}
 
 
 class Export(NamedTuple):
@@ -85,13 +97,15 @@ def export_model(
             ``"savedmodel"`` has a directory for each version; see `export_saved_model`.
         file_format: ``"savedmodel"``, ``"onnx"``, ``"litert"`` or ``"openvino"``. The
             last three need the extra ``export``.
-        precision: ``"float32"``, ``"float16"`` or ``"int8"``. docs/export.md says what
-            each format rounds.
+        precision: ``"float32"``, ``"float16"``, ``"bfloat16"`` (SavedModel and
+            OpenVINO) or ``"int8"`` (all but SavedModel). docs/export.md says what each
+            format rounds. ``"auto"`` is bfloat16 where the format has it, this machine
+            has no GPU and its CPU has bfloat16 in hardware, otherwise float32.
         labels: names of the classes; their indices by default.
         crop_fraction: central share of an image that the model sees.
         calibration: images of the training set at the model's size, ``(number, height,
-            width, channels)``, 0-255. ``"int8"`` needs them, except for a SavedModel,
-            to measure the ranges of the values. The first ones are used to compare.
+            width, channels)``, 0-255. ``"int8"`` of OpenVINO needs them to measure the
+            ranges of the values. The first ones are used to compare.
         version: version of a SavedModel, a positive number; the next free one by
             default.
         overwrite: whether an existing ``path`` (or version) may be replaced.
@@ -120,6 +134,10 @@ def export_model(
         True
     """
     require_tensorflow_backend("An export")
+    _check_format(file_format, precision)
+    if precision == "auto":
+        fastest = inference_precision()
+        precision = fastest if fastest in PRECISIONS[file_format] else "float32"
     model = as_functional(model)
     labels = check_labels(model, labels)
     shape = (*choose_image_size(model, image_size), model.input_shape[-1])
@@ -153,25 +171,34 @@ def export_model(
             write = {
                 "onnx": write_onnx,
                 "litert": write_litert,
-                "openvino": write_openvino,
+                "openvino": functools.partial(write_openvino, calibration=calibration),
             }[file_format]
-            write(fixed, written, metadata, calibration)
+            write(fixed, written, metadata)
         difference = compare(written, file_format, fixed, samples, precision)
         move_into_place(written, target, replaced=directory / "replaced")
     return Export(target, difference)
 
 
+def _check_format(file_format, precision):
+    if file_format not in PRECISIONS:
+        raise ValueError(
+            f"file_format must be one of {tuple(PRECISIONS)}, got {file_format!r}."
+        )
+    if precision not in ("auto", *PRECISIONS[file_format]):
+        raise ValueError(
+            f"precision of {file_format} must be 'auto' or one of "
+            f"{PRECISIONS[file_format]}, got {precision!r}. docs/export.md says which "
+            "format has which precision, and why."
+        )
+
+
 def _check(model, shape, file_format, precision, calibration, version):
-    if file_format not in FORMATS:
-        raise ValueError(f"file_format must be one of {FORMATS}, got {file_format!r}.")
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {PRECISIONS}, got {precision!r}.")
     if version is not None and file_format != "savedmodel":
         raise ValueError(f"Only a savedmodel has versions, got {file_format}.")
     if precision_of(model) not in ("float32", *HALF):
         raise ValueError(
-            "Expected a model that is not quantized. Export the original model with "
-            'precision="int8".'
+            "Expected a model that is not quantized. Export the original model, or "
+            "export this one as it is with export_saved_model."
         )
     if calibration is not None and np.shape(calibration)[1:] != shape:
         raise ValueError(
@@ -180,11 +207,11 @@ def _check(model, shape, file_format, precision, calibration, version):
         )
     if calibration is not None:
         check_scale(calibration)
-    needed = precision == "int8" and file_format != "savedmodel"
+    needed = precision == "int8" and file_format == "openvino"
     if needed and (calibration is None or len(calibration) == 0):
         raise ValueError(
-            f"precision int8 of {file_format} needs calibration images, some hundred "
-            "of the training set: pass calibration=images (--calibration DIRECTORY)."
+            "precision int8 of openvino needs calibration images, some hundred of the "
+            "training set: pass calibration=images (--calibration DIRECTORY)."
         )
     if output_activation(model, shape[:2]) != "softmax":
         raise ValueError(
@@ -195,7 +222,7 @@ def _check(model, shape, file_format, precision, calibration, version):
 
 def _in_float32(model, samples):
     """A copy in float32 without LoRA, compared with the model in its precision."""
-    copied = with_policy(model, "float32")
+    copied = in_precision(model, "float32")
     difference = np.abs(probabilities(model, samples) - probabilities(copied, samples))
     tolerance = "float32" if precision_of(model) == "float32" else "int8"
     if difference.max(axis=1).mean() > TOLERANCES[tolerance]:
@@ -208,10 +235,8 @@ def _in_float32(model, samples):
 
 
 def _write_saved_model(model, path, metadata, version):
-    if metadata.precision == "float16":
-        model = with_policy(model, "float16")
-    elif metadata.precision == "int8":
-        model = in_int8(model)
+    if metadata.precision in HALF:
+        model = in_precision(model, metadata.precision)
     write_saved_model(
         model,
         path,
@@ -219,4 +244,5 @@ def _write_saved_model(model, path, metadata, version):
         {"name": path.name, "version": version, "license": None},
         metadata.crop_fraction,
         metadata.image_shape[:2],
+        for_cpus=metadata.precision == "bfloat16",
     )

@@ -10,7 +10,6 @@ import numpy as np
 
 from keras_tnt.compat.converters import ignore_litert_deprecation, litert_converter
 from keras_tnt.export.exported_model import (
-    INPUT,
     ExportedModel,
     prediction_function,
     require,
@@ -27,7 +26,6 @@ def write_litert(
     model: keras.Model,
     path: Path,
     metadata: ExportMetadata,
-    calibration: np.ndarray | None = None,
 ) -> None:
     """Write a model as a LiteRT file with a dynamic batch, and size if it is open.
 
@@ -35,9 +33,8 @@ def write_litert(
         model: a float32 classifier.
         path: the file.
         metadata: the metadata of the file. Its precision is ``"float32"``;
-            ``"float16"`` storage of the weights; or ``"int8"``, integers only, between
-            images and probabilities in float32.
-        calibration: for int8, images at the model's size.
+            ``"float16"`` storage of the weights; or ``"int8"`` weights of products,
+            whose inputs are rounded to 8 bits as they come, with a scale for each row.
     """
     with tempfile.TemporaryDirectory() as directory:
         function = prediction_function(model)
@@ -46,11 +43,6 @@ def write_litert(
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if metadata.precision == "float16":
             converter.target_spec.supported_types = [tf.float16]
-        elif calibration is not None:
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            converter.representative_dataset = lambda: (
-                {INPUT: image} for image in np.split(calibration, len(calibration))
-            )
         with ignore_litert_deprecation():
             content = converter.convert()
     path.write_bytes(content)

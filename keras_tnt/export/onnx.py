@@ -12,7 +12,6 @@ from keras_tnt.compat.converters import (
     optimize_onnx_in_place,
 )
 from keras_tnt.export.exported_model import (
-    INPUT,
     ExportedModel,
     prediction_function,
     require,
@@ -21,14 +20,12 @@ from keras_tnt.export.metadata import ExportMetadata
 
 OPSET = 18
 METADATA = "keras_tnt"
-BATCH_SIZE = 32
 
 
 def write_onnx(
     model: keras.Model,
     path: Path,
     metadata: ExportMetadata,
-    calibration: np.ndarray | None = None,
 ) -> None:
     """Write a model as an ONNX file with a dynamic batch, and size if it is open.
 
@@ -36,9 +33,8 @@ def write_onnx(
         model: a float32 classifier.
         path: the file.
         metadata: the metadata of the file. Its precision is ``"float32"``;
-            ``"float16"``, except for norms and head; or ``"int8"``, onnxruntime's
-            static quantization of products with weights.
-        calibration: for int8, images at the model's size.
+            ``"float16"`` except for norms and head; or ``"int8"`` weights of products,
+            whose inputs are rounded to 8 bits as they come.
     """
     onnx, tf2onnx = require("onnx"), require("tf2onnx")
     function = prediction_function(model)
@@ -54,7 +50,7 @@ def write_onnx(
     if metadata.precision == "float16":
         graph = _in_float16(graph)
     elif metadata.precision == "int8":
-        graph = _in_int8(graph, calibration)
+        graph = _in_int8(graph)
     onnx.helper.set_model_props(graph, {METADATA: metadata.to_json()})
     onnx.save(graph, path)
 
@@ -115,29 +111,18 @@ def _in_float16(graph):
     )
 
 
-def _in_int8(graph, calibration):
+def _in_int8(graph):
+    """Products with weights; those of the attention stay in float32."""
     onnx, quantization = require("onnx"), require("onnxruntime.quantization")
-
-    class Reader(quantization.CalibrationDataReader):
-        def __init__(self):
-            starts = range(0, len(calibration), BATCH_SIZE)
-            self._batches = (
-                {INPUT: calibration[start : start + BATCH_SIZE]} for start in starts
-            )
-
-        def get_next(self):
-            return next(self._batches, None)
-
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "model.onnx"
         with ignore_preprocessing_advice():
-            quantization.quantize_static(
+            quantization.quantize_dynamic(
                 graph,
                 path,
-                Reader(),
-                op_types_to_quantize=["Conv", "MatMul"],
+                op_types_to_quantize=["MatMul"],
                 per_channel=True,
-                # The products of the attention, between activations, stay in float32.
+                weight_type=quantization.QuantType.QInt8,
                 extra_options={"MatMulConstBOnly": True},
             )
         return onnx.load(path)

@@ -13,6 +13,7 @@ from keras_tnt.export.metadata import ExportMetadata
 
 MODEL = "model.xml"  # beside it model.bin
 METADATA = "keras_tnt"
+HINTS = {"float32": "f32", "bfloat16": "bf16"}  # OpenVINO's names, by precision
 
 
 def write_openvino(
@@ -27,6 +28,7 @@ def write_openvino(
         model: a float32 classifier.
         path: the directory, which is created.
         metadata: the metadata of the XML file. Its precision is ``"float32"``;
+            ``"bfloat16"``, the same file, which `load_openvino` computes in that;
             ``"float16"`` storage of the weights; or ``"int8"``, NNCF's quantization for
             transformers.
         calibration: for int8, images at the model's size.
@@ -75,8 +77,8 @@ def load_openvino(path: Path) -> ExportedModel:
         if model.has_rt_info(METADATA):
             metadata = ExportMetadata.from_json(model.get_rt_info(METADATA).value)
         # OpenVINO computes in bfloat16 by default where the CPU can.
-        exact = metadata is None or metadata.precision == "float32"
-        settings = {"INFERENCE_PRECISION_HINT": "f32"} if exact else {}
+        hint = HINTS.get(metadata.precision if metadata else "float32")
+        settings = {"INFERENCE_PRECISION_HINT": hint} if hint else {}
         compiled = openvino.compile_model(model, "CPU", settings)
         shapes = [
             _shape(tensor) for tensor in (compiled.inputs[0], compiled.outputs[0])

@@ -1,16 +1,23 @@
 """The precision of a Keras model, and copies in another precision."""
 
-import inspect
 from collections.abc import Iterable
 from typing import Any
 
 import keras
 
-from keras_tnt.compat.quantization import freeze_garbage_collector
+from keras_tnt.layers.fused_ops import runs_on_cpu_only
 from keras_tnt.structure import find_head, has_graph
+from keras_tnt.utils.cpu import has_bfloat16
 from keras_tnt.weights.lora import copy_merged_weights, without_lora
 
 HALF = ("float16", "bfloat16")
+# The policies that a model is copied to. Weights stay float32 beside bfloat16, because
+# the products round them when they run, and nothing else needs the rounded ones.
+POLICIES = {
+    "float32": "float32",
+    "float16": "float16",
+    "bfloat16": "mixed_bfloat16",
+}
 # Layers before a TNT: pixel values 0-255 lose much in half precision.
 PREPROCESSING = (
     keras.layers.CenterCrop,
@@ -46,21 +53,40 @@ def _layers(model) -> Iterable[keras.layers.Layer]:
             yield layer
 
 
-def with_policy(model: keras.Model, policy: str) -> keras.Model:
-    """Copy a model with another dtype policy, also of the models nested in it.
+def inference_precision() -> str:
+    """Return the fastest precision of this machine that costs little accuracy.
+
+    It is decided by the devices and the flags of the CPU, not by a measurement. On GPUs
+    it is float32, because it was measured on CPUs only.
+
+    Returns:
+        ``"bfloat16"`` on CPUs that have it in hardware, otherwise ``"float32"``.
+
+    Example:
+        >>> from keras_tnt.export.precision import inference_precision
+        >>> inference_precision() in ("bfloat16", "float32")
+        True
+    """
+    return "bfloat16" if runs_on_cpu_only() and has_bfloat16() else "float32"
+
+
+def in_precision(model: keras.Model, precision: str) -> keras.Model:
+    """Copy a model to another precision, also the models nested in it.
 
     Args:
         model: a functional model, not quantized.
-        policy: ``"float32"`` or ``"float16"``, of weights and arithmetic. Resizing and
-            rescaling, layer normalization and the head compute in float32 under both.
+        precision: of the arithmetic, ``"float32"``, ``"float16"`` or ``"bfloat16"``; in
+            float16 of the weights, too. Resizing and rescaling, the statistics of layer
+            normalization and the head are float32 in all of them.
 
     Returns:
-        A new model with the same weights, rounded to the precision.
+        A new model with the same weights, rounded to float16 if asked for.
 
     Raises:
         ValueError: if a layer cannot be copied, or keeps its own precision.
     """
     exact = find_head(model).layers
+    policy = POLICIES[precision]
 
     def copy(layer):
         if not isinstance(layer, keras.layers.Layer):  # an operation of `keras.ops`
@@ -75,14 +101,14 @@ def with_policy(model: keras.Model, policy: str) -> keras.Model:
     other = [
         layer.path
         for layer in _layers(copied)
-        if layer.compute_dtype not in ("float32", policy)
+        if layer.compute_dtype not in ("float32", precision)
     ]
-    if other or precision_of(copied) != policy:
+    if other or precision_of(copied) != precision:
         name = other[0] if other else model.name
         raise ValueError(
-            f"{name!r} does not take the precision {policy}, but computes in another "
-            "whatever the `dtype` in its config. Pass `dtype` on to its sublayers, or "
-            "build the model in that precision."
+            f"{name!r} does not take the precision {precision}, but computes in "
+            "another whatever the `dtype` in its config. Pass `dtype` on to its "
+            "sublayers, or build the model in that precision."
         )
     return copied
 
@@ -116,33 +142,3 @@ def _with_dtype(config: Any, policy: str) -> Any:
     return changed | (
         {"dtype": policy} if {"dtype", "trainable"} <= config.keys() else {}
     )
-
-
-def in_int8(model: keras.Model) -> keras.Model:
-    """Copy a model with int8 weights in all Dense layers except the head.
-
-    The inputs of these layers are rounded to 8 bits too, with a scale for each row.
-
-    Args:
-        model: a functional model in float32.
-
-    Returns:
-        A new model.
-    """
-    copied = with_policy(model, "float32")
-    head = find_head(copied).dense
-    with freeze_garbage_collector():
-        copied.quantize(
-            "int8",
-            filters=lambda layer: (
-                isinstance(layer, keras.layers.Dense) and layer is not head
-            ),
-            **_without_report(copied.quantize),
-        )
-    return copied
-
-
-def _without_report(quantize):
-    """The argument that stops `quantize` from printing, from Keras 3.16 on."""
-    known = inspect.signature(quantize).parameters
-    return {"verbose": False} if "verbose" in known else {}

@@ -146,6 +146,7 @@ def write_saved_model(
     image_size: tuple[int, int] | None = None,
     top_k: int = 5,
     batch_sizes: Sequence[int] = BATCH_SIZES,
+    for_cpus: bool = False,
 ) -> tuple[int, int, int]:
     """Write a SavedModel and the files beside it; see `export_saved_model`.
 
@@ -158,6 +159,8 @@ def write_saved_model(
         image_size: ``(height, width)``, for a model on images of any size.
         top_k: number of classes in a prediction; all of them if there are fewer.
         batch_sizes: sizes of the batches that the server forms.
+        for_cpus: whether layer norms are the operation that TensorFlow fuses on CPUs,
+            and not primitive ones for any device.
 
     Returns:
         The shape ``(height, width, channels)`` of decoded images.
@@ -165,7 +168,9 @@ def write_saved_model(
     from keras_tnt.export.signatures import Signatures  # a class of TensorFlow
 
     top_k = min(top_k, len(labels))
-    module = Signatures(model, labels, top_k, crop_fraction, image_size)
+    module = Signatures(
+        model, labels, top_k, crop_fraction, image_size, for_cpus=for_cpus
+    )
     with tempfile.TemporaryDirectory() as directory:
         names = Path(directory) / "labels.txt"
         names.write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")

@@ -1,5 +1,6 @@
 """The functions behind the signatures of a SavedModel, as TensorFlow ops alone."""
 
+import contextlib
 from collections.abc import Sequence
 
 import keras
@@ -26,6 +27,8 @@ class Signatures(tf.Module):
         crop_fraction: central share of an image that the model sees.
         image_size: ``(height, width)`` that images are decoded to, for a model on
             images of any size.
+        for_cpus: whether layer norms are the operation that TensorFlow fuses on CPUs,
+            and not primitive ones for any device.
 
     Attributes:
         functions: the signatures, by name.
@@ -39,13 +42,16 @@ class Signatures(tf.Module):
         top_k: int,
         crop_fraction: float,
         image_size: tuple[int, int] | None = None,
+        for_cpus: bool = False,
     ):
         super().__init__()
         model = as_functional(model)
         image_size = choose_image_size(model, image_size)
         self.input_shape = (*image_size, model.input_shape[-1])
         predict, self.model_variables = _predictions(
-            model, output_activation(model, image_size)
+            model,
+            output_activation(model, image_size),
+            contextlib.nullcontext if for_cpus else decomposed_layer_norm,
         )
         images = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, "images")
         # All signatures call this function: the network is traced and saved once.
@@ -81,12 +87,13 @@ def _pick(predict, *names):
     return picked
 
 
-def _predictions(model, activation):
+def _predictions(model, activation, layer_norms):
     """Return a function for all predictions and features, and its variables.
 
     One run of the network gives all of them. Logits are the tensor before the
     activation. If a Dense layer contains the activation, a copy of the layer without it
     computes them; in a nested model, they are computed back from the probabilities.
+    `layer_norms` is a context in which the network is traced.
     """
     head = find_head(model)
     tensors, layers = {}, []
@@ -106,7 +113,7 @@ def _predictions(model, activation):
     body = keras.Model(model.inputs, tensors)
 
     def predict(images):
-        with decomposed_layer_norm():  # for a server with other devices than this one
+        with layer_norms():
             outputs = body(images, training=False)
         found = {name: tf.cast(value, tf.float32) for name, value in outputs.items()}
         for linear in layers:

@@ -10,13 +10,25 @@ from keras_tnt.evaluation.class_matching import default_class_names
 from keras_tnt.export.comparison import are_probabilities, noise
 from keras_tnt.export.exported_model import ExportedModel
 from keras_tnt.export.load_exported import find_format, load_exported
-from keras_tnt.export.validation import choose_image_size, with_image_size
+from keras_tnt.export.precision import (
+    HALF,
+    in_precision,
+    inference_precision,
+    precision_of,
+)
+from keras_tnt.export.validation import (
+    as_functional,
+    choose_image_size,
+    with_image_size,
+)
 from keras_tnt.images import CROP_FRACTION
 from keras_tnt.models.catalog import create_model
 from keras_tnt.structure import find_head, has_preprocessing
 from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.utils.counts import check_size
 from keras_tnt.weights import registry
+
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 class Classifier(NamedTuple):
@@ -26,9 +38,18 @@ class Classifier(NamedTuple):
     class_names: list
     crop_fraction: float
 
+    @property
+    def precision(self) -> str:
+        """The precision of the arithmetic, such as ``"float32"``."""
+        if isinstance(self.model, keras.Model):
+            return precision_of(self.model)
+        return self.model.metadata.precision if self.model.metadata else "float32"
+
 
 def load_classifier(
-    source: str, image_size: tuple[int, int] | None = None
+    source: str,
+    image_size: tuple[int, int] | None = None,
+    precision: str | None = None,
 ) -> Classifier:
     """Load a classifier of any format, detected from its content.
 
@@ -41,6 +62,10 @@ def load_classifier(
             size, by default that of its first layer of static size, such as a
             Resizing; or for published weights, 224x224 by default. Other models have a
             size.
+        precision: of the arithmetic of a Keras model, ``"float32"`` or ``"bfloat16"``;
+            ``"auto"`` is bfloat16 if this machine has no GPU and its CPU has bfloat16
+            in hardware, otherwise float32. By default the model's own. An exported
+            model has its own only.
 
     Returns:
         A `Classifier`. Exports and runs contain the names of their classes. Other
@@ -49,8 +74,8 @@ def load_classifier(
     Raises:
         FileNotFoundError: if there is no such file or directory.
         ValueError: if it is damaged, not a classifier of images with pixels 0-255 that
-            returns probabilities, or a run that has not ended; or if ``image_size``
-            is invalid or another than the model's.
+            returns probabilities, or a run that has not ended; or if ``image_size`` or
+            ``precision`` is invalid or another than the model's.
         ImportError: if the runtime of an exported model is not installed.
 
     Example:
@@ -64,6 +89,17 @@ def load_classifier(
     """
     if image_size is not None:
         image_size = check_size("image_size", image_size)
+    if precision not in (None, *PRECISIONS):
+        raise ValueError(
+            f"precision must be None or one of {PRECISIONS}, got {precision!r}."
+        )
+    classifier = _load(source, image_size)
+    if precision is None:
+        return classifier
+    return _in_precision(source, classifier, precision)
+
+
+def _load(source, image_size):
     if source in registry.PUBLISHED:
         options: dict[str, Any] = {}
         if image_size is not None:
@@ -102,6 +138,23 @@ def load_classifier(
         _check_probabilities(path, model.predict_on_batch, model.input_shape)
         return _without_metadata(model)
     return _with_names(path, model, model.metadata.labels, model.metadata.crop_fraction)
+
+
+def _in_precision(source, classifier, precision):
+    """The classifier in this precision; an exported model keeps its own."""
+    model, own = classifier.model, classifier.precision
+    if precision == "auto":
+        precision = inference_precision() if isinstance(model, keras.Model) else own
+    if precision == own:
+        return classifier
+    if isinstance(model, keras.Model) and own in ("float32", *HALF):
+        model = in_precision(as_functional(model), precision)
+        return classifier._replace(model=model)
+    kind = "a quantized" if isinstance(model, keras.Model) else "an exported"
+    raise ValueError(
+        f"{source!r} is {kind} model in {own}, got precision={precision!r}. Leave it "
+        "out, or take the model that it was made from."
+    )
 
 
 def _load_run(run, image_size):

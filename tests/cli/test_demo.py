@@ -16,7 +16,7 @@ from PIL import Image
 
 from keras_tnt.cli import main
 from keras_tnt.data import fashion_mnist_mini, fashion_mnist_mini_class_names
-from keras_tnt.export import check_saved_model
+from keras_tnt.export import check_saved_model, export_model
 from keras_tnt.inference.classification import find_images, predict_files
 from keras_tnt.inference.classifier import load_classifier
 from keras_tnt.training import RunDirectory
@@ -206,6 +206,30 @@ def test_demo_command__all_epochs(tmp_path):
     )
     assert next_step.returncode == 0, next_step.stderr[-3000:]
     assert str(Path(run.images) / "ankle_boot.png") in next_step.stdout
+    check_lower_precision(run, tmp_path)
+
+
+def check_lower_precision(run, directory):
+    """Exports in lower precision give nearly all images the same class."""
+    model = load_classifier(run.path).model
+    images = np.stack([i for i, _ in fashion_mnist_mini("test").as_numpy_iterator()])
+    images = images.astype("float32")
+    expected = model.predict(images, batch_size=250, verbose=0).argmax(axis=1)
+    for file_format, precision, least in (
+        ("savedmodel", "bfloat16", 0.995),
+        ("openvino", "bfloat16", 0.995),
+        ("litert", "int8", 0.995),
+        ("onnx", "int8", 0.99),
+        ("openvino", "int8", 0.98),
+    ):
+        path = directory / f"{file_format}-{precision}"
+        export = export_model(
+            model, path, file_format, precision, calibration=images[:300]
+        )
+        predict = load_classifier(export.path).model.predict_on_batch
+        found = np.concatenate([predict(part) for part in np.split(images, 8)])
+        agreement = np.mean(found.argmax(axis=1) == expected)
+        assert agreement >= least, (file_format, precision, agreement)
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,15 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from tensorflow.core.protobuf import saved_model_pb2
 
 import keras_tnt
 from keras_tnt.cli import main
-from keras_tnt.export import export_model, exporter
+from keras_tnt.export import export_model, export_saved_model, exporter
 from keras_tnt.export.exported_model import require
 from keras_tnt.export.load_exported import find_format, load_exported
 from keras_tnt.export.metadata import ExportMetadata
-from keras_tnt.export.precision import in_int8, with_policy
+from keras_tnt.export.precision import in_precision
 from keras_tnt.inference.classifier import load_classifier
 from tests.helpers import ASSETS
 from tests.helpers.runtimes import RUNTIMES, need_runtime
@@ -111,8 +112,9 @@ def test_export_model__lower_precision(file_format, wide, tmp_path):
     need_runtime(file_format)
     images = pixels(wide, 64).astype("float32")
     expected = wide.predict(images, verbose=0)
-    sizes = []
-    for precision, tolerance in (("float16", 0.02), ("int8", 0.1)):
+    sizes = {}
+    for precision in exporter.PRECISIONS[file_format][1:]:
+        tolerance = exporter.TOLERANCES[precision]
         path = tmp_path / precision
         result = export_model(
             wide, path, file_format, precision, calibration=images[:16]
@@ -122,10 +124,42 @@ def test_export_model__lower_precision(file_format, wide, tmp_path):
         assert 1e-6 < differences.max(axis=1).mean() < tolerance
         assert 0 < result.difference < tolerance
         assert exported.metadata.precision == precision
-        sizes.append(size_of_weights(result.path))
-    assert sizes[1] < 0.7 * sizes[0]
+        sizes[precision] = size_of_weights(result.path)
+    if "int8" in sizes:
+        assert sizes["int8"] < 0.7 * sizes["float16"]
     if file_format != "savedmodel":
-        assert sizes[0] < 0.8 * 4 * wide.count_params()
+        assert sizes["float16"] < 0.8 * 4 * wide.count_params()
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_export_model__bfloat16_is_for_cpus(policy, tmp_path):
+    """The norms are those for CPUs, which others get by export_saved_model."""
+    model = small(depth=1, dtype=policy)
+    path = export_model(model, tmp_path / "m", precision="bfloat16").path
+    assert load(path).metadata.precision == "bfloat16"
+    assert "FusedBatchNormV3" in operations_of(path)
+    path = export_saved_model(small(depth=1, dtype="mixed_bfloat16"), tmp_path / "any")
+    assert load(path).metadata.precision == "bfloat16"
+    assert "FusedBatchNormV3" not in operations_of(path)
+
+
+def operations_of(path):
+    """The operations of a SavedModel's functions."""
+    content = saved_model_pb2.SavedModel.FromString(
+        (path / "saved_model.pb").read_bytes()
+    )
+    functions = content.meta_graphs[0].graph_def.library.function
+    return {node.op for function in functions for node in function.node_def}
+
+
+@pytest.mark.parametrize("fastest", ["bfloat16", "float32"])
+def test_export_model__automatic_precision(fastest, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporter, "inference_precision", lambda: fastest)
+    path = export_model(dense_classifier(), tmp_path / "m", precision="auto").path
+    assert load(path).metadata.precision == fastest
+    need_runtime("litert")
+    path = export_model(dense_classifier(), tmp_path / "l", "litert", "auto").path
+    assert load(path).metadata.precision == "float32"
 
 
 def test_export_model__mixed_precision_as_float32(tmp_path):
@@ -141,8 +175,7 @@ def test_export_model__mixed_precision_as_float32(tmp_path):
 
 def test_export_model__model_unchanged(wide):
     config, weights = wide.get_config(), wide.get_weights()
-    with_policy(wide, "float16")
-    in_int8(wide)
+    in_precision(wide, "float16")
     assert wide.get_config() == config
     for weight, before in zip(wide.get_weights(), weights, strict=True):
         np.testing.assert_array_equal(weight, before)
@@ -192,7 +225,16 @@ def quantized():
             {"file_format": "coreml"},
             "file_format must be one of .*'coreml'",
         ),
-        (dense_classifier, {"precision": "int4"}, "precision must be one of .*'int4'"),
+        (
+            dense_classifier,
+            {"precision": "int8"},
+            "savedmodel must be 'auto' or one of .*'bfloat16'.*, got 'int8'",
+        ),
+        (
+            dense_classifier,
+            {"file_format": "onnx", "precision": "bfloat16"},
+            "precision of onnx must be .*got 'bfloat16'",
+        ),
         (dense_classifier, {"labels": NAMES[1:]}, "each of the 7 classes, got 6"),
         (
             dense_classifier,
@@ -203,7 +245,7 @@ def quantized():
         (dense_classifier, {"version": True}, "positive whole number, got True"),
         (
             dense_classifier,
-            {"file_format": "litert", "precision": "int8"},
+            {"file_format": "openvino", "precision": "int8"},
             "needs calibration images.*--calibration",
         ),
         (
@@ -213,7 +255,7 @@ def quantized():
         ),
         (
             dense_classifier,
-            {"precision": "int8", "calibration": np.full((3, 32, 48, 3), 0.4)},
+            {"calibration": np.full((3, 32, 48, 3), 0.4)},
             "scaled to 0-1",
         ),
         (
@@ -373,10 +415,10 @@ class TestCommandLine:
         assert not (tmp_path / "m").exists()
 
     def test_export_command__calibration(self, tmp_path, capsys):
-        need_runtime("onnx")
+        need_runtime("openvino")
         dense_classifier().save(tmp_path / "m.keras")
         arguments = ["export", "--model", str(tmp_path / "m.keras")]
-        arguments += ["--format", "onnx", "--precision", "int8"]
+        arguments += ["--format", "openvino", "--precision", "int8"]
         arguments += ["--out", str(tmp_path / "m")]
         assert main(arguments) == 1
         assert "needs calibration images" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_tnt.export import export_model
 from keras_tnt.export.load_exported import find_format, load_exported
-from keras_tnt.export.precision import in_int8, precision_of, with_policy
+from keras_tnt.export.precision import in_precision, precision_of
 from keras_tnt.export.validation import as_functional
 from tests.helpers.classifiers import (
     SHAPE,
@@ -20,7 +20,6 @@ from tests.helpers.classifiers import (
     subclassed,
 )
 from tests.helpers.runtimes import need_runtime
-from tests.helpers.small import dense_classifier
 
 L, ops = keras.layers, keras.ops
 
@@ -98,29 +97,30 @@ def dtypes(weights):
         for kind in MODELS
     ],
 )
-def test_with_policy__any_model(kind):
+def test_in_precision__any_model(kind):
     build, precision = MODELS[kind]
     model = as_functional(build())
     assert precision_of(model) == precision
     expected = ops.convert_to_numpy(ops.cast(model(images()), "float32"))
-    for policy, others in (("float32", 0), ("float16", 0.01)):
-        copied = with_policy(model, policy)
+    for precision, others in (("float32", 0), ("float16", 0.01), ("bfloat16", 0)):
+        copied = in_precision(model, precision)
         found = dtypes(copied.weights)
         total = sum(found.values())
-        assert precision_of(copied) == policy
-        assert found[policy] >= (1 - others) * total
+        assert precision_of(copied) == precision
+        stored = "float16" if precision == "float16" else "float32"
+        assert found[stored] >= (1 - others) * total
         np.testing.assert_allclose(copied(images()), expected, atol=0.05)
 
 
-def test_with_policy__the_same_weights():
+def test_in_precision__the_same_weights():
     model = as_functional(nested())
-    copied = with_policy(model, "float32").get_weights()
+    copied = in_precision(model, "float32").get_weights()
     for weight, before in zip(copied, model.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, before)
 
 
-def test_with_policy__the_head_computes_in_float32():
-    copied = with_policy(as_functional(nested_twice()), "float16")
+def test_in_precision__the_head_computes_in_float32():
+    copied = in_precision(as_functional(nested_twice()), "float16")
     outer = copied.layers[-1].layers[-1]
     assert outer.layers[-1].compute_dtype == "float32"
     assert copied.output.dtype == "float32"
@@ -143,19 +143,14 @@ class NoConfig(Subclassed):
         raise NotImplementedError
 
 
-def test_with_policy__layers_that_cannot_be_copied():
+def test_in_precision__layers_that_cannot_be_copied():
     model = NoConfig("softmax")
     model(images(1))
     with pytest.raises(ValueError, match="has no complete get_config"):
-        with_policy(as_functional(model), "float16")
+        in_precision(as_functional(model), "float16")
 
 
 @pytest.mark.slow
-def test_in_int8__nested_models():
-    found = dtypes(in_int8(as_functional(nested_twice())).weights)
-    assert found["int8"] > 0.9 * sum(found.values())
-
-
 def saved_dtypes(path):
     """The number of values of each dtype in a SavedModel's variables."""
     reader = tf.train.load_checkpoint(str(path / "variables" / "variables"))
@@ -190,24 +185,7 @@ def test_export_model__precision_of_onnx_file(tmp_path):
     assert load_exported(*find_format(path)[::-1]).metadata.precision == "float16"
 
 
-def test_in_int8__prints_no_report(monkeypatch, capsys):
-    """Keras prints one from 3.16 on, unless it is asked not to."""
-    calls = []
-
-    def quantize(self, mode, config=None, filters=None, verbose=True):
-        calls.append((mode, verbose, [layer.name for layer in filter(filters, layers)]))
-
-    layers = [keras.layers.Dense(2, name="inner"), keras.layers.Dropout(0.1)]
-    monkeypatch.setattr(keras.Model, "quantize", quantize)
-    in_int8(dense_classifier())
-    assert calls == [("int8", False, ["inner"])]
-    monkeypatch.undo()
-    model = in_int8(dense_classifier())
-    assert model.count_params() > 0
-    assert capsys.readouterr().out == ""
-
-
-def test_with_policy__merges_low_rank_adapters():
+def test_in_precision__merges_low_rank_adapters():
     model = as_functional(nested())
     layers = [
         layer
@@ -217,6 +195,6 @@ def test_with_policy__merges_low_rank_adapters():
     for layer in layers:
         layer.enable_lora(2)
         layer.lora_kernel_b.assign(tf.ones_like(layer.lora_kernel_b) / 8)
-    copied = with_policy(model, "float32")
+    copied = in_precision(model, "float32")
     np.testing.assert_allclose(copied(images()), model(images()), atol=1e-6)
     assert not any("lora" in weight.name for weight in copied.weights)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras_tnt.app import page
 from keras_tnt.cli import main
 from keras_tnt.export import export_model, export_saved_model
+from keras_tnt.export import precision as export_precision
 from keras_tnt.images import imagenet_classes
 from keras_tnt.inference.classification import (
     Prediction,
@@ -23,7 +24,7 @@ from keras_tnt.training import fashion_mnist_demo
 from keras_tnt.training.run_directory import RunDirectory
 from tests.helpers.predictions import NAMES, check_predictions, expected_scores
 from tests.helpers.runtimes import RUNTIMES, need_runtime
-from tests.helpers.small import dense_classifier, small
+from tests.helpers.small import dense_classifier, pixels, small
 
 
 class TestLoadClassifier:
@@ -55,6 +56,50 @@ class TestLoadClassifier:
         predictions = list(predict_files(classifier, image_files))
         scores = expected_scores(model, image_files, 1.0)
         check_predictions(predictions, image_files, scores, NAMES, 5)
+
+    @pytest.mark.parametrize(
+        ("precision", "has_bfloat16", "expected"),
+        [
+            (None, True, "float32"),
+            ("float32", True, "float32"),
+            ("bfloat16", False, "bfloat16"),
+            ("auto", True, "bfloat16"),
+            ("auto", False, "float32"),
+        ],
+    )
+    def test_load_classifier__precision(
+        self, precision, has_bfloat16, expected, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr(export_precision, "has_bfloat16", lambda: has_bfloat16)
+        model = small(depth=1)
+        model.save(tmp_path / "model.keras")
+        classifier = load_classifier(tmp_path / "model.keras", precision=precision)
+        assert classifier.precision == expected
+        images = pixels(model).astype("float32")
+        differences = np.abs(
+            classifier.model.predict_on_batch(images) - model.predict_on_batch(images)
+        )
+        assert differences.max() < (1e-6 if expected == "float32" else 0.02)
+        assert classifier.model.predict_on_batch(images).dtype == "float32"
+
+    def test_load_classifier__precision_of_mixed_model(self, tmp_path):
+        small(depth=1, dtype="mixed_bfloat16").save(tmp_path / "model.keras")
+        assert load_classifier(tmp_path / "model.keras").precision == "bfloat16"
+        classifier = load_classifier(tmp_path / "model.keras", precision="float32")
+        assert classifier.precision == "float32"
+
+    def test_load_classifier__precision_of_others(self, tmp_path):
+        model = dense_classifier()
+        path = export_saved_model(model, tmp_path / "exported")
+        assert load_classifier(path, precision="auto").precision == "float32"
+        with pytest.raises(ValueError, match="exported model in float32, got precis"):
+            load_classifier(path, precision="bfloat16")
+        model.layers[-1].quantize("int8")
+        model.save(tmp_path / "model.keras")
+        with pytest.raises(ValueError, match="quantized model in int8, got precision"):
+            load_classifier(tmp_path / "model.keras", precision="bfloat16")
+        with pytest.raises(ValueError, match=r"None or one of .*'auto'.*got 'float16'"):
+            load_classifier(path, precision="float16")
 
     @pytest.mark.parametrize("file_format", RUNTIMES)
     def test_load_classifier__every_format(self, file_format, image_files, tmp_path):

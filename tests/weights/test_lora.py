@@ -187,7 +187,7 @@ def test_export_saved_model__merged(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("file_format", "precision"),
-    [("onnx", "float32"), ("savedmodel", "float16"), ("savedmodel", "int8")],
+    [("onnx", "float32"), ("savedmodel", "float16"), ("litert", "int8")],
 )
 def test_export_model__merged(file_format, precision, tmp_path):
     model = adapted(build_tnt())
