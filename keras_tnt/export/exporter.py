@@ -1,6 +1,5 @@
 """Export to every format: write, reload, compare, move into place."""
 
-import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -167,12 +166,10 @@ def export_model(
         written.parent.mkdir()
         if file_format == "savedmodel":
             _write_saved_model(model, written, metadata, version)
+        elif file_format == "openvino":
+            write_openvino(fixed, written, metadata, calibration)
         else:
-            write = {
-                "onnx": write_onnx,
-                "litert": write_litert,
-                "openvino": functools.partial(write_openvino, calibration=calibration),
-            }[file_format]
+            write = {"onnx": write_onnx, "litert": write_litert}[file_format]
             write(fixed, written, metadata)
         difference = compare(written, file_format, fixed, samples, precision)
         move_into_place(written, target, replaced=directory / "replaced")

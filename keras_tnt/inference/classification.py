@@ -2,9 +2,11 @@
 
 import glob
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -86,6 +88,9 @@ def predict_files(
 ) -> Iterator[Prediction]:
     """Classify image files.
 
+    Threads read and decode the next files while the model computes. All batches have
+    the same size, so the model is compiled once.
+
     Args:
         classifier: a `Classifier`.
         paths: the files.
@@ -120,24 +125,45 @@ def predict_files(
     """
     paths = as_list("paths", paths)
     top = check_count("top", top)
-    for start in range(0, len(paths), BATCH_SIZE):
-        batch = paths[start : start + BATCH_SIZE]
-        loaded: list[Any] = []
-        for path in batch:
-            try:
-                image = load_image(path, apply_orientation)
-                loaded.append(prepare(classifier, image))
-            except (OSError, ValueError) as error:
-                if on_error is None:
-                    raise
-                loaded.append(error)
+
+    def load(path):
+        try:
+            return prepare(classifier, load_image(path, apply_orientation))
+        except (OSError, ValueError) as error:
+            return error
+
+    batches = [
+        paths[start : start + BATCH_SIZE] for start in range(0, len(paths), BATCH_SIZE)
+    ]
+    for batch, loaded in zip(batches, _load_ahead(load, batches), strict=True):
+        errors = [each for each in loaded if isinstance(each, Exception)]
+        if errors and on_error is None:
+            raise errors[0]
         images = [each for each in loaded if not isinstance(each, Exception)]
-        classes = iter(classify(classifier, np.stack(images), top) if images else [])
+        size = BATCH_SIZE if len(batches) > 1 else len(images)
+        classes = iter(_classify_padded(classifier, images, top, size))
         for path, each in zip(batch, loaded, strict=True):
             if isinstance(each, Exception):
                 on_error(str(path), each)  # type: ignore[misc]  # not None, see above
             else:
                 yield Prediction(str(path), next(classes))
+
+
+def _load_ahead(load, batches):
+    """Load the items of batches in threads, one batch ahead of what is used."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        ahead = [[pool.submit(load, item) for item in batch] for batch in batches[:1]]
+        for following in [*batches[1:], []]:
+            ahead.append([pool.submit(load, item) for item in following])
+            yield [future.result() for future in ahead.pop(0)]
+
+
+def _classify_padded(classifier, images, top, size):
+    """Classify images in a batch of this size, so that one graph serves all batches."""
+    if not images:
+        return []
+    batch = np.stack(images + images[-1:] * (size - len(images)))
+    return classify(classifier, batch, top)[: len(images)]
 
 
 def classify(

@@ -167,7 +167,7 @@ def test_main__a_bug_shows_its_traceback(bug, monkeypatch):
 def test_main__a_bug_in_the_package_shows_its_traceback(monkeypatch):
     """An error that the package does not raise, but its own line causes."""
     monkeypatch.setattr(predict, "predict_files", lambda *_, **__: [(1, 2, 3)])
-    monkeypatch.setattr(predict, "load_classifier", lambda source: None)
+    monkeypatch.setattr(predict, "load_classifier", lambda source, precision: None)
     with pytest.raises(ValueError, match="too many values to unpack"):
         main(["predict", PHOTOS[0]])
 

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from keras_tnt.inference.classification import (
+    BATCH_SIZE,
     classify,
     find_images,
     predict_files,
@@ -67,6 +68,32 @@ class TestFindImages:
         message = f"No image matches {patterns[1]!r}"
         with pytest.raises(FileNotFoundError, match=re.escape(message)):
             find_images(patterns)
+
+
+def test_predict_files__batches_of_one_size(image_files, tmp_path):
+    """Several batches, the last one short and with a file that is damaged."""
+    model = dense_classifier()
+    damaged = tmp_path / "damaged.jpg"
+    damaged.write_bytes(b"\xff\xd8\xff")
+    paths = [*image_files * 5, damaged]
+    assert BATCH_SIZE < len(paths) < 2 * BATCH_SIZE
+    shapes, failed = set(), []
+
+    class Recorded:
+        input_shape = model.input_shape
+
+        def predict_on_batch(self, images):
+            shapes.add(images.shape)
+            return model.predict_on_batch(images)
+
+    classifier = Classifier(Recorded(), NAMES, 0.9)
+    predictions = list(
+        predict_files(classifier, paths, on_error=lambda path, _: failed.append(path))
+    )
+    assert shapes == {(BATCH_SIZE, *model.input_shape[1:])}
+    assert failed == [str(damaged)]
+    scores = np.tile(expected_scores(model, image_files, 0.9), (5, 1))
+    check_predictions(predictions, paths[:-1], scores, NAMES, 5)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
