@@ -16,10 +16,10 @@ demo: $(VENV)/demo.stamp
 test: $(VENV)/dev.stamp
 	$(PYTEST) $(PARALLEL) -m "not slow"
 
-# The tests of `make test`, the slow ones, and those that need both cores.
+# The tests of `make test`, the slow ones, and those that start processes of their own.
 test-all: $(VENV)/dev.stamp
 	$(PYTEST) $(PARALLEL) -m "not exclusive" --durations=60
-	$(PYTEST) -m exclusive --durations=20
+	$(PYTEST) $(PARALLEL) -m exclusive --durations=20
 
 # Further sizes and formats of what the tests above show for one. Before a release.
 test-extra-large: $(VENV)/dev.stamp
@@ -65,7 +65,7 @@ test-study: $(VENV)/dev.stamp
 
 coverage: $(VENV)/dev.stamp
 	$(PYTEST) $(PARALLEL) -m "not exclusive" --cov --cov-report=
-	$(PYTEST) -m exclusive --cov --cov-append
+	$(PYTEST) $(PARALLEL) -m exclusive --cov --cov-append
 
 # 20,000 damaged images against a SavedModel, in its own process.
 fuzz: $(VENV)/dev.stamp

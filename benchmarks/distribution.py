@@ -41,11 +41,19 @@ class Clock(keras.callbacks.Callback):
     """Record time and loss after each step."""
 
     def on_train_begin(self, logs=None):
-        self.times, self.losses = [], []
+        self.times, self.losses, self.sent = [], [], []
 
     def on_train_batch_end(self, batch, logs=None):
         self.losses.append(float(logs["loss"]))
         self.times.append(time.perf_counter())
+        self.sent.append(loopback_bytes())
+
+
+def loopback_bytes():
+    """Return the bytes that processes of this machine have sent each other."""
+    lines = pathlib.Path("/proc/net/dev").read_text(encoding="utf-8").splitlines()
+    (loopback,) = (line for line in lines if line.strip().startswith("lo:"))
+    return int(loopback.partition(":")[2].split()[8])
 
 
 def measure(case, steps, batch):
@@ -70,6 +78,7 @@ def measure(case, steps, batch):
         return dataset.skip(worker * replicas).take(replicas).cache()
 
     clock = Clock()
+    parameters = model.count_params()
     model.fit(
         distribute.distribute_dataset(strategy, part),
         steps_per_epoch=WARM_UP + steps,
@@ -83,6 +92,8 @@ def measure(case, steps, batch):
         "replicas": strategy.num_replicas_in_sync,
         "median_ms": round(1000 * float(np.median(seconds)), 2),
         "last_loss": round(clock.losses[-1], 5),
+        "parameters": parameters,
+        "bytes_per_step": round(float(np.median(np.diff(clock.sent)[WARM_UP - 1 :]))),
     }
 
 

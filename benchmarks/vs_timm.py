@@ -26,6 +26,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+from PIL import Image
+
 from keras_tnt.utils.files import atomic_write
 from keras_tnt.visualization.figure import new_figure, save_figure
 
@@ -33,6 +35,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 WORKERS = HERE / "workers"
 RESULTS = HERE / "results" / "vs_timm.json"
+PHOTO = ROOT / "tests" / "assets" / "astronaut_landscape.png"
 PEER = ("torch==2.14.1", "torchvision==0.29.1", "timm==1.0.31")
 PACKAGES = ["keras", "tensorflow", "onnxruntime", "openvino", "ai-edge-litert"]
 EXPORTS = [
@@ -82,6 +85,7 @@ ROWS = {
     "int8_1": Row(1, BOTH, INT8),
     "bfloat16_16": Row(16, THEIR_BFLOAT16, BFLOAT16),
     "bfloat16_1": Row(1, THEIR_BFLOAT16, BFLOAT16),
+    "jpeg_1": Row(1, ["jpeg", "jpeg_compiled"], ["jpeg"]),
     "training_bfloat16_16": Row(16, ["train_autocast"], ["train", "train_bfloat16"]),
     "training_16": Row(16, ["train"], ["train"]),
     "training_compiled_16": Row(16, ["train", "train_compiled"], ["train"]),
@@ -153,6 +157,8 @@ def main():
         weights = f"{directory}/tnt_s.safetensors"
         save = [peer, WORKERS / "timm_worker.py", "save", "1", weights, "224"]
         subprocess.run(save, check=True)
+        photo = Image.open(PHOTO).convert("RGB")
+        photo.save(f"{directory}/photo.jpg", quality=90)
         for row in options.rows:
             record = measure(row, options.pairs, peer, weights)
             write(row, record | {"machine": machine(peer)})

@@ -77,6 +77,16 @@ def exported(images, weights, file_format, precision):
     return lambda: runtime.predict_on_batch(pixels)
 
 
+def serve_jpeg(weights):
+    """Return a prediction of one JPEG by the signature that a server calls."""
+    model = keras_tnt.TNTSmall(weights=None)
+    directory = tempfile.mkdtemp(dir=Path(weights).parent)  # deleted after the run
+    path = export_model(model, f"{directory}/model").path
+    function = tf.saved_model.load(str(path)).signatures["serving_default"]
+    contents = tf.constant([Path(weights).with_name("photo.jpg").read_bytes()])
+    return lambda: function(image_bytes=contents)["scores"].numpy()
+
+
 def train(images, weights, **options):
     """Return a training step as in `model.fit`, with AdamW."""
     model = build(
@@ -102,6 +112,8 @@ def work(kind, batch, weights, size):
     """Return the function to time."""
     if kind == "product":
         return product()
+    if kind == "jpeg":
+        return serve_jpeg(weights)
     images = protocol.images(batch, size).transpose(0, 2, 3, 1)
     if kind == "predict":
         return predict(build(images, weights), images)

@@ -1,10 +1,13 @@
 """Time TNT-S of timm on request; started by vs_timm.py in PyTorch's environment."""
 
+import io
 import sys
+from pathlib import Path
 
 import protocol
 import timm
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 torch.set_num_threads(2)
@@ -14,6 +17,23 @@ def build(**options):
     """Return timm's TNT-S, equal in each process."""
     torch.manual_seed(0)
     return timm.create_model("tnt_s_patch16_224", pretrained=False, **options)
+
+
+def serve_jpeg(content, compiled):
+    """Return a prediction of one JPEG: Pillow, timm's transform and the model."""
+    model = build().eval()
+    settings = timm.data.resolve_model_data_config(model)
+    transform = timm.data.create_transform(**settings)
+    if compiled:
+        model = torch.compile(model)
+
+    def run():
+        with torch.inference_mode():
+            image = Image.open(io.BytesIO(content)).convert("RGB")
+            scores = torch.softmax(model(transform(image)[None]), -1)
+            return scores.topk(5).values.numpy()
+
+    return run
 
 
 def autocast(enabled):
@@ -64,6 +84,9 @@ def work(kind, batch, weights, size):
     if kind == "save":
         save_file(build().state_dict(), weights)
         sys.exit()
+    compiled = kind.endswith("compiled")
+    if kind.startswith("jpeg"):
+        return serve_jpeg(Path(weights).with_name("photo.jpg").read_bytes(), compiled)
     images = torch.from_numpy(protocol.images(int(batch), int(size)))
     return (train if kind.startswith("train") else predict)(images, kind)
 

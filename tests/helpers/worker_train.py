@@ -1,4 +1,4 @@
-"""What a worker of `test_distribution_train` does: a whole training with a recipe."""
+"""What a worker does in the tests: a whole training with a recipe."""
 
 import dataclasses
 import os
@@ -11,6 +11,7 @@ from keras_tnt.data import Augmentation
 from keras_tnt.training import fashion_mnist_demo, train
 from keras_tnt.training.callbacks import SaveCheckpoints
 
+MODULE = "tests.helpers.worker_train"
 STEPS = 12
 
 RECIPE = dataclasses.replace(
