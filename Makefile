@@ -8,7 +8,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 # A file's tests run in one process, so that its fixtures are built once.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: dist docs fuzz-models demo test test-all test-extra-large test-oldest test-nightly test-jax test-torch test-gpu test-study coverage fuzz lint clean
+.PHONY: dist test-config notebook docs fuzz-models demo test test-all test-extra-large test-oldest test-nightly test-jax test-torch test-gpu test-study coverage fuzz lint clean
 
 demo: $(VENV)/demo.stamp
 	$(VENV)/bin/keras-tnt demo
@@ -80,6 +80,14 @@ lint: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/mypy
+
+# Workflows, forms, containers and manifests against their schemas.
+test-config: $(VENV)/dev.stamp
+	$(PYTEST) tests/test_repository.py
+
+# The notebook's cells again, with their outputs in place.
+notebook: $(VENV)/dev.stamp
+	$(VENV)/bin/python scripts/run_notebook.py
 
 # The documentation site, in site/. A broken link or reference ends it.
 docs: $(VENV)/dev.stamp
