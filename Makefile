@@ -8,7 +8,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 # A file's tests run in one process, so that its fixtures are built once.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: dist test-config notebook docs fuzz-models demo test test-all test-extra-large test-oldest test-nightly test-jax test-torch test-gpu test-study coverage fuzz lint clean
+.PHONY: dist test-dist test-config notebook docs fuzz-models demo test test-all test-extra-large test-oldest test-nightly test-jax test-torch test-gpu test-study coverage fuzz lint clean
 
 demo: $(VENV)/demo.stamp
 	$(VENV)/bin/keras-tnt demo
@@ -102,8 +102,18 @@ dist:
 	.venv-release/bin/python -m build --outdir dist demo_data
 	.venv-release/bin/python -m twine check --strict dist/*
 
+# Wheels and sdists in new environments, with what they depend on, as users install them.
+test-dist: dist
+	for kind in whl tar.gz; do \
+	    $(PYTHON) -m venv --clear .venv-dist && \
+	    .venv-dist/bin/python -m pip install --quiet -c constraints.txt dist/keras_tnt-*.$$kind && \
+	    .venv-dist/bin/python -I scripts/check_installation.py && \
+	    .venv-dist/bin/python -m pip install --quiet -c constraints.txt dist/keras_tnt_demo_data-*.$$kind "$$(echo dist/keras_tnt-*.$$kind)[demo]" && \
+	    (cd .venv-dist && bin/keras-tnt demo --epochs 1) || exit 1; \
+	done
+
 clean:
-	rm -rf site $(VENV) $(OLDEST) .venv-release $(NIGHTLY) .venv-jax .venv-torch .venv-gpu dist build .coverage .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	rm -rf site $(VENV) $(OLDEST) .venv-release .venv-dist $(NIGHTLY) .venv-jax .venv-torch .venv-gpu dist build .coverage .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
