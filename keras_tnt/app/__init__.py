@@ -4,6 +4,6 @@ Gradio, which makes the page, is imported when a page is built.
 """
 
 from keras_tnt.app.page import build_app, serve
-from keras_tnt.app.prediction import Explanation, blend_overlay, explain_prediction
+from keras_tnt.app.prediction import Explanation, attention_image, explain_prediction
 
-__all__ = ["Explanation", "blend_overlay", "build_app", "explain_prediction", "serve"]
+__all__ = ["Explanation", "attention_image", "build_app", "explain_prediction", "serve"]

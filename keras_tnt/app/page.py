@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_tnt.app.prediction import blend_overlay, explain_prediction
+from keras_tnt.app.prediction import attention_image, explain_prediction
+from keras_tnt.app.texts import HOW_TO_READ, introduction
 from keras_tnt.images import load_image, preprocess_input
 from keras_tnt.inference.classification import find_images
 from keras_tnt.inference.classifier import load_classifier
@@ -27,7 +28,7 @@ FORGET_FILES = (60, 600)  # every minute, those older than ten minutes
 FIXED: dict = {"interactive": False, "buttons": []}
 GRID = FIXED | {"columns": 3, "fit_columns": False, "height": 240}
 GRID["allow_preview"] = False  # a click chooses the image
-SLIDER: dict = {"label": "Attention in block", "buttons": []}
+SLIDER: dict = {"label": "Block of the model, 1 is the first", "buttons": []}
 
 
 def build_app(
@@ -67,13 +68,13 @@ def build_app(
     load = functools.partial(load_image, apply_orientation=apply_orientation)
     thumbnails = [(_thumbnail(load(path)), path.stem) for path in paths]
     # The first image takes long, because the model is compiled: use a black one.
-    depth = len(explain_prediction(classifier, np.zeros((8, 8, 3), "uint8")).maps)
+    depth = len(explain_prediction(classifier, np.zeros((8, 8, 3), "uint8")).views)
 
     def view(kept, block):
-        if kept is None or not kept.maps:
+        if kept is None or not kept.views:
             return kept and gradio.Image(kept.image, alt_text="What the model sees")
-        overlay = blend_overlay(kept.image, kept.maps[block - 1])
-        return gradio.Image(overlay, alt_text=f"Attention in block {block}")
+        figure = attention_image(kept, block)
+        return gradio.Image(figure, alt_text=f"Attention in block {block}")
 
     def show(path, block):
         try:
@@ -83,7 +84,7 @@ def build_app(
             problem = str(error).replace(str(path), Path(path).name)
             gradio.Warning(html.escape(problem), duration=None)
             return None, "", None, None
-        times = "The classes took {:,.0f} ms, the attention {:,.0f} ms."
+        times = "Time: {:,.0f} ms for the classes, {:,.0f} ms for the attention."
         times = times.format(*(1000 * part for part in new.seconds))
         return dict(new.classes), times, view(new, block), new
 
@@ -95,23 +96,30 @@ def build_app(
         title=f"{name} - keras_tnt", analytics_enabled=False, delete_cache=FORGET_FILES
     ) as app:
         kept = gradio.State(time_to_live=FORGET_ANSWER)  # one for each visitor
-        gradio.Markdown(_introduction(name, classifier, depth))
+        gradio.Markdown(
+            introduction(
+                name,
+                len(classifier.class_names),
+                classifier.model.input_shape[1:3],
+                depth,
+            )
+        )
         with gradio.Row():
             with gradio.Column(min_width=300):
-                upload = gradio.File(label="Your image", file_types=["image"])
+                upload = gradio.File(label="Upload an image", file_types=["image"])
                 gallery = gradio.Gallery(
                     thumbnails, label="Examples", visible=bool(paths), **GRID
                 )
-            with gradio.Column(min_width=300):
-                classes = gradio.Label(label="Classes", buttons=[])
+                classes = gradio.Label(label="Most likely classes", buttons=[])
                 seconds = gradio.Markdown()
             with gradio.Column(min_width=300):
-                label = "Attention" if depth else "Image"
+                label = "Where the model looks (attention)" if depth else "Image"
                 image = gradio.Image(label=label, format="png", **FIXED)
                 last = max(depth, 2)  # Gradio refuses a slider of one value
                 slider = gradio.Slider(
                     1, last, max(depth, 1), step=1, visible=depth > 1, **SLIDER
                 )
+                gradio.Markdown(HOW_TO_READ, visible=depth > 0)
         outputs = [classes, seconds, image, kept]
         # One image at a time, whoever sent it.
         hidden = {"api_visibility": "undocumented"}
@@ -208,15 +216,3 @@ def _check_packages():
 
 def _thumbnail(image):
     return preprocess_input(image, 144, 1.0).numpy().astype("uint8")
-
-
-def _introduction(name, classifier, depth):
-    _, height, width, _ = classifier.model.input_shape
-    attention = "The colors show what it attends to, a patch at a time."
-    if not depth:
-        attention = "Its attention cannot be shown, because it is not a TNT in Keras."
-    return (
-        f"# Try {name} on your own images\nIt distinguishes "
-        f"{len(classifier.class_names):,} classes in images of {width} x {height} "
-        f"pixels. {attention}"
-    )

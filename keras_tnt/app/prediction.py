@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_tnt.images import preprocess_input, rgb_to_gray
-from keras_tnt.images.preprocess import check_scale
 from keras_tnt.inference.classification import classify, prepare
 from keras_tnt.inference.classifier import Classifier
 from keras_tnt.structure import find_tnt
 from keras_tnt.utils.lazy import tensorflow as tf
-from keras_tnt.visualization import attention_maps, block_map
+from keras_tnt.visualization.attention_figure import attention_figure, attention_view
+from keras_tnt.visualization.attention_maps import attention_maps
 
 DISPLAY_SIZE = 448  # pixels of the longer side of the image shown
+FIGURE_DPI = 120  # pixels per inch
 
 
 class Explanation(NamedTuple):
@@ -24,14 +25,14 @@ class Explanation(NamedTuple):
     Attributes:
         classes: pairs (name, score), best first.
         image: the part that the model sees, uint8 ``(height, width, 3)``.
-        maps: the `keras_tnt.visualization.block_map` of each block, a list of
-            float ``(rows, columns)``, at most 1; empty if the model is no TNT in Keras.
+        views: the `keras_tnt.visualization.attention_figure.AttentionView` of each
+            block, a list; empty if the model is no TNT in Keras.
         seconds: durations of the classification, with resizing, and of the maps.
     """
 
     classes: list
     image: np.ndarray
-    maps: list
+    views: list
     seconds: tuple
 
 
@@ -56,46 +57,49 @@ def explain_prediction(
         ...                       input_shape=(64, 64, 3))
         >>> pets = Classifier(model, ["cat", "dog"], crop_fraction=0.9)
         >>> night = explain_prediction(pets, numpy.zeros((80, 90, 3), "uint8"))
-        >>> len(night.maps), night.maps[0].shape, night.image.shape
+        >>> len(night.views), night.views[0].weights.shape, night.image.shape
         (2, (4, 4), (448, 448, 3))
     """
     start = time.perf_counter()
     inputs = prepare(classifier, image)[tf.newaxis]
     (classes,) = classify(classifier, inputs, top)
     middle = time.perf_counter()
-    maps = _maps(classifier.model, inputs)
+    views = _views(classifier.model, inputs)
     seconds = (middle - start, time.perf_counter() - middle)
-    return Explanation(classes, _view(classifier, image), maps, seconds)
+    return Explanation(classes, _enlarge(classifier, image), views, seconds)
 
 
-def blend_overlay(image: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Blend a map of attention over an image in the colors "inferno".
+def attention_image(explanation: Explanation, block: int) -> np.ndarray:
+    """Draw the attention of one block, in two columns of panels.
 
     Args:
-        image: uint8 ``(height, width, 3)``.
-        weights: float ``(rows, columns)``, 0-1, a value for each patch.
+        explanation: an `Explanation` with attention.
+        block: the block, counted from 1.
 
     Returns:
-        A uint8 array like ``image``.
-
-    Raises:
-        ValueError: if the image looks scaled to 0-1.
+        The `keras_tnt.visualization.attention_figure.attention_figure` as a uint8 array
+        ``(height, width, 3)``.
 
     Example:
         >>> import numpy
-        >>> from keras_tnt.app import blend_overlay
-        >>> blend_overlay(numpy.zeros((32, 64, 3), "uint8"), numpy.eye(2)).shape
-        (32, 64, 3)
+        >>> from keras_tnt.app import Explanation, attention_image
+        >>> from keras_tnt.visualization.attention_figure import AttentionView
+        >>> view = AttentionView(numpy.eye(2), numpy.ones((4, 4)))
+        >>> image = numpy.zeros((64, 64, 3), "uint8")
+        >>> attention_image(Explanation([], image, [view], ()), block=1).shape[-1]
+        3
     """
-    import matplotlib
+    view = explanation.views[block - 1]
+    figure = attention_figure([explanation.image], [view], columns=2)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    check_scale(image)
-    heat = 255 * matplotlib.colormaps["inferno"](weights)[..., :3]
-    heat = tf.image.resize(heat, image.shape[:2], method="nearest").numpy()
-    return np.round(0.4 * image + 0.6 * heat).astype("uint8")
+    canvas = FigureCanvasAgg(figure)
+    figure.set_dpi(FIGURE_DPI)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def _maps(model, inputs):
+def _views(model, inputs):
     if not isinstance(model, keras.Model):  # an exported model
         return []
     try:
@@ -103,10 +107,10 @@ def _maps(model, inputs):
     except ValueError:
         return []
     maps = attention_maps(model, inputs)
-    return [block_map(maps, block)[0] for block in sorted(maps.outer)]
+    return [attention_view(maps, block) for block in sorted(maps.outer)]
 
 
-def _view(classifier, image):
+def _enlarge(classifier, image):
     """The part of an image that the model sees, enlarged."""
     _, height, width, channels = classifier.model.input_shape
     factor = max(1, DISPLAY_SIZE // max(height, width))

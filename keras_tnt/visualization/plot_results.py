@@ -8,15 +8,13 @@ import numpy as np
 
 from keras_tnt.images.preprocess import check_scale
 from keras_tnt.utils.typing import PathLike
-from keras_tnt.visualization import attention_maps, block_map, on_pixel_grid
+from keras_tnt.visualization.attention_figure import attention_figure, attention_view
+from keras_tnt.visualization.attention_maps import attention_maps
 from keras_tnt.visualization.figure import (
-    HEATMAP_STYLE,
     new_figure,
     require_matplotlib,
     save_figure,
     show_image,
-    show_overlay,
-    without_ticks,
 )
 
 __all__ = [
@@ -27,14 +25,6 @@ __all__ = [
     "plot_training_curves",
     "require_matplotlib",
 ]
-
-ATTENTION_TITLES = (
-    "the image",
-    "what the model looks at:\nattention of the class token",
-    "the patch in the box",
-    "what the model looks at\ninside this patch",
-)
-BOX = "deepskyblue"
 
 
 def plot_training_curves(history_path: PathLike, path: PathLike) -> None:
@@ -124,9 +114,10 @@ def plot_attention(
 ) -> None:
     """Plot the attention of the class token, and the attention inside one patch.
 
-    A row for each image: the image, with a box around the patch that the class token
-    attends to most; the attention of the class token in the last block over the image;
-    that patch; and the attention that its pixels receive in the last inner transformer.
+    A row for each image: the image, with an outline around the patch that the class
+    token attends to most; the attention of the class token in the last block over the
+    image; that patch; and the attention that its pixels receive in the last inner
+    transformer. See `keras_tnt.visualization.attention_figure`.
 
     Args:
         model: a TNT with an inner transformer in at least one block.
@@ -153,39 +144,11 @@ def plot_attention(
             f"Model {model.name!r} has no inner transformer, so there is no attention "
             "inside its patches to plot; attention_maps returns the outer one."
         )
-    grid = maps.grids[1]
-    class_maps = block_map(maps, max(maps.outer))
-    inner = maps.inner[max(maps.inner)].mean(axis=2)  # mean of the heads
-    received = on_pixel_grid(inner.mean(axis=2))  # mean of the queries
-    height, width = images.shape[1] // grid[0], images.shape[2] // grid[1]
-
-    figure, axes = new_figure(len(images), len(ATTENTION_TITLES), (3, 3), each=True)
-    for axis, name in zip(axes[0], ATTENTION_TITLES, strict=True):
-        axis.set_title(name, fontsize=11)
-    for row, image, title, weights, pixels in zip(
-        axes, images, titles, class_maps, received, strict=True
-    ):
-        best = int(weights.argmax())
-        top, left = best // grid[1] * height, best % grid[1] * width
-        row[0].set_ylabel(title, fontsize=11)
-        show_image(row[0], image)
-        show_overlay(row[1], image, np.kron(weights, np.ones((height, width))))
-        for axis in row[:2]:
-            _draw_box(axis, left, top, width, height)
-        show_image(row[2], image[top : top + height, left : left + width])
-        heatmap = row[3].imshow(pixels[best] / pixels[best].max(), **HEATMAP_STYLE)
-    figure.colorbar(heatmap, ax=axes, shrink=0.5, label="attention, the highest is 1")
-    without_ticks(axes)
-    save_figure(figure, path)
-
-
-def _draw_box(axis, left, top, width, height):
-    """Outline a patch in an image."""
-    patches = require_matplotlib().patches
-    corner = (left - 0.5, top - 0.5)  # pixels are centered on whole numbers
-    axis.add_patch(
-        patches.Rectangle(corner, width, height, fill=False, color=BOX, linewidth=3)
-    )
+    block, inner_block = max(maps.outer), max(maps.inner)
+    views = [
+        attention_view(maps, block, index, inner_block) for index in range(len(images))
+    ]
+    save_figure(attention_figure(images, views, titles), path)
 
 
 def plot_augmented_images(

@@ -8,7 +8,7 @@ import urllib.request
 import numpy as np
 import pytest
 
-from keras_tnt.app import blend_overlay, explain_prediction
+from keras_tnt.app import attention_image, explain_prediction
 from keras_tnt.images import decode_image, load_image
 from keras_tnt.inference.classifier import load_classifier
 from tests.helpers.app_runs import OTHER_PHOTO, PHOTO, make_run
@@ -129,12 +129,12 @@ def description(block):
 
 def overlay(run, path, block):
     found = explain_prediction(load_classifier(run), load_image(path))
-    return blend_overlay(found.image, found.maps[block - 1])
+    return attention_image(found, block)
 
 
 def test_page__upload_slider_example_and_corrupt_file(visit, server, run, tmp_path):
     visitor = visit()
-    assert "Try pets on your own images" in visitor.text()
+    assert "Classify images with pets" in visitor.text()
     assert not visitor.shown(SHOWN)
     before = server.images()
 
@@ -145,7 +145,7 @@ def test_page__upload_slider_example_and_corrupt_file(visit, server, run, tmp_pa
         load_classifier(run), load_image(PHOTO)
     ).classes:
         assert f"{name}\n{100 * score:.0f}%" in text
-    assert "The classes took" in text
+    assert "ms for the classes" in text
 
     (slider,) = visitor.shown("input[type=range]")
     slider.send_keys(Keys.ARROW_LEFT)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_tnt.app import blend_overlay, build_app, explain_prediction, page
+from keras_tnt.app import attention_image, build_app, explain_prediction, page
 from keras_tnt.cli import main
 from keras_tnt.images import decode_image, load_image
 from keras_tnt.inference.classifier import load_classifier
@@ -76,7 +76,7 @@ def build(*arguments):
 def assert_shows(update, found, block):
     """Whether an update of the page is the image with the attention of a block."""
     assert update["alt_text"] == f"Attention in block {block}"
-    expected = blend_overlay(found.image, found.maps[block - 1])
+    expected = attention_image(found, block)
     shown = decode_image(Path(update["value"]).read_bytes())
     np.testing.assert_array_equal(shown, expected)
 
@@ -89,7 +89,7 @@ def test_upload__equal_to_predict(visitors, run):
     assert found == pytest.approx(dict(expected.classes), abs=1e-6)
     assert_shows(shown[VIEW], expected, block=2)
     assert re.fullmatch(
-        r"The classes took \S+ ms, the attention \S+ ms.", shown[SECONDS]
+        r"Time: \S+ ms for the classes, \S+ ms for the attention.", shown[SECONDS]
     )
 
 
@@ -109,7 +109,8 @@ def test_slider__shows_own_image_without_computing(visitors, server, run):
             shown = visitor.predict(block, api_name="/show_block")
             assert_shows(shown, own, block)
     assert server.images() == before
-    assert np.abs(expected[0].maps[0] - expected[0].maps[1]).max() > 0.01
+    first_block, last_block = (view.weights for view in expected[0].views)
+    assert np.abs(first_block - last_block).max() > 0.01
 
 
 def huge_bmp():
@@ -208,7 +209,7 @@ def test_build_app__model_without_attention(tmp_path):
     dense_classifier().save(tmp_path / "flat.keras")
     app = build(tmp_path / "flat.keras")
     texts = [b.value for b in app.blocks.values() if b.get_block_name() == "markdown"]
-    assert "# Try flat on your own images" in texts[0]
+    assert "# Classify images with flat" in texts[0]
     assert "attention cannot be shown" in texts[0]
     (slider,) = (b for b in app.blocks.values() if b.get_block_name() == "slider")
     assert not slider.visible

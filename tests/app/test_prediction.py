@@ -8,13 +8,14 @@ import pytest
 import tensorflow as tf
 
 import keras_tnt
-from keras_tnt.app import blend_overlay, explain_prediction
+from keras_tnt.app import Explanation, attention_image, explain_prediction
 from keras_tnt.cli import main
 from keras_tnt.export import export_model
 from keras_tnt.images import load_image
 from keras_tnt.inference.classification import prepare
 from keras_tnt.inference.classifier import Classifier, load_classifier
 from keras_tnt.visualization import class_token_map
+from keras_tnt.visualization.attention_figure import AttentionView
 from tests.helpers.app_runs import NAMES, PHOTO, make_run
 from tests.helpers.small import pixels, small, small_pyramid
 
@@ -37,25 +38,34 @@ def test_explain_prediction__maps_of_class_token(inner_blocks):
     model = small(depth=3, inner_blocks=inner_blocks)
     classifier = Classifier(model, NAMES, 0.9)
     image = load_image(PHOTO)
-    outer = keras_tnt.attention_maps(model, prepare(classifier, image)[None]).outer
-    maps = explain_prediction(classifier, image).maps
-    assert [each.shape for each in maps] == [(2, 3)] * 3
-    for block in (1, 2, 3):
-        expected = class_token_map(outer[block], (2, 3))[0]
-        np.testing.assert_allclose(maps[block - 1], expected, atol=1e-6)
-    assert np.abs(maps[0] - maps[2]).max() > 0.01
+    maps = keras_tnt.attention_maps(model, prepare(classifier, image)[None])
+    views = explain_prediction(classifier, image).views
+    assert [view.weights.shape for view in views] == [(2, 3)] * 3
+    for block, view in enumerate(views, start=1):
+        expected = class_token_map(maps.outer[block], (2, 3))[0]
+        np.testing.assert_allclose(view.weights, expected, atol=1e-6)
+        if block not in maps.inner:
+            assert view.inside is None
+            continue
+        inner = maps.inner[block][0, expected.argmax()]  # heads, queries, keys
+        received = inner.mean(axis=(0, 1)).reshape(4, 4)
+        np.testing.assert_allclose(view.inside, received, atol=1e-6)
+    assert np.abs(views[0].weights - views[2].weights).max() > 0.01
 
 
 def test_explain_prediction__maps_of_pyramid_and_nested_model():
     pyramid = small_pyramid()
-    maps = explain_prediction(Classifier(pyramid, NAMES, 0.9), load_image(PHOTO)).maps
-    assert len(maps) == len(keras_tnt.attention_maps(pyramid, pixels(pyramid)).outer)
-    assert len({each.shape for each in maps}) > 1  # a grid for each stage
+    found = explain_prediction(Classifier(pyramid, NAMES, 0.9), load_image(PHOTO))
+    blocks = len(keras_tnt.attention_maps(pyramid, pixels(pyramid)).outer)
+    assert len(found.views) == blocks
+    grids = {view.weights.shape for view in found.views}
+    assert len(grids) > 1  # a grid for each stage
+    assert attention_image(found, blocks).dtype == "uint8"
 
     backbone = small(include_top=False, pooling="token", name="backbone")
     outer = keras.Sequential([backbone, keras.layers.Dense(7)])
-    maps = explain_prediction(Classifier(outer, NAMES, 0.9), load_image(PHOTO)).maps
-    assert [each.shape for each in maps] == [(2, 3)] * 2
+    views = explain_prediction(Classifier(outer, NAMES, 0.9), load_image(PHOTO)).views
+    assert [view.weights.shape for view in views] == [(2, 3)] * 2
 
 
 @pytest.mark.parametrize(
@@ -91,20 +101,20 @@ def test_explain_prediction__exported_model_has_no_maps(tmp_path):
     export_model(model, exported, "savedmodel", labels=names)
     classifier = load_classifier(exported)
     found = explain_prediction(classifier, load_image(PHOTO))
-    assert found.maps == []
+    assert found.views == []
     expected = explain_prediction(
         Classifier(model, names, 0.9), load_image(PHOTO)
     ).classes
     assert [name for name, _ in found.classes] == [name for name, _ in expected]
 
 
-def test_blend_overlay__inferno_patch_by_patch(rng):
+def test_attention_image__panels(rng):
     image = rng.integers(0, 256, (40, 60, 3), "uint8")
-    overlay = blend_overlay(image, np.array([[0, 0.5, 1], [1, 0, 0.25]]))
-    # Matplotlib's inferno at four of its 256 entries.
-    colors = {0: (0, 0, 4), 0.25: (87, 16, 110), 0.5: (188, 55, 84), 1: (252, 255, 164)}
-    patches = {(0, 0): 0, (0, 1): 0.5, (0, 2): 1, (1, 0): 1, (1, 1): 0, (1, 2): 0.25}
-    for (row, column), weight in patches.items():
-        patch = np.s_[row * 20 : row * 20 + 20, column * 20 : column * 20 + 20]
-        expected = 0.4 * image[patch] + 0.6 * np.array(colors[weight])
-        np.testing.assert_allclose(overlay[patch], expected, atol=1.2)
+    weights = np.array([[0, 0.5, 1], [1, 0, 0.25]])
+    with_patch, without = (
+        attention_image(Explanation([], image, [AttentionView(weights, inside)], ()), 1)
+        for inside in (np.ones((4, 4)), None)
+    )
+    assert with_patch.dtype == "uint8"
+    assert with_patch.shape[1:] == without.shape[1:] == (624, 3)
+    assert len(with_patch) > len(without) + 200  # a second row of panels

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import keras_tnt.visualization
-from keras_tnt.app import prediction
 from keras_tnt.visualization import (
+    attention_figure,
     attention_maps,
     block_features,
     grad_cam,
@@ -18,7 +18,7 @@ from keras_tnt.visualization import (
 from keras_tnt.visualization.image_range import check_model_images
 from tests.helpers.classifiers import SHAPE, body, images, tnt
 
-MODULES = (keras_tnt.visualization, plot_results, prediction)
+MODULES = (keras_tnt.visualization, plot_results, attention_figure)
 SCALED = {
     "0-1": lambda pixels: pixels / 255,
     "±1": lambda pixels: pixels / 127.5 - 1,
@@ -78,8 +78,8 @@ def cases():
         "plot_predictions": lambda batch, path: plot_results.plot_predictions(
             batch, [0, 1], thirds, [*pair, "three"], path
         ),
-        "blend_overlay": lambda batch, path: prediction.blend_overlay(
-            batch[0], np.eye(2)
+        "attention_figure": lambda batch, path: attention_figure.attention_figure(
+            batch, [attention_figure.AttentionView(np.eye(2), None)] * 2
         ),
     }
 
@@ -87,7 +87,7 @@ def cases():
 def public_functions_of_images():
     for module in MODULES:
         for name, function in vars(module).items():
-            public = name in getattr(module, "__all__", ["blend_overlay"])
+            public = name in getattr(module, "__all__", ["attention_figure"])
             if public and inspect.isfunction(function):
                 arguments = inspect.signature(function).parameters.keys()
                 index = name == "feature_map_tsne"  # its `image` is a number
