@@ -113,12 +113,12 @@ def build_app(
                 classes = gradio.Label(label="Most likely classes", buttons=[])
                 seconds = gradio.Markdown()
             with gradio.Column(min_width=300):
-                label = "Where the model looks (attention)" if depth else "Image"
-                image = gradio.Image(label=label, format="png", **FIXED)
                 last = max(depth, 2)  # Gradio refuses a slider of one value
                 slider = gradio.Slider(
                     1, last, max(depth, 1), step=1, visible=depth > 1, **SLIDER
                 )
+                # A label would cover the titles of the figure.
+                image = gradio.Image(format="png", show_label=False, **FIXED)
                 gradio.Markdown(HOW_TO_READ, visible=depth > 0)
         outputs = [classes, seconds, image, kept]
         # One image at a time, whoever sent it.

@@ -15,7 +15,7 @@ def introduction(name: str, classes: int, size: tuple[int, int], depth: int) -> 
         >>> introduction("pets", 37, (224, 224), 12).splitlines()[0]
         '# Classify images with pets'
     """
-    shown = "the parts of the image that it looks at"
+    shown = "the parts of the image that the model looks at"
     if not depth:
         shown = (
             "the image as the model sees it; attention cannot be shown, because the "
