@@ -148,7 +148,7 @@ def plot_attention(
     views = [
         attention_view(maps, block, index, inner_block) for index in range(len(images))
     ]
-    save_figure(attention_figure(images, views, titles), path)
+    save_figure(attention_figure(list(images), views, titles), path)
 
 
 def plot_augmented_images(
