@@ -7,7 +7,7 @@ checkpoints compute, and load them.
 
 import keras
 
-from keras_tnt import layers, training
+from keras_tnt import layers, tasks, training
 from keras_tnt._version import __version__
 from keras_tnt.export import export_saved_model
 from keras_tnt.images import decode_predictions, load_image, preprocess_input
@@ -87,5 +87,6 @@ __all__ = [
     "preprocess_input",
     "reset_classifier",
     "save_upstream_weights",
+    "tasks",
     "training",
 ]
