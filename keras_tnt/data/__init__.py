@@ -8,6 +8,10 @@ from keras_tnt.data.augmentation.config import (
 )
 from keras_tnt.data.bundled import fashion_mnist_mini, fashion_mnist_mini_class_names
 from keras_tnt.data.datasets import load_dataset
+from keras_tnt.data.mask_check import check_masks
+from keras_tnt.data.mask_datasets import load_mask_dataset
+from keras_tnt.data.mask_pipeline import mask_dataset
+from keras_tnt.data.mask_source import MaskSource
 from keras_tnt.data.pipeline import image_dataset
 from keras_tnt.data.source import ImageSource
 
@@ -17,8 +21,12 @@ __all__ = [
     "IMAGENET_AUGMENTATION",
     "Augmentation",
     "ImageSource",
+    "MaskSource",
+    "check_masks",
     "fashion_mnist_mini",
     "fashion_mnist_mini_class_names",
     "image_dataset",
     "load_dataset",
+    "load_mask_dataset",
+    "mask_dataset",
 ]

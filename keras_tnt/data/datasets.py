@@ -3,6 +3,7 @@
 import difflib
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from keras_tnt.data.bundled import bundled_builder, import_tfds
 from keras_tnt.data.folders import load_folder
@@ -69,7 +70,7 @@ def load_dataset(
             f"There is no directory {data!r}. Expected an image folder, a directory "
             "that tfds has prepared, or the name of a tfds data set."
         )
-    return load_prepared(_prepared_builder(data, data_dir), split)
+    return load_prepared(prepared_builder(data, data_dir), split)
 
 
 def load_joined_datasets(
@@ -89,11 +90,20 @@ def load_joined_datasets(
         FileNotFoundError: if tfds cannot prepare one of them.
         ValueError: as in `load_dataset`.
     """
-    return load_joined([_prepared_builder(name, data_dir) for name in names], split)
+    return load_joined([prepared_builder(name, data_dir) for name in names], split)
 
 
-def _prepared_builder(name, data_dir):
-    """The builder of a tfds data set, prepared if necessary."""
+def prepared_builder(name: str, data_dir: PathLike | None) -> Any:
+    """Return the builder of a tfds data set, and prepare it if necessary.
+
+    Args:
+        name: name of the data set.
+        data_dir: directory of tfds' data sets; `~/tensorflow_datasets` by default.
+
+    Raises:
+        FileNotFoundError: if tfds cannot prepare it.
+        ValueError: if there is no such data set.
+    """
     tfds = import_tfds()
     try:
         builder = tfds.builder(name, data_dir=data_dir)

@@ -7,6 +7,8 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 
+from keras_tnt.data.mask_decoding import mask_fault
+from keras_tnt.data.mask_source import MaskSource
 from keras_tnt.data.source import ImageSource
 from keras_tnt.images import decode_image
 from keras_tnt.images.decode import explain_failure
@@ -90,24 +92,29 @@ def _zeros(spec):
     return tuple(tf.zeros(tensor.shape, tensor.dtype) for tensor in spec)
 
 
-def stop_at(source: ImageSource, index: tf.Tensor) -> tf.Operation:
+def stop_at(source: ImageSource | MaskSource, index: tf.Tensor) -> tf.Operation:
     """Return an op that ends the dataset with an error that names a corrupt image."""
 
     def explain(index):
-        reason, corrupt = _find_fault(source, index)
-        if not corrupt:
-            return f"cannot be read: {reason}."
-        return (
-            f"cannot be read or decoded: {reason}. Fix or delete it, or pass "
-            "skip_corrupt=True."
-        )
+        return explain_image(source, index).encode()
 
-    message = tf.numpy_function(lambda i: explain(i).encode(), [index], tf.string)
+    message = tf.numpy_function(explain, [index], tf.string)
     return tf.debugging.Assert(False, [source.describe(index), message])
 
 
+def explain_image(source: ImageSource | MaskSource, index: int) -> str:
+    """Say why an image cannot be used, and what to do; a sentence without subject."""
+    reason, corrupt = find_fault(source, index)
+    if not corrupt:
+        return f"{reason}."
+    return (
+        f"cannot be read or decoded: {reason}. Fix or delete it, or pass "
+        "skip_corrupt=True."
+    )
+
+
 def next_readable(
-    source: ImageSource, index: tf.Tensor, load: Callable
+    source: ImageSource | MaskSource, index: tf.Tensor, load: Callable
 ) -> tuple[tf.Tensor, ...]:
     """Load the first readable image after a corrupt one, and note the corrupt ones.
 
@@ -136,7 +143,7 @@ def next_readable(
         return tuple(tf.identity(tensor) for tensor in loaded)
 
 
-def note_corrupt(source: ImageSource, indices: tf.Tensor) -> tf.Operation:
+def note_corrupt(source: ImageSource | MaskSource, indices: tf.Tensor) -> tf.Operation:
     """Return an op that adds images to `ImageSource.corrupt`, and logs the new ones.
 
     It fails if the image is not the cause, as with a network error.
@@ -147,9 +154,9 @@ def note_corrupt(source: ImageSource, indices: tf.Tensor) -> tf.Operation:
             if index in source.corrupt:
                 continue
             name = name.decode()
-            reason, corrupt = _find_fault(source, index)
+            reason, corrupt = find_fault(source, index)
             if not corrupt:
-                return f"{name} cannot be read: {reason}.".encode()
+                return f"{name} {reason}.".encode()
             source.corrupt[index] = name
             message = "Skipped %s: it cannot be read or decoded: %s."
             logger.warning(message, name, reason)
@@ -159,26 +166,34 @@ def note_corrupt(source: ImageSource, indices: tf.Tensor) -> tf.Operation:
     return tf.debugging.Assert(tf.equal(fault, ""), [fault])
 
 
-def _find_fault(source, index):
-    """Why an image cannot be used, and whether that is the image's own fault.
+def find_fault(source: ImageSource | MaskSource, index: int) -> tuple[str, bool]:
+    """Return why an image cannot be used, and whether it can be skipped as corrupt.
 
-    A dataset drops an element without the reason, so the image is read again.
+    A dataset drops an element without the reason, so the image is read again. A reason
+    to skip it follows "cannot be read or decoded: ", any other one its name.
     """
     try:
         with tf.device("/cpu:0"):
-            contents, _ = source.fetch(tf.constant(index, tf.int64))
+            contents, target = source.fetch(tf.constant(index, tf.int64))
     except tf.errors.OpError as error:
-        return _describe_error(error), type(error).__name__ in PERMANENT_ERRORS
+        reason = _describe_error(error)
+        if type(error).__name__ in PERMANENT_ERRORS:
+            return reason, True
+        return f"cannot be read: {reason}", False
     try:
         with tf.device("/cpu:0"):
-            decode_image(contents)
+            image = decode_image(contents)
     except tf.errors.OpError as error:
         if type(error).__name__ not in PERMANENT_ERRORS:
-            return _describe_error(error), False
+            return f"cannot be read: {_describe_error(error)}", False
         return f"it {explain_failure(contents.numpy(), error)}", True
+    if isinstance(source, MaskSource):
+        fault = mask_fault(source, target.numpy(), tuple(image.shape[:2]))
+        if fault:
+            return fault, False
     return (
-        "it failed at first, but not when it was read again. Check the file system or "
-        "network, and start again",
+        "cannot be read: it failed at first, but not when it was read again. Check the "
+        "file system or network, and start again",
         False,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from keras_tnt.data.augmentation.config import Augmentation
@@ -122,11 +123,11 @@ def image_dataset(
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing must be from 0 to 1, got {label_smoothing}.")
     _check(source, batch_size, augmentation, classes)
-    parallel_calls = _tuned("parallel_calls", parallel_calls, 1)
-    prefetch = _tuned("prefetch", prefetch, 0)
+    _tuned("parallel_calls", parallel_calls, 1)
+    _tuned("prefetch", prefetch, 0)
     if cache:
         source = source.in_memory()
-    shape = _shape(image_size, channels)
+    shape = image_shape(image_size, channels)
     if augmentation is None:
         steps_per_epoch = -(-len(source) // batch_size)
         shard = Shard(batch_size, steps_per_epoch, worker, workers, replicas)
@@ -141,11 +142,34 @@ def image_dataset(
             source, shard, shape, crop_fraction, augmentation, seed
         )
     steps = range(first_step, epochs * steps_per_epoch)
+    finish = _finish(sampler, label_smoothing)
+    return make_batches(sampler, steps, finish, skip_corrupt, parallel_calls, prefetch)
+
+
+def make_batches(
+    sampler: Any,
+    steps: range,
+    finish: Callable,
+    skip_corrupt: bool,
+    parallel_calls: int | None = None,
+    prefetch: int | None = None,
+) -> tf.data.Dataset:
+    """Return the batches of some steps, those of the replicas one after the other.
+
+    Args:
+        sampler: a sampler, such as `TrainingSampler`.
+        steps: the steps.
+        finish: function from a step, the number of the first image in the batch, and a
+            batch of what the sampler's `load` returns, to an element of the dataset.
+        skip_corrupt: as in `image_dataset`, like the other arguments.
+        parallel_calls: number of images processed at the same time.
+        prefetch: number of batches made in advance.
+    """
+    parallel_calls = _tuned("parallel_calls", parallel_calls, 1)
+    prefetch = _tuned("prefetch", prefetch, 0)
     # Nothing there needs autograph; without it, tracing takes a third of the time.
-    make_batches = tf.autograph.experimental.do_not_convert(_batches)
-    dataset = make_batches(
-        sampler, steps, label_smoothing, skip_corrupt, parallel_calls
-    )
+    batches = tf.autograph.experimental.do_not_convert(_batches)
+    dataset = batches(sampler, steps, finish, skip_corrupt, parallel_calls)
     options = tf.data.Options()
     options.deterministic = True
     policy = tf.data.experimental.AutoShardPolicy.OFF  # this is one worker's part
@@ -153,13 +177,11 @@ def image_dataset(
     return dataset.prefetch(prefetch).with_options(options)
 
 
-def _batches(sampler, steps, label_smoothing, skip_corrupt, parallel_calls):
-    """The batches of some steps, those of the replicas one after the other."""
+def _batches(sampler, steps, finish, skip_corrupt, parallel_calls):
     shard = sampler.shard
     loaded = _load(sampler, steps, skip_corrupt, parallel_calls)
     chunks = loaded.batch(shard.chunk, drop_remainder=True)
     per_step = shard.loaded_per_step // shard.chunk
-    finish = _finish(sampler, label_smoothing)
 
     def finish_chunk(number, chunk):
         first = shard.loaded.start + number % per_step * shard.chunk
@@ -229,7 +251,10 @@ def _one_hot(source, indices, labels):
     return tf.one_hot(labels, classes)
 
 
-def _shape(image_size, channels):
+def image_shape(
+    image_size: int | tuple[int, int], channels: int
+) -> tuple[int, int, int]:
+    """Return height, width and channels of images, or raise a `ValueError`."""
     size = check_size("image_size", image_size)
     if as_whole_number(channels) not in (1, 3):
         raise ValueError(f"channels must be 1 (gray) or 3 (color), got {channels!r}.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,8 +61,8 @@ def load_joined(
             f"The data sets have different formats: {sorted(formats)}. Prepare all of "
             "them in one."
         )
-    splits = [_split_info(builder, split) for builder in builders]
-    sizes = [split_info.num_examples for split_info in splits]
+    splits = [split_info(builder, split) for builder in builders]
+    sizes = [each.num_examples for each in splits]
     info = builders[0].info
     image_key, label_key = supervised_keys(info)
     labels = labels_of(info, label_key)
@@ -70,8 +70,8 @@ def load_joined(
         image_key: tf.io.FixedLenFeature((), tf.string),
         label_key: labels.stored,
     }
-    parts = [part for split_info in splits for part in split_info.file_instructions]
-    read = _reader(info, parts)
+    parts = [part for each in splits for part in each.file_instructions]
+    read = record_reader(info, parts)
 
     def fetch(index):
         index = tf.cast(index, tf.int64)
@@ -85,13 +85,21 @@ def load_joined(
         labels.class_names,
         sum(sizes),
         fetch,
-        _describer(names, sizes, split),
+        describer(names, sizes, split),
         several_labels=labels.several,
     ), sizes
 
 
-def _describer(names, sizes, split):
-    """Return a function from the index of a record to its description."""
+def describer(
+    names: Sequence[str], sizes: Sequence[int], split: str | None
+) -> Callable:
+    """Return a function from the index of a record to its description.
+
+    Args:
+        names: names of the data sets that are read one after the other.
+        sizes: number of images of each.
+        split: their split.
+    """
     ends = np.cumsum(sizes)
 
     def describe(index):
@@ -105,22 +113,35 @@ def _describer(names, sizes, split):
     return describe
 
 
-def _split_info(builder, split):
+def split_info(builder: Any, split: str | None) -> Any:
+    """Return the `tfds.core.SplitInfo` of a split of a prepared data set.
+
+    Raises:
+        ValueError: if the split is unknown or empty.
+    """
     name = builder.info.full_name
     try:
-        split_info = builder.info.splits[split] if split is not None else None
+        found = builder.info.splits[split] if split is not None else None
     except (ValueError, KeyError, AssertionError) as error:
         raise ValueError(f"{name}: {error}") from error
-    if split_info is None or not split_info.num_examples:
+    if found is None or not found.num_examples:
         raise ValueError(
             f"Unknown or empty split {split!r} of {name}. Expected one of "
             f"{sorted(builder.info.splits)}, or a slice such as 'train[:10%]'."
         )
-    return split_info
+    return found
 
 
-def _reader(info, parts):
-    """Return a function from an index to the serialized record."""
+def record_reader(info: Any, parts: Sequence[Any]) -> Callable:
+    """Return a function from an index to the serialized record.
+
+    Args:
+        info: the `tfds.core.DatasetInfo`.
+        parts: the file instructions of the splits.
+
+    Raises:
+        ValueError: if the file format has no random access, or a file is damaged.
+    """
     formats = import_tfds().core.FileFormat
     if info.file_format == formats.TFRECORD:
         return _tfrecord_reader(parts)

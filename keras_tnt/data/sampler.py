@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 from keras_tnt.data.augmentation.config import Augmentation
 from keras_tnt.data.augmentation.mixup_cutmix import mix
@@ -15,7 +16,6 @@ from keras_tnt.data.augmentation.transforms import (
     training_image,
 )
 from keras_tnt.data.error_handling import next_readable, note_corrupt
-from keras_tnt.data.source import ImageSource
 from keras_tnt.utils.lazy import tensorflow as tf
 
 
@@ -140,7 +140,7 @@ class TrainingSampler:
     """Images in random order, augmented.
 
     Attributes:
-        source: the images.
+        source: an `ImageSource`; of a subclass, another source.
         shard: this worker's part of every step.
         shape: shape of the images.
         crop_fraction: central share of images that are not cropped at random.
@@ -148,7 +148,7 @@ class TrainingSampler:
         seed: seed of everything random.
     """
 
-    source: ImageSource
+    source: Any
     shard: Shard
     shape: tuple[int, int, int]
     crop_fraction: float
@@ -248,13 +248,13 @@ class EvaluationSampler:
     """Every image once, in order; black images of weight 0 fill the last batch.
 
     Attributes:
-        source: the images.
+        source: an `ImageSource`; of a subclass, another source.
         shard: this worker's part of every step.
         shape: shape of the images.
         crop_fraction: central share of an image that is evaluated.
     """
 
-    source: ImageSource
+    source: Any
     shard: Shard
     shape: tuple[int, int, int]
     crop_fraction: float

@@ -63,7 +63,7 @@ def evaluation_image(
     Returns:
         A float32 tensor of that shape, whole numbers 0-255.
     """
-    image = _to_channels(decode_traced(contents), shape[2])
+    image = to_channels(decode_traced(contents), shape[2])
 
     def preprocess():
         return preprocess_input(image, shape[:2], crop_fraction)
@@ -103,35 +103,63 @@ def training_image(
     else:
         image = _random_crop(contents, seeds, augmentation, shape)
     if augmentation.flip:
-        mirrored = _uniform(seeds.flip, ()) < augmentation.flip
+        mirrored = uniform(seeds.flip, ()) < augmentation.flip
         image = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
     if augmentation.rand_augment:
         image = rand_augment(
             image, seeds.operations, seeds.magnitudes, augmentation, layer
         )
-    # RandAugment excludes both, so its seeds are free.
+    image = change_colors(image, seeds, augmentation)
+    return tf.ensure_shape(image, shape)
+
+
+def change_colors(
+    image: tf.Tensor, seeds: Seeds, augmentation: Augmentation
+) -> tf.Tensor:
+    """Apply 3-Augment and color jitter, which do not move anything.
+
+    RandAugment excludes both, so its seeds are free.
+    """
     if augmentation.three_augment:
         image = three_augment(image, seeds.operations)
     if augmentation.color_jitter:
         image = color_jitter(image, seeds.magnitudes, augmentation.color_jitter)
-    return tf.ensure_shape(image, shape)
+    return image
 
 
 def _random_crop(contents, seeds, augmentation, shape):
     """A random rectangle of an image, resized."""
 
     def choose_box(height, width):
-        return _crop_box(height, width, seeds, augmentation)
+        return crop_box(height, width, seeds, augmentation)
 
-    image = _to_channels(decode_and_crop(contents, choose_box), shape[2])
+    image = to_channels(decode_and_crop(contents, choose_box), shape[2])
+
+    return resize_crop(image, seeds, augmentation, shape[:2])
+
+
+def resize_crop(
+    image: tf.Tensor, seeds: Seeds, augmentation: Augmentation, size: tuple[int, int]
+) -> tf.Tensor:
+    """Resize a rectangle of an image by the interpolation of an augmentation.
+
+    Args:
+        image: uint8 (height, width, channels).
+        seeds: the seeds of the image.
+        augmentation: an `Augmentation`.
+        size: height and width of the result.
+
+    Returns:
+        A float32 tensor, whole numbers 0-255.
+    """
 
     def resize(method):
-        return tf.image.resize(image, shape[:2], method, antialias=True)
+        return tf.image.resize(image, size, method, antialias=True)
 
     method = augmentation.interpolation
     if method == "random":
         resized = tf.cond(
-            _uniform(seeds.interpolation, ()) < 0.5,
+            uniform(seeds.interpolation, ()) < 0.5,
             lambda: resize("bilinear"),
             lambda: resize("bicubic"),
         )
@@ -183,8 +211,20 @@ def decode_and_crop(contents: tf.Tensor, choose_box: Callable) -> tf.Tensor:
     return image
 
 
-def _crop_box(height, width, seeds, augmentation):
-    """The first of ten random rectangles that fits, or a large central one."""
+def crop_box(
+    height: tf.Tensor, width: tf.Tensor, seeds: Seeds, augmentation: Augmentation
+) -> list[tf.Tensor]:
+    """Return the first of ten random rectangles that fits, or a large central one.
+
+    Args:
+        height: height of the image, an int32 scalar.
+        width: its width.
+        seeds: the seeds of the image.
+        augmentation: an `Augmentation` with a `crop_scale`.
+
+    Returns:
+        Top, left, height and width of the rectangle, int32 scalars.
+    """
     low, high = augmentation.crop_ratio
     full = tf.cast(tf.stack([height, width]), tf.float32)
     sides = _random_sides(
@@ -196,7 +236,7 @@ def _crop_box(height, width, seeds, augmentation):
     found = tf.reduce_any(fits)
     box = tf.where(found, sides[tf.argmax(fits)], tf.maximum(central, 1.0))
     free = full - box
-    place = tf.floor(_uniform(seeds.crop_place, (2,)) * (free + 1))
+    place = tf.floor(uniform(seeds.crop_place, (2,)) * (free + 1))
     corner = tf.where(found, tf.minimum(place, free), tf.floor(free / 2))
     return tf.unstack(tf.cast(tf.concat([corner, box], 0), tf.int32), 4)
 
@@ -231,7 +271,7 @@ def _random_erasing(image, seeds, probability):
         sides = _random_sides(full, seeds.erased_size, ERASED_AREA, ERASED_RATIO)
         fits = tf.reduce_all(sides < full, axis=1)
         box = tf.where(tf.reduce_any(fits), sides[tf.argmax(fits)], 0.0)
-        place = tf.floor(_uniform(seeds.erased_place, (2,)) * (full - box + 1))
+        place = tf.floor(uniform(seeds.erased_place, (2,)) * (full - box + 1))
         top, left = tf.unstack(tf.minimum(place, full - box))
         rows = tf.range(height, dtype=tf.float32)[:, None, None]
         columns = tf.range(width, dtype=tf.float32)[None, :, None]
@@ -240,22 +280,23 @@ def _random_erasing(image, seeds, probability):
         noise = tf.random.stateless_normal(image.shape, seeds.noise, 127.5, 127.5)
         return tf.where(inside, tf.clip_by_value(noise, 0.0, 255.0), image)
 
-    return tf.cond(_uniform(seeds.erasing, ()) < probability, erase, lambda: image)
+    return tf.cond(uniform(seeds.erasing, ()) < probability, erase, lambda: image)
 
 
 def _random_sides(full, seed, area, ratio):
     """Heights and widths of random rectangles with log-uniform aspect ratio."""
-    draws = _uniform(seed, (ATTEMPTS, 2))
+    draws = uniform(seed, (ATTEMPTS, 2))
     area = tf.reduce_prod(full) * (area[0] + (area[1] - area[0]) * draws[:, :1])
     low, high = math.log(ratio[0]), math.log(ratio[1])
     ratio = tf.exp(low + (high - low) * draws[:, 1:])
     return tf.round(tf.sqrt(tf.concat([area * ratio, area / ratio], axis=1)))
 
 
-def _to_channels(image, channels):
-    """RGB unchanged, or converted to gray."""
+def to_channels(image: tf.Tensor, channels: int) -> tf.Tensor:
+    """Return an RGB image unchanged, or converted to gray for one channel."""
     return image if channels == 3 else rgb_to_gray(image)
 
 
-def _uniform(seed, shape):
+def uniform(seed: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+    """Return uniform random numbers from 0 to 1, the same for the same seed."""
     return tf.random.stateless_uniform(shape, seed)

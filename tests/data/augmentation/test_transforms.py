@@ -15,7 +15,7 @@ from keras_tnt.data import FLIP_AUGMENTATION, IMAGENET_AUGMENTATION, Augmentatio
 from keras_tnt.data.augmentation.transforms import (
     SEEDS,
     Seeds,
-    _crop_box,
+    crop_box,
     decode_and_crop,
     evaluation_image,
     random_erasing,
@@ -108,7 +108,7 @@ def test_random_crop__random_interpolation():
 def boxes(height, width, augmentation, number=400):
     one = tf.function(
         lambda seeds: tf.stack(
-            _crop_box(height, width, Seeds(*tf.unstack(seeds)), augmentation)
+            crop_box(height, width, Seeds(*tf.unstack(seeds)), augmentation)
         )
     )
     return np.stack([one(seeds(index)) for index in range(number)]).T
