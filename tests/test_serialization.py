@@ -14,10 +14,15 @@ import pytest
 
 from keras_tnt import layers
 from keras_tnt.compat import keras_layers
+from keras_tnt.layers.class_embedding import ClassEmbedding
+from keras_tnt.layers.class_masks import ClassMasks
 from keras_tnt.layers.dropout import Dropout
 from keras_tnt.layers.image_rescaling import ImageRescaling
 from keras_tnt.layers.patch_map import PatchMap
-from keras_tnt.training import AdamW
+from keras_tnt.layers.pixel_map import PixelMap
+from keras_tnt.layers.region_pooling import RegionPooling
+from keras_tnt.layers.resize_like import ResizeLike
+from keras_tnt.training import AdamW, MaskCrossentropy
 from keras_tnt.training.losses import BinaryCrossentropy
 from keras_tnt.training.schedules import RatePerEpoch
 from keras_tnt.utils.lazy import LazyClass
@@ -60,6 +65,8 @@ def objects():
         "AdamW": AdamW(1e-3),
         "BinaryCrossentropy": BinaryCrossentropy(0.2),
         "BatchNormalization": keras_layers.BatchNormalization(),
+        "ClassEmbedding": ClassEmbedding(3),
+        "ClassMasks": ClassMasks(2, 8),
         "Conv2D": keras_layers.Conv2D(2, 3),
         "Dense": keras_layers.Dense(2),
         "Dropout": Dropout(0.1),
@@ -67,13 +74,17 @@ def objects():
         "Functional": small(depth=1),
         "ImageRescaling": ImageRescaling(),
         "LayerNorm": layers.LayerNorm(),
+        "MaskCrossentropy": MaskCrossentropy([1.0, 2.0], 0.1),
         "PatchEmbedding": layers.PatchEmbedding(8),
         "PatchMap": PatchMap(),
         "PatchMerging": layers.PatchMerging(8),
         "PixelEmbedding": layers.PixelEmbedding(8),
+        "PixelMap": PixelMap(),
         "PixelMerging": layers.PixelMerging(8),
         "PyramidStage": layers.PyramidStage(1, 2, 1),
         "PyramidStem": layers.PyramidStem(8, 4),
+        "RegionPooling": RegionPooling(3),
+        "ResizeLike": ResizeLike(),
         "RatePerEpoch": RatePerEpoch([0.5, 0.25], 10),
         "PyramidTNTBlock": layers.PyramidTNTBlock(2, 1),
         "SelfAttention": layers.SelfAttention(2),

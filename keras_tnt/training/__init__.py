@@ -4,6 +4,7 @@ from keras_tnt.distribute.layout import layout_map
 from keras_tnt.evaluation import evaluate
 from keras_tnt.training.callbacks import TrainingInterrupted
 from keras_tnt.training.ema import ExponentialMovingAverage
+from keras_tnt.training.mask_loss import MaskCrossentropy
 from keras_tnt.training.optimizer import AdamW
 from keras_tnt.training.recipe import Recipe
 from keras_tnt.training.recipes import (
@@ -11,6 +12,7 @@ from keras_tnt.training.recipes import (
     pyramid_tnt_small_imagenet,
     tnt_small_finetune_384,
     tnt_small_imagenet,
+    tnt_small_segmentation,
     tnt_tiny_distilled,
     transfer_cifar10,
     transfer_cifar100,
@@ -25,6 +27,7 @@ from keras_tnt.training.training_run import TrainingResult
 __all__ = [
     "AdamW",
     "ExponentialMovingAverage",
+    "MaskCrossentropy",
     "Recipe",
     "RunDirectory",
     "TrainingInterrupted",
@@ -35,6 +38,7 @@ __all__ = [
     "pyramid_tnt_small_imagenet",
     "tnt_small_finetune_384",
     "tnt_small_imagenet",
+    "tnt_small_segmentation",
     "tnt_tiny_distilled",
     "train",
     "transfer_cifar10",

@@ -4,44 +4,37 @@ from __future__ import annotations
 
 import math
 import os
-from typing import NamedTuple, Self
+from collections.abc import Sized
+from typing import Any, NamedTuple, Self
 
 import keras
 
 from keras_tnt import distribute, models
 from keras_tnt.compat.keras_training import build_optimizer
-from keras_tnt.data import load_dataset
-from keras_tnt.data.source import ImageSource
 from keras_tnt.distribute.strategy import Strategy
 from keras_tnt.training.compilation import choose_compiled_part
 from keras_tnt.training.device_precision import precision_of_this_machine
-from keras_tnt.training.losses import BinaryCrossentropy
 from keras_tnt.training.optimizer import AdamW
 from keras_tnt.training.recipe import Recipe
 from keras_tnt.training.schedules import RatePerEpoch, published_rates, warmup_cosine
+from keras_tnt.training.task import task_of
 from keras_tnt.utils.backend import uses_tensorflow
 from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.weights import enable_lora
-
-# What the loss and the pipeline expect of the model.
-NEEDED_OPTIONS = {
-    "include_top": True,
-    "include_preprocessing": True,
-    "classifier_activation": "softmax",
-}
 
 
 class Sources(NamedTuple):
     """The images for training and for evaluation."""
 
-    train: ImageSource
-    validation: ImageSource
+    train: Any
+    validation: Any
 
     @classmethod
     def open(cls, recipe: Recipe) -> Self:
         """Load the data of a recipe."""
+        task = task_of(recipe)
         train, validation = (
-            load_dataset(recipe.data, split, recipe.data_dir)
+            task.load(recipe, split)
             for split in (recipe.train_split, recipe.validation_split)
         )
         if recipe.cache:
@@ -73,24 +66,25 @@ def build_model(recipe: Recipe, classes: int) -> keras.Model:
             f"Unknown model {recipe.model!r}. Expected one of "
             f"{', '.join(models.__all__)}."
         )
-    for name, needed in NEEDED_OPTIONS.items():
+    task = task_of(recipe)
+    for name, needed in task.needed_options.items():
         given = recipe.model_options.get(name, needed)
         if given != needed:
             raise ValueError(
-                f"Training needs a classifier of pixels 0-255 that returns "
-                f"probabilities: {name} must be {needed!r}, got {given!r}. Remove it "
-                "from model_options."
+                f"What the task {recipe.task} trains takes pixels 0-255 and has a head "
+                f"of its own: {name} must be {needed!r}, got {given!r}. Remove it from "
+                "model_options."
             )
     size = recipe.image_size
     height, width = size if isinstance(size, tuple) else (size, size)
     try:
-        model = getattr(models, recipe.model)(
+        backbone = getattr(models, recipe.model)(
             weights=recipe.weights,
             classes=classes,
             input_shape=(height, width, recipe.channels),
             remat=recipe.remat,
             dtype=dtype_policy(recipe),
-            **recipe.model_options,
+            **(dict(task.needed_options) | recipe.model_options),
         )
     except TypeError as error:
         raise ValueError(
@@ -99,9 +93,10 @@ def build_model(recipe: Recipe, classes: int) -> keras.Model:
     except ValueError as error:
         raise ValueError(f"Cannot build {recipe.model}: {error}") from error
     if recipe.lora_rank:
-        enable_lora(model, recipe.lora_rank)
+        enable_lora(backbone, recipe.lora_rank)
+    model = task.add_head(recipe, backbone, classes)
     if recipe.frozen_backbone:
-        for layer in model.layers:
+        for layer in backbone.layers:
             layer.trainable = layer.name == "predictions"
     return model
 
@@ -127,12 +122,12 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
     """Compile a model with the optimizer, schedule and metrics of a recipe.
 
     Args:
-        model: a `keras.Model` whose output is probabilities.
+        model: a `keras.Model`, as `build_model` returns it.
         recipe: a `keras_tnt.training.Recipe`.
         steps_per_epoch: steps of an epoch.
 
     Raises:
-        ValueError: as `build_loss`.
+        ValueError: if the recipe's loss does not fit the number of classes.
 
     Example:
         >>> from keras_tnt.training import fashion_mnist_demo
@@ -155,46 +150,15 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
     part = choose_compiled_part(
         recipe.jit_compile, tf.distribute.get_strategy(), recipe.deterministic
     )
-    classes = model.output_shape[-1]
-    metrics = [keras.metrics.CategoricalAccuracy(name="accuracy")]
-    if classes > 5:
-        metrics.append(keras.metrics.TopKCategoricalAccuracy(5, name="top_5_accuracy"))
+    loss, metrics = task_of(recipe).loss_and_metrics(recipe, model.output_shape[-1])
     model.compile(
         optimizer,
-        build_loss(recipe, classes),
+        loss,
         weighted_metrics=metrics,
         jit_compile=part == "step",
         steps_per_execution=recipe.steps_per_execution,
     )
     build_optimizer(model)
-
-
-def build_loss(recipe: Recipe, classes: int) -> keras.losses.Loss:
-    """Return the loss of a recipe, for a model that ends in a softmax.
-
-    Args:
-        recipe: a `keras_tnt.training.Recipe`.
-        classes: number of classes.
-
-    Raises:
-        ValueError: if the smoothed labels of all classes are above the threshold.
-
-    Example:
-        >>> from keras_tnt.training import fashion_mnist_demo
-        >>> from keras_tnt.training.builders import build_loss
-        >>> build_loss(fashion_mnist_demo(), 10).name
-        'categorical_crossentropy'
-    """
-    if recipe.loss == "categorical_crossentropy":
-        return keras.losses.CategoricalCrossentropy()
-    threshold, lowest = recipe.target_threshold, recipe.label_smoothing / classes
-    if threshold is not None and lowest > 0 and lowest >= threshold:
-        raise ValueError(
-            f"target_threshold={threshold} would make all {classes} classes of every "
-            f"image right, because label_smoothing={recipe.label_smoothing} gives each "
-            f"{lowest:.3g}. Use a higher target_threshold, or label_smoothing=0."
-        )
-    return BinaryCrossentropy(threshold)
 
 
 def learning_rates(
@@ -263,7 +227,7 @@ def check_backend(recipe: Recipe) -> None:
         )
 
 
-def count_steps(recipe: Recipe, source: ImageSource, strategy: Strategy) -> int:
+def count_steps(recipe: Recipe, source: Sized, strategy: Strategy) -> int:
     """Return the steps of an epoch, or raise if the recipe does not fit the devices.
 
     Raises:

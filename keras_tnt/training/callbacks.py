@@ -199,19 +199,20 @@ class Evaluation(keras.callbacks.Callback):
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Keeps the checkpoint of the epoch with the highest validation accuracy.
+    """Keeps the checkpoint of the epoch with the highest metric of the validation.
 
-    It is that of the averaged weights, if there are any. Of equal accuracies the first
-    one counts. The callback must follow `Evaluation` and precede `WriteHistory`: an
+    It is that of the averaged weights, if there are any. Of equal values the first one
+    counts. The callback must follow `Evaluation` and precede `WriteHistory`: an
     epoch with a row in the history has been compared.
 
     Args:
         checkpoints: `keras_tnt.training.checkpoints.Checkpoints` for the best one.
         state: a `keras_tnt.training.state.TrainingState`.
         steps_per_epoch: steps of a full epoch.
-        patience: epochs without a higher accuracy after which the training ends; no
+        patience: epochs without a higher value after which the training ends; no
             limit if ``None``.
         writes: whether this worker writes files.
+        metric: name of the metric.
     """
 
     def __init__(
@@ -221,6 +222,7 @@ class KeepBest(keras.callbacks.Callback):
         steps_per_epoch: int,
         patience: int | None = None,
         writes: bool = True,
+        metric: str = "accuracy",
     ):
         super().__init__()
         self.checkpoints = checkpoints
@@ -228,17 +230,18 @@ class KeepBest(keras.callbacks.Callback):
         self.steps_per_epoch = steps_per_epoch
         self.patience = patience
         self.writes = writes
+        self.metric = metric
         newest = checkpoints.newest()
         self.epoch = newest.state["epoch"] if newest else 0
-        self.accuracy = newest.state["accuracy"] if newest else -math.inf
+        self.value = newest.state[metric] if newest else -math.inf
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        accuracy = logs.get("val_ema_accuracy", logs["val_accuracy"])
-        if accuracy > self.accuracy:
-            self.epoch, self.accuracy = epoch + 1, accuracy
+        value = logs.get(f"val_ema_{self.metric}", logs[f"val_{self.metric}"])
+        if value > self.value:
+            self.epoch, self.value = epoch + 1, value
             if self.writes:
                 step = (epoch + 1) * self.steps_per_epoch
-                state = {"step": step, "epoch": epoch + 1, "accuracy": accuracy}
+                state = {"step": step, "epoch": epoch + 1, self.metric: value}
                 self.checkpoints.save(step, self.state.tensors(), state)
         if self.ends_after(epoch + 1):
             self.model.stop_training = True

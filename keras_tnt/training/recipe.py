@@ -20,6 +20,8 @@ class Recipe:
     devices: a recipe means the same on one and on many.
 
     Attributes:
+        task: `classification`, or `segmentation`, the class of every pixel.
+        task_options: further arguments of `keras_tnt.tasks.segmenter`, such as `head`.
         model: builder of the model, a name in `keras_tnt.models`.
         model_options: further arguments of the builder.
         weights: weights to start from: `null` for random ones, `imagenet`, a path, or
@@ -29,13 +31,14 @@ class Recipe:
             place of the TNT's own weights, with the head, see `keras_tnt.enable_lora`;
             `null` to train all weights. Adapters do not decay.
         data: what `keras_tnt.data.load_dataset` takes: `fashion_mnist_mini`, a name of
-            tensorflow_datasets, or an image folder.
+            tensorflow_datasets, or an image folder; for segmentation what
+            `keras_tnt.data.load_mask_dataset` takes.
         data_dir: directory of tensorflow_datasets' files; its own default if `null`.
         train_split: images to train on, such as `train` or `train[:90%]`.
         validation_split: images to evaluate on after the epochs.
         image_size: side of the model's square input in pixels, or `[height, width]`.
         channels: 3 for color, 1 for gray.
-        crop_fraction: central share of an image that is evaluated.
+        crop_fraction: central share of an image that is evaluated by a classifier.
         augmentation: augmentation of training images, a `keras_tnt.data.Augmentation`.
         label_smoothing: probability distributed equally over all classes, 0 to 1.
         loss: `categorical_crossentropy`, of the softmax; or `binary_crossentropy`, of
@@ -55,6 +58,8 @@ class Recipe:
             the rest. DeiT's is 0.5 with `hard`, and 0.1 with `soft`.
         distillation_temperature: what the logits are divided by before the softmax,
             with `soft`. DeiT's paper has 3, the default of its code is 1.
+        class_weights: for segmentation, the weight of each class in the loss; 1 for
+            all if `null`.
         skip_corrupt: whether to skip images that cannot be decoded.
         cache: whether to keep the encoded images in memory.
         epochs: passes over the training set.
@@ -101,9 +106,10 @@ class Recipe:
         keep_checkpoints: number of checkpoints to keep, the newest ones. The best one
             is always kept too.
         keep: the weights in `model.keras` at the end: `last`, or `best`, those after
-            the epoch of the highest validation accuracy, of the EMA if there is one.
-        patience: epochs without a higher validation accuracy after which the training
-            ends; `null` to train all epochs.
+            the epoch of the highest validation accuracy, or mean IoU of a segmenter, of
+            the EMA if there is one.
+        patience: epochs without a higher one after which the training ends; `null` to
+            train all epochs.
 
     Raises:
         ValueError: if a value has the wrong type or is out of range.
@@ -115,6 +121,8 @@ class Recipe:
         3
     """
 
+    task: str = "classification"
+    task_options: dict = dataclasses.field(default_factory=dict)
     model: str = "TNTSmall"
     model_options: dict = dataclasses.field(default_factory=dict)
     weights: str | None = None
@@ -135,6 +143,7 @@ class Recipe:
     distillation: str = "hard"
     distillation_alpha: float = 0.5
     distillation_temperature: float = 1.0
+    class_weights: tuple | None = None
     skip_corrupt: bool = False
     cache: bool = False
     epochs: int
@@ -183,7 +192,20 @@ class Recipe:
                 f"lora_rank={self.lora_rank} would freeze random weights. Set weights "
                 "to imagenet, a file, or hf://owner/name."
             )
+        self._check_task()
         self._shorten()
+
+    def _check_task(self):
+        """Refuse fields that have no effect in the task."""
+        fixed = {"task_options": {}, "class_weights": None}
+        if self.task == "segmentation":
+            fixed = {"loss": "categorical_crossentropy", "teacher": None}
+        for name, value in fixed.items():
+            if getattr(self, name) != value:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} has no effect with task="
+                    f"{self.task}. Leave it out."
+                )
 
     def _shorten(self):
         """Leave epochs for the cosine, where cool-down and warm-up take all."""

@@ -25,6 +25,7 @@ RANGES: dict[tuple[str, ...], tuple[Callable[[Any], bool], str]] = {
     ("channels",): (lambda value: value in (1, 3), "1 or 3"),
     ("warmup_epochs", "cooldown_epochs"): (lambda value: value >= 0, "at least 0"),
     ("seed",): (lambda value: 0 <= value < 2**32, "from 0 to 2**32 - 1"),
+    ("class_weights",): (lambda value: _are_weights(value), "numbers of at least 0"),
     ("image_size",): (lambda value: _is_size(value), "a side or a height and a width"),
     ("label_smoothing", "distillation_alpha"): (
         lambda value: 0 <= value <= 1,
@@ -53,7 +54,14 @@ CHOICES = {
     "loss": ("categorical_crossentropy", "binary_crossentropy"),
     "precision": ("auto", "float32", "bfloat16", "float16"),
     "schedule": ("step", "epoch"),
+    "task": ("classification", "segmentation"),
 }
+
+
+def _are_weights(values):
+    """Whether values are finite numbers of at least 0, one of them more."""
+    numbers = all(type(v) in (int, float) and 0 <= v < math.inf for v in values)
+    return numbers and sum(values) > 0
 
 
 def _is_size(value):

@@ -11,6 +11,7 @@ from keras_tnt.training.imagenet_recipes import (
     tnt_tiny_distilled,
 )
 from keras_tnt.training.recipe import Recipe
+from keras_tnt.training.segmentation_recipes import tnt_small_segmentation
 from keras_tnt.training.transfer_recipes import (
     transfer_cifar10,
     transfer_cifar100,
@@ -122,6 +123,7 @@ RECIPES = {
         transfer_flowers,
         transfer_pets,
         transfer_inaturalist2019,
+        tnt_small_segmentation,
         fashion_mnist_demo,
     )
 }

@@ -89,11 +89,11 @@ class RunDirectory:
         known = [
             (self.model, "the trained model"),
             (self.saved_model / "1", "the model for TensorFlow Serving"),
-            (self.history, "loss and accuracy by epoch"),
+            (self.history, "loss and metrics by epoch"),
             (self.curves, "plots of the history"),
             (self.recipe, "the recipe"),
             (self.checkpoints, "the last checkpoints, for resuming"),
-            (self.best, "the checkpoint of the highest validation accuracy"),
+            (self.best, "the checkpoint of the best epoch of the validation"),
             (self.tensorboard, "the history for TensorBoard"),
             (self.predictions, "images with true and predicted names"),
             (self.attention, "what the class token and the pixels attend to"),

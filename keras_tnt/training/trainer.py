@@ -25,6 +25,7 @@ from keras_tnt.training.compilation import (
 from keras_tnt.training.distillation import distilling
 from keras_tnt.training.recipe import Recipe
 from keras_tnt.training.run_directory import RunDirectory
+from keras_tnt.training.task import task_of
 from keras_tnt.training.teacher import find_teacher, logits_function
 from keras_tnt.training.training_run import TrainingResult, TrainingRun
 from keras_tnt.utils.typing import PathLike
@@ -96,6 +97,8 @@ def train(
     ):
         check_backend(recipe)
         sources = Sources.open(recipe)
+        if not run.has_checkpoint():
+            task_of(recipe).check(recipe, list(sources), strategy)
         class_names = sources.train.class_names
         steps_per_epoch = count_steps(recipe, sources.train, strategy)
         keras.utils.set_random_seed(recipe.seed)

@@ -10,9 +10,7 @@ from typing import NamedTuple
 import keras
 
 from keras_tnt import distribute
-from keras_tnt.data import image_dataset
 from keras_tnt.distribute.strategy import Strategy
-from keras_tnt.evaluation import evaluate
 from keras_tnt.training.builders import Sources, learning_rates, trained_share
 from keras_tnt.training.callbacks import (
     Evaluation,
@@ -30,6 +28,7 @@ from keras_tnt.training.readings import CallbacksWithoutWaiting
 from keras_tnt.training.recipe import Recipe
 from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.training.state import TrainingState
+from keras_tnt.training.task import task_of
 from keras_tnt.utils.backend import uses_tensorflow
 from keras_tnt.utils.files import atomic_write
 
@@ -73,6 +72,7 @@ class TrainingRun:
         verbose: int,
     ):
         self.recipe, self.directory, self.strategy = recipe, run, strategy
+        self.task = task_of(recipe)
         self.sources, self.model = sources, model
         self.steps_per_epoch = steps_per_epoch
         self.writes = distribute.is_chief(strategy)
@@ -147,7 +147,12 @@ class TrainingRun:
             self.steps_per_epoch,
         )
         best = KeepBest(
-            self.best, self.state, self.steps_per_epoch, recipe.patience, self.writes
+            self.best,
+            self.state,
+            self.steps_per_epoch,
+            recipe.patience,
+            self.writes,
+            self.task.metric,
         )
         best.set_model(self.model)
         callbacks = [
@@ -201,25 +206,17 @@ class TrainingRun:
     def _fit_epochs(self, first, end, step, callbacks):
         if first == end:
             return
-        recipe = self.recipe
         steps = min(self.steps_per_epoch, end * self.steps_per_epoch - step)
         data = distribute.distribute_dataset(
             self.strategy,
-            lambda worker, workers, replicas: image_dataset(
+            lambda worker, workers, replicas: self.task.batches(
+                self.recipe,
                 self.sources.train,
-                image_size=recipe.image_size,
-                channels=recipe.channels,
-                batch_size=recipe.batch_size,
-                augmentation=recipe.augmentation,
-                label_smoothing=recipe.label_smoothing,
-                seed=recipe.seed,
                 epochs=end,
                 first_step=step,
                 worker=worker,
                 workers=workers,
                 replicas=replicas,
-                crop_fraction=recipe.crop_fraction,
-                skip_corrupt=recipe.skip_corrupt,
             ),
         )
         self.model.fit(
@@ -235,16 +232,13 @@ class TrainingRun:
         )
 
     def _evaluate(self):
-        recipe = self.recipe
-        return evaluate(
+        return self.task.evaluate(
+            self.recipe,
             self.model,
             self.sources.validation,
-            batch_size=recipe.batch_size,
-            crop_fraction=recipe.crop_fraction,
-            skip_corrupt=recipe.skip_corrupt,
-            strategy=self.strategy,
-            callbacks=[self.stop],
-            verbose=int(self.verbose == 1),
+            self.strategy,
+            [self.stop],
+            int(self.verbose == 1),
         )
 
     def _keep_last_good(self, error):
@@ -268,8 +262,9 @@ class TrainingRun:
             best = self.best.newest()
         if best:
             self.state.restore(best.tensors)
-            epoch, accuracy = best.state["epoch"], best.state["accuracy"]
-            self._say(f"The best epoch was {epoch}, with accuracy {accuracy:.4f}.")
+            epoch, value = best.state["epoch"], best.state[self.task.metric]
+            name = self.task.metric.replace("_", " ")
+            self._say(f"The best epoch was {epoch}, with {name} {value:.4f}.")
         if self.average:
             self.average.copy_to_model()
         self._save_model()

@@ -19,7 +19,8 @@ from keras_tnt.cli import main
 from keras_tnt.data import load_dataset
 from keras_tnt.images import decode_image, rgb_to_gray
 from keras_tnt.inference import Classifier, classify
-from keras_tnt.training import AdamW, fashion_mnist_demo, train
+from keras_tnt.tasks import segmenter
+from keras_tnt.training import AdamW, MaskCrossentropy, fashion_mnist_demo, train
 from keras_tnt.visualization import grad_cam, integrated_gradients
 from keras_tnt.weights import convert_tnt
 from keras_tnt.weights.transfer import to_upstream
@@ -319,3 +320,16 @@ def test_parts_that_need_tensorflow__say_so(call, tmp_path):
         ImportError, match=r"TensorFlow.*pip install|tensorflow_dataset"
     ):
         call(tmp_path)
+
+
+@pytest.mark.parametrize("head", ["upernet", "trans2seg"])
+def test_segmenter__trains(head):
+    model = segmenter(small(depth=1), 4, head, dim=32)
+    images, masks = pixels(model, batch=2), np.zeros((2, 32, 48), "int32")
+    masks[:, :5] = -1
+    model.compile("sgd", MaskCrossentropy())
+    first, *_, last = (float(model.train_on_batch(images, masks)) for _ in range(4))
+    assert last < first
+    logits = as_array(model.predict_on_batch(images))
+    assert logits.shape == (2, 32, 48, 4)
+    assert np.isfinite(logits).all()

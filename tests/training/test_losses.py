@@ -11,8 +11,8 @@ import tensorflow as tf
 from keras_tnt.data import Augmentation
 from keras_tnt.structure import find_head
 from keras_tnt.training import fashion_mnist_demo, train
-from keras_tnt.training.builders import build_loss
 from keras_tnt.training.checkpoints import Checkpoints
+from keras_tnt.training.classification_task import build_loss
 from keras_tnt.training.losses import BinaryCrossentropy
 from tests.helpers.checks import two_replicas
 from tests.helpers.small import dense_classifier

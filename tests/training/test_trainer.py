@@ -14,7 +14,7 @@ from tensorflow.python.framework.config import is_op_determinism_enabled
 
 from keras_tnt.data import Augmentation, load_dataset
 from keras_tnt.evaluation import evaluate
-from keras_tnt.training import RunDirectory, train, training_run
+from keras_tnt.training import RunDirectory, classification_task, train
 from keras_tnt.training.checkpoints import Checkpoints
 from keras_tnt.training.history import History
 from tests.helpers.checks import two_replicas
@@ -155,7 +155,7 @@ def scripted(monkeypatch):
     def evaluate(*arguments, **options):
         return {"loss": 1.0, "accuracy": accuracies.pop(0)}
 
-    monkeypatch.setattr(training_run, "evaluate", evaluate)
+    monkeypatch.setattr(classification_task, "evaluate", evaluate)
     return accuracies
 
 

@@ -1,0 +1,83 @@
+"""The tasks that a recipe can name, and what the trainer asks of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import keras
+
+from keras_tnt.distribute.strategy import Strategy
+from keras_tnt.training.classification_task import ClassificationTask
+from keras_tnt.training.recipe import Recipe
+from keras_tnt.training.segmentation_task import SegmentationTask
+from keras_tnt.utils.lazy import tensorflow as tf
+
+
+class Task(Protocol):
+    """What the trainer asks of a task; all else is the same for all of them.
+
+    Attributes:
+        metric: the metric of the evaluation by which the best epoch is chosen.
+        needed_options: arguments of the builder that the task needs, by name.
+    """
+
+    metric: str
+    needed_options: Mapping[str, Any]
+
+    def load(self, recipe: Recipe, split: str) -> Any:
+        """Load a split of the recipe's data, a source of `keras_tnt.data`."""
+
+    def check(self, recipe: Recipe, sources: list[Any], strategy: Strategy) -> None:
+        """Check what a new training needs of the data, before the first step.
+
+        Raises:
+            ValueError: if something does not fit.
+        """
+
+    def add_head(self, recipe: Recipe, model: keras.Model, classes: int) -> keras.Model:
+        """Return the model to train, from what the builder returned."""
+
+    def loss_and_metrics(
+        self, recipe: Recipe, classes: int
+    ) -> tuple[keras.losses.Loss, list[keras.metrics.Metric]]:
+        """Return the loss of the recipe and the metrics of the training."""
+
+    def batches(self, recipe: Recipe, source: Any, **position: int) -> tf.data.Dataset:
+        """Return batches for training.
+
+        Args:
+            recipe: the recipe.
+            source: the images.
+            **position: ``epochs``, ``first_step``, ``worker``, ``workers`` and
+                ``replicas``, as in `keras_tnt.data.image_dataset`.
+        """
+
+    def evaluate(
+        self,
+        recipe: Recipe,
+        model: keras.Model,
+        source: Any,
+        strategy: Strategy,
+        callbacks: list[keras.callbacks.Callback],
+        verbose: int,
+    ) -> dict[str, float]:
+        """Return the loss and metrics of the model on a source."""
+
+
+TASKS: dict[str, Task] = {
+    "classification": ClassificationTask(),
+    "segmentation": SegmentationTask(),
+}
+
+
+def task_of(recipe: Recipe) -> Task:
+    """Return the task of a recipe.
+
+    Example:
+        >>> from keras_tnt.training import fashion_mnist_demo
+        >>> from keras_tnt.training.task import task_of
+        >>> task_of(fashion_mnist_demo()).metric
+        'accuracy'
+    """
+    return TASKS[recipe.task]
