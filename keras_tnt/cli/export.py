@@ -8,10 +8,16 @@ import keras
 
 from keras_tnt.cli.options import image_size
 from keras_tnt.data import image_dataset
-from keras_tnt.export import export_model
+from keras_tnt.export import export_model, export_segmenter
 from keras_tnt.export.exporter import PRECISIONS
 from keras_tnt.images import load_image
-from keras_tnt.inference import find_images, load_classifier, prepare
+from keras_tnt.inference import (
+    find_images,
+    is_segmenter,
+    load_classifier,
+    load_segmenter,
+    prepare,
+)
 from keras_tnt.utils.lazy import tensorflow as tf
 
 CALIBRATION_IMAGES = 300  # more do not change the measured ranges much
@@ -80,6 +86,9 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
+    if is_segmenter(options.model):
+        print(_export_segmenter(options))
+        return
     classifier = load_classifier(options.model, options.image_size)
     if not isinstance(classifier.model, keras.Model):
         raise ValueError(
@@ -103,6 +112,21 @@ def run(options: argparse.Namespace) -> None:
     print(
         f"{exported.path}: {_size(exported.path) / 1e6:.1f} MB, probabilities equal to "
         f"Keras's within {exported.difference:.1g}."
+    )
+
+
+def _export_segmenter(options):
+    """Write a SavedModel of a segmentation's run, and return its path."""
+    if (options.format, options.precision) != ("savedmodel", "float32"):
+        raise ValueError(
+            "A segmenter is exported as a savedmodel in float32 only, got "
+            f"--format {options.format} --precision {options.precision}."
+        )
+    model, names = load_segmenter(options.model)
+    if options.labels:
+        names = _read_labels(options.labels)
+    return export_segmenter(
+        model, options.out, names, options.version, options.overwrite
     )
 
 

@@ -3,14 +3,30 @@
 import argparse
 import json
 import sys
+from pathlib import Path
+
+import numpy as np
 
 from keras_tnt.cli.options import add_orientation_option, add_precision_option
-from keras_tnt.inference import find_images, load_classifier, predict_files
+from keras_tnt.images import load_image
+from keras_tnt.inference import (
+    find_images,
+    is_segmenter,
+    load_classifier,
+    load_segmenter,
+    predict_files,
+    predict_mask,
+    write_mask,
+)
+from keras_tnt.visualization import plot_masks
+from keras_tnt.visualization.plot_masks import class_colors
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
-    predict = commands.add_parser("predict", help="classify images")
+    predict = commands.add_parser(
+        "predict", help="classify images, or draw masks with a segmentation's run"
+    )
     predict.add_argument(
         "images", nargs="+", metavar="IMAGE", help="a file, a directory or a glob"
     )
@@ -26,6 +42,11 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     predict.add_argument(
         "--json", action="store_true", help="print a JSON line for each image"
     )
+    predict.add_argument(
+        "--out",
+        default="masks",
+        help="directory of the masks, for a run of a segmentation (masks)",
+    )
     add_precision_option(predict)
     add_orientation_option(predict)
     predict.set_defaults(run=run)
@@ -35,6 +56,8 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; the exit status is 1 if a file could not be read."""
     if options.top < 1:
         raise ValueError(f"--top must be at least 1, got {options.top}.")
+    if is_segmenter(options.model):
+        return _draw_masks(options)
     images = find_images(options.images)
     classifier = load_classifier(options.model, precision=options.precision)
     failed = []
@@ -61,4 +84,42 @@ def run(options: argparse.Namespace) -> int:
             f"keras-tnt: {len(failed)} of {len(images)} images could not be read.",
             file=sys.stderr,
         )
+    return int(bool(failed))
+
+
+def _draw_masks(options):
+    """Write a mask and a plot of each image; the exit status is that of `run`."""
+    if options.precision:
+        raise ValueError(
+            "A segmenter computes in the precision of its training. Leave out "
+            f"--precision {options.precision}."
+        )
+    images = find_images(options.images)
+    segmenter = load_segmenter(options.model)
+    names, out = segmenter.class_names, Path(options.out)
+    colors = class_colors(len(names))
+    out.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    for path in images:
+        try:
+            image = np.asarray(load_image(path, not options.ignore_orientation))
+        except ValueError as error:
+            failed += 1
+            print(f"keras-tnt: {error}", file=sys.stderr)
+            continue
+        mask = predict_mask(segmenter, image)
+        written = out / f"{path.stem}.png"
+        write_mask(mask, colors, written)
+        plot_masks([image], [mask], names, out / f"{path.stem}_plot.png")
+        shares = np.bincount(mask.ravel(), minlength=len(names)) / mask.size
+        best = np.argsort(-shares, kind="stable")[: options.top]
+        if options.json:
+            found = [{"class": names[n], "share": float(shares[n])} for n in best]
+            print(
+                json.dumps({"path": str(path), "mask": str(written), "shares": found})
+            )
+        else:
+            print(f"{path}: {written}")
+            for number in best:
+                print(f"  {shares[number]:7.2%}  {names[number]}")
     return int(bool(failed))

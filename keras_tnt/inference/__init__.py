@@ -1,4 +1,4 @@
-"""Loading classifiers of any format, and predicting with them."""
+"""Loading classifiers of any format and segmenters, and predicting with them."""
 
 from keras_tnt.inference.classification import (
     Prediction,
@@ -8,13 +8,25 @@ from keras_tnt.inference.classification import (
     prepare,
 )
 from keras_tnt.inference.classifier import Classifier, load_classifier
+from keras_tnt.inference.segmentation import (
+    Segmenter,
+    is_segmenter,
+    load_segmenter,
+    predict_mask,
+    write_mask,
+)
 
 __all__ = [
     "Classifier",
     "Prediction",
+    "Segmenter",
     "classify",
     "find_images",
+    "is_segmenter",
     "load_classifier",
+    "load_segmenter",
     "predict_files",
+    "predict_mask",
     "prepare",
+    "write_mask",
 ]

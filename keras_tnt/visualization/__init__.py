@@ -43,6 +43,7 @@ from keras_tnt.visualization.plot_features import (
     plot_saliency,
     plot_tsne,
 )
+from keras_tnt.visualization.plot_masks import plot_masks
 from keras_tnt.visualization.saliency import grad_cam, integrated_gradients
 
 __all__ = [
@@ -70,6 +71,7 @@ __all__ = [
     "plot_feature_maps",
     "plot_features",
     "plot_inner_attention",
+    "plot_masks",
     "plot_mean_pixels",
     "plot_patch_attention",
     "plot_saliency",

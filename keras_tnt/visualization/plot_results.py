@@ -28,7 +28,7 @@ __all__ = [
 
 
 def plot_training_curves(history_path: PathLike, path: PathLike) -> None:
-    """Plot loss and accuracy over the epochs.
+    """Plot the loss, and accuracy or mean IoU, over the epochs.
 
     Args:
         history_path: the CSV file of a `keras_tnt.training.history.History`.
@@ -45,14 +45,15 @@ def plot_training_curves(history_path: PathLike, path: PathLike) -> None:
         rows = list(csv.DictReader(file))
     epochs = [int(row["epoch"]) for row in rows]
     kinds = {"": "training", "val_": "evaluation", "val_ema_": "averaged weights"}
+    measure = "mean_iou" if rows and "mean_iou" in rows[0] else "accuracy"
     figure, axes = new_figure(1, 2, (9, 3.5))
-    for axis, metric in zip(axes[0], ("loss", "accuracy"), strict=True):
+    for axis, metric in zip(axes[0], ("loss", measure), strict=True):
         for kind, label in kinds.items():
             values = [row.get(kind + metric) for row in rows]
             if any(values):
                 values = [float(value or "nan") for value in values]
                 axis.plot(epochs, values, ".-", label=label)
-        axis.set(xlabel="epoch", ylabel=metric)
+        axis.set(xlabel="epoch", ylabel=metric.replace("_", " "))
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
     axes[0][0].legend()

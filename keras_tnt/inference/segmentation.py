@@ -1,0 +1,126 @@
+"""Predicting the class of every pixel of an image."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from numpy.typing import ArrayLike
+
+from keras_tnt.compat.model_files import load_keras_file
+from keras_tnt.data.augmentation.mask_transforms import resize_image
+from keras_tnt.structure import find_tnt
+from keras_tnt.structure.architecture import image_size
+from keras_tnt.training.run_directory import RunDirectory
+from keras_tnt.utils.files import atomic_write
+from keras_tnt.utils.lazy import tensorflow as tf
+from keras_tnt.utils.typing import PathLike
+
+
+class Segmenter(NamedTuple):
+    """A model of the class of every pixel, and the names of the classes."""
+
+    model: keras.Model
+    class_names: list
+
+
+def is_segmenter(source: PathLike) -> bool:
+    """Return whether a path is the run directory of a segmentation.
+
+    Example:
+        >>> from keras_tnt.inference import is_segmenter
+        >>> is_segmenter("no_such_run")
+        False
+    """
+    run = RunDirectory(Path(source))
+    return run.recipe.is_file() and run.read_recipe()[0].task == "segmentation"
+
+
+def load_segmenter(source: PathLike) -> Segmenter:
+    """Load the segmenter of a run directory.
+
+    Args:
+        source: the directory of a run with ``task="segmentation"``.
+
+    Returns:
+        A `Segmenter`.
+
+    Raises:
+        FileNotFoundError: if it is not a run directory.
+        ValueError: if the run has another task, or has not ended.
+
+    Example:
+        ```python
+        from keras_tnt import load_image
+        from keras_tnt.inference import load_segmenter, predict_mask
+
+        segmenter = load_segmenter("runs/streets")
+        mask = predict_mask(segmenter, load_image("street.jpg"))
+        ```
+    """
+    run = RunDirectory(Path(source))
+    recipe, class_names = run.read_recipe()
+    if recipe.task != "segmentation":
+        raise ValueError(
+            f"{str(source)!r} is a run of the task {recipe.task}, expected one of "
+            "segmentation."
+        )
+    return Segmenter(load_keras_file(run.trained_model()), class_names)
+
+
+def predict_mask(segmenter: Segmenter, image: ArrayLike) -> np.ndarray:
+    """Predict the class of every pixel, at the image's own size.
+
+    The image is resized to the model's size, and the logits back to that of the image.
+
+    Args:
+        segmenter: a `Segmenter`.
+        image: ``(height, width, 3)``, values 0-255, such as `keras_tnt.load_image`
+            returns.
+
+    Returns:
+        An int32 array ``(height, width)``.
+    """
+    model = segmenter.model
+    image = tf.convert_to_tensor(image)
+    *size, channels = model.input_shape[1:]
+    if None in size:
+        size = image_size(find_tnt(model))
+    resized = resize_image(image, (*size, channels))
+    (logits,) = model.predict_on_batch(resized[tf.newaxis].numpy())
+    logits = tf.image.resize(logits, tf.shape(image)[:2], "bilinear")
+    return tf.argmax(logits, -1, tf.int32).numpy()
+
+
+def write_mask(mask: np.ndarray, colors: np.ndarray, path: PathLike) -> None:
+    """Write a mask as a PNG file whose values are classes, shown in colors.
+
+    Args:
+        mask: whole numbers from 0 to 255 ``(height, width)``.
+        colors: color of each class, uint8 ``(classes, 3)``.
+        path: the file.
+
+    Raises:
+        ValueError: if there are more than 256 classes.
+
+    Example:
+        >>> import numpy
+        >>> from keras_tnt.inference import write_mask
+        >>> colors = numpy.array([[0, 0, 0], [255, 0, 0]], "uint8")
+        >>> write_mask(numpy.array([[0, 1], [1, 0]]), colors, "mask.png")
+    """
+    from PIL import Image
+
+    if len(colors) > 256:
+        raise ValueError(
+            f"A PNG file has colors for 256 classes at most, got {len(colors)}."
+        )
+    picture = Image.fromarray(mask.astype("uint8"))
+    picture.putpalette(colors.astype("uint8").tobytes())
+    contents = io.BytesIO()
+    picture.save(contents, "PNG")
+    with atomic_write(path) as unfinished:
+        unfinished.write_bytes(contents.getvalue())
