@@ -4,9 +4,11 @@ A scene has a few pieces of clothing, 16 to 28 pixels large, on an uneven backgr
 with masks and boxes. The examples of segmentation and detection use it.
 """
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 import keras_tnt
 from keras_tnt import data
@@ -36,8 +38,16 @@ class Scenes(NamedTuple):
     kinds: np.ndarray
 
 
-def make_scenes(split, count, seed=0):
-    """Make reproducible scenes of the images of a split."""
+def make_scenes(split, count, seed=0, brightness=128):
+    """Make reproducible scenes of the images of a split.
+
+    Args:
+        split: of the bundled data set.
+        count: number of scenes.
+        seed: seed of all that is random.
+        brightness: added to the clothing, which has half its contrast. From 112 on it
+            is brighter than most of the background.
+    """
     rng = np.random.default_rng(seed)
     clothes, labels = next(
         data.fashion_mnist_mini(split).batch(20_000).as_numpy_iterator()
@@ -56,11 +66,34 @@ def make_scenes(split, count, seed=0):
             side = rng.integers(16, 29)
             pixels = np.arange(side) * 28 // side  # nearest neighbour
             piece = clothes[chosen, :, :, 0][pixels][:, pixels]
-            box = _put(scenes, index, piece, kind, rng)
+            box = _put(scenes, index, piece, kind, rng, brightness)
             if box is not None:
                 scenes.boxes[index, place] = box
                 scenes.kinds[index, place] = kind
     return scenes
+
+
+def write_scenes(directory, splits):
+    """Write scenes as a directory of images and masks, unless it exists.
+
+    Args:
+        directory: the directory, as `keras_tnt.data.load_mask_dataset` reads it.
+        splits: arguments of `make_scenes`, by the name of the split.
+    """
+    directory = Path(directory)
+    if directory.exists():
+        return
+    unfinished = directory.with_name(f"{directory.name}.unfinished")
+    for split, arguments in splits.items():
+        scenes = make_scenes(**arguments)
+        for kind, arrays in (("images", scenes.images), ("masks", scenes.masks)):
+            (unfinished / kind / split).mkdir(parents=True, exist_ok=True)
+            for number, array in enumerate(arrays):
+                contents = tf.io.encode_png(array.reshape(SIZE, SIZE, 1)).numpy()
+                path = unfinished / kind / split / f"{number:05d}.png"
+                path.write_bytes(contents)
+    (unfinished / "classes.txt").write_text("\n".join(("background", *KINDS)))
+    unfinished.rename(directory)
 
 
 def small_tnt():
@@ -85,7 +118,7 @@ def _background(rng):
     return np.clip(rng.uniform(30, 110) + slope + noise, 0, 255)
 
 
-def _put(scenes, index, piece, kind, rng):
+def _put(scenes, index, piece, kind, rng, brightness):
     """Place a piece at random and return its box, or None if it would overlap."""
     top, left = rng.integers(0, SIZE - len(piece) + 1, 2)
     window = (
@@ -98,7 +131,7 @@ def _put(scenes, index, piece, kind, rng):
     cloth = piece >= CLOTH
     scenes.masks[window] = np.where(cloth, kind + 1, 0)
     behind = scenes.images[(*window, 0)]
-    scenes.images[(*window, 0)] = np.where(cloth, piece // 2 + 128, behind)  # brighter
+    scenes.images[(*window, 0)] = np.where(cloth, piece // 2 + brightness, behind)
     rows, columns = (np.flatnonzero(cloth.any(axis=axis)) for axis in (1, 0))
     return (
         left + columns[0],

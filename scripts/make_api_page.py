@@ -19,6 +19,7 @@ MODULES = (
     "keras_tnt.layers",
     "keras_tnt.structure",
     "keras_tnt.images",
+    "keras_tnt.tasks",
     "keras_tnt.data",
     "keras_tnt.distribute",
     "keras_tnt.evaluation",

@@ -68,7 +68,7 @@ def test_examples__multi_worker(tmp_path, monkeypatch):
 def test_examples__segmentation(tmp_path):
     output = run_example("segmentation.py", tmp_path, "--scenes", "640", "--epochs=2")
     assert float(re.search(r"mIoU ([\d.]+) on 300 scenes", output)[1]) > 0.15
-    assert (tmp_path / "segmentation.png").exists()
+    assert (tmp_path / "runs" / "segmentation" / "masks.png").exists()
 
 
 @pytest.mark.slow

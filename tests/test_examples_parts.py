@@ -1,13 +1,14 @@
 """The parts of the examples of dense tasks and retrieval."""
 
 import importlib
-import types
 
 import keras
 import numpy as np
 import pytest
 
 import keras_tnt
+from keras_tnt.data import load_mask_dataset, mask_dataset
+from keras_tnt.training.builders import build_model
 from tests.helpers import ROOT
 from tests.helpers.figures import image_of, saved_figures
 from tests.helpers.small import small
@@ -52,28 +53,23 @@ def test_scenes__boxes_fit_masks(scenes):
         assert cloth.min() >= 128
 
 
-def test_segmentation__probabilities(example):
-    tnt = small(patch_size=8, inner_stride=2, input_shape=(48, 32, 1))
-    model = example("segmentation").build(tnt, 6, blocks=(1, 2))
-    images = np.random.default_rng(0).integers(0, 256, (2, 48, 32, 1), "uint8")
-    found = model(images)
-    assert found.shape == (2, 48, 32, 6)
-    np.testing.assert_allclose(np.sum(found, axis=-1), 1, atol=1e-5)
+def test_write_scenes__masks_of_the_scenes(example, scenes, tmp_path):
+    write_scenes = example("scenes").write_scenes
+    write_scenes(tmp_path / "scenes", {"test": {"split": "test", "count": 12}})
+    source = load_mask_dataset(tmp_path / "scenes", "test")
+    assert source.class_names == ("background", *example("scenes").KINDS)
+    dataset = mask_dataset(source, batch_size=12, image_size=48, channels=1)
+    images, masks = next(iter(dataset))
+    np.testing.assert_array_equal(images, scenes.images)
+    np.testing.assert_array_equal(masks, scenes.masks)
+    write_scenes(tmp_path / "scenes", {})  # which exists
+    assert len(load_mask_dataset(tmp_path / "scenes", "test")) == 12
 
 
-def test_segmentation__mean_iou(example, scenes):
-    segmentation = example("segmentation")
-    masks = scenes.masks
-
-    def model(guess):
-        return types.SimpleNamespace(
-            output_shape=(None, 48, 48, 6),
-            predict=lambda images, verbose: np.eye(6)[guess],
-        )
-
-    assert segmentation.mean_iou(model(masks), scenes) == pytest.approx(1)
-    expected = (masks == 0).mean() / 6  # background everywhere, five kinds missed
-    assert segmentation.mean_iou(model(0 * masks), scenes) == pytest.approx(expected)
+def test_segmentation__recipe(example):
+    recipe = example("segmentation").scene_recipe("scenes", 3)
+    model = build_model(recipe, 6)
+    assert model.output_shape == (None, 48, 48, 6)
 
 
 def test_detection__strides(example):
@@ -162,18 +158,6 @@ def test_retrieval__class_token(example):
     )(images)["block_2_class_token"]
     expected = tokens / np.linalg.norm(tokens, axis=1, keepdims=True)
     np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
-def test_plot_masks__scene_truth_and_prediction(example, scenes, tmp_path, monkeypatch):
-    figures = saved_figures(monkeypatch)
-    shown = scenes._replace(images=scenes.images[:2], masks=scenes.masks[:2])
-    predicted = np.roll(shown.masks, 5, axis=1)
-    example("segmentation").plot_masks(shown, predicted, tmp_path / "masks.png")
-    axes = np.reshape(figures[0].axes, (3, 2))
-    for column in range(2):
-        expected = shown.images[column, ..., 0], shown.masks[column], predicted[column]
-        for axis, array in zip(axes[:, column], expected, strict=True):
-            np.testing.assert_array_equal(image_of(axis), array)
 
 
 def test_plot_detections__boxes_above_the_least_confidence(
