@@ -1,5 +1,5 @@
 """Models for dense tasks, from a TNT or PyramidTNT and a head."""
 
-from keras_tnt.tasks.segmenter import segmenter
+from keras_tnt.tasks.segmenter_builder import segmenter
 
 __all__ = ["segmenter"]

@@ -48,7 +48,7 @@ class ClassificationTask:
         return build_loss(recipe, classes), metrics
 
     def batches(
-        self, recipe: Recipe, source: ImageSource, **position: int
+        self, recipe: Recipe, source: ImageSource, **position: Any
     ) -> tf.data.Dataset:
         """Return batches for training, from a step of the training on."""
         return image_dataset(

@@ -64,7 +64,7 @@ class SegmentationTask:
         return MaskCrossentropy(weights, recipe.label_smoothing), [mean_iou]
 
     def batches(
-        self, recipe: Recipe, source: MaskSource, **position: int
+        self, recipe: Recipe, source: MaskSource, **position: Any
     ) -> tf.data.Dataset:
         """Return batches for training, from a step of the training on."""
         return mask_dataset(

@@ -43,7 +43,7 @@ class Task(Protocol):
     ) -> tuple[keras.losses.Loss, list[keras.metrics.Metric]]:
         """Return the loss of the recipe and the metrics of the training."""
 
-    def batches(self, recipe: Recipe, source: Any, **position: int) -> tf.data.Dataset:
+    def batches(self, recipe: Recipe, source: Any, **position: Any) -> tf.data.Dataset:
         """Return batches for training.
 
         Args:
