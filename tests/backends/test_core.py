@@ -158,7 +158,9 @@ def test_any_size__trains_on_two_sizes():
         assert np.isfinite(model.train_on_batch(images, np.array([0, 1])))
 
 
-@pytest.mark.filterwarnings("ignore:.*does not have a `quantize` method")
+@pytest.mark.filterwarnings(
+    "ignore:(Layer .* does not have a|.model.quantize):UserWarning"
+)
 def test_quantize__saved_and_loaded(tmp_path):
     model = small(depth=1)
     model.quantize("int8")

@@ -264,7 +264,9 @@ def adapt(task):
     task.get_layer("predictions").enable_lora(1)
 
 
-@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`:UserWarning")
+@pytest.mark.filterwarnings(
+    "ignore:(Layer .* does not have a|.model.quantize):UserWarning"
+)
 @pytest.mark.parametrize(
     "change",
     [
@@ -308,7 +310,9 @@ def state(model):
     return model.trainable, parts, [weight.trainable for weight in model.weights]
 
 
-@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`:UserWarning")
+@pytest.mark.filterwarnings(
+    "ignore:(Layer .* does not have a|.model.quantize):UserWarning"
+)
 def test_backbone__quantized_under_a_mixed_policy(tmp_path):
     model = backbone(dtype="mixed_bfloat16", depth=1)
     model.quantize("int8")

@@ -75,7 +75,9 @@ def test_pyramid_backbone__lora(tmp_path):
     assert len(loaded.trainable_weights) == len(model.trainable_weights)
 
 
-@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`:UserWarning")
+@pytest.mark.filterwarnings(
+    "ignore:(Layer .* does not have a|.model.quantize):UserWarning"
+)
 @pytest.mark.parametrize("mode", ["int8", "int4"])
 def test_pyramid_backbone__quantized(mode, tmp_path):
     model = backbone()

@@ -9,7 +9,7 @@ import pytest
 from keras_tnt import layers
 from tests.helpers.small import pixels, small, small_pyramid
 
-IGNORED = "ignore:Layer .* does not have a `quantize`:UserWarning"
+IGNORED = "ignore:(Layer .* does not have a|.model.quantize):UserWarning"
 
 
 def freeze_parts(model):
