@@ -295,12 +295,15 @@ def test_any_size__what_needs_a_fixed_size(kind):
     assert keras_tnt.complexity(fixed).multiply_adds > 0
 
 
+@pytest.mark.filterwarnings(
+    "ignore:(Layer .* does not have a|.model.quantize):UserWarning"
+)
 def test_any_size__quantized():
     model = any_size("tnt")
     images = noise(70, 50)
     expected = model(images)
-    with pytest.warns(UserWarning, match="does not have a `quantize` method"):
-        model.quantize("int8")
+    model.quantize("int8")
+    assert any(weight.dtype == "int8" for weight in model.weights)
     np.testing.assert_allclose(model(images), expected, atol=0.1)
 
 
