@@ -83,6 +83,16 @@ def predict_mask(segmenter: Segmenter, image: ArrayLike) -> np.ndarray:
 
     Returns:
         An int32 array ``(height, width)``.
+
+    Example:
+        >>> import keras_tnt, numpy
+        >>> from keras_tnt.inference import Segmenter, predict_mask
+        >>> tnt = keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3,
+        ...                     input_shape=(32, 32, 3))
+        >>> model = keras_tnt.tasks.segmenter(tnt, classes=2, dim=32)
+        >>> image = numpy.zeros((40, 60, 3), "uint8")
+        >>> predict_mask(Segmenter(model, ("sky", "tree")), image).shape
+        (40, 60)
     """
     model = segmenter.model
     image = tf.convert_to_tensor(image)

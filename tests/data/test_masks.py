@@ -191,7 +191,8 @@ def test_mask_dataset__names_faults(fault, tmp_path):
     assert f"{name} " in str(error.value)
 
 
-class OxfordIIITPet(tfds.core.GeneratorBasedBuilder):
+# Registered, it would take the place of tfds' own one in other tests.
+class OxfordIIITPet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """The features of tfds' data set, with images of our own."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -206,7 +207,9 @@ class OxfordIIITPet(tfds.core.GeneratorBasedBuilder):
             "segmentation_mask": self.mask,
         }
         return tfds.core.DatasetInfo(
-            builder=self, features=tfds.features.FeaturesDict(features)
+            builder=self,
+            features=tfds.features.FeaturesDict(features),
+            supervised_keys=("image", "label"),
         )
 
     def _split_generators(self, dl_manager):

@@ -91,6 +91,7 @@ def test_train__segmenter_resumes_exactly(trained, tmp_path):
         assert again.history[1][name] == pytest.approx(result.history[1][name])
 
 
+@pytest.mark.slow
 def test_command__segmentation(trained, tmp_path, capsys):
     recipe, *_ = trained
     path = tmp_path / "recipe.json"
