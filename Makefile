@@ -33,14 +33,15 @@ test-oldest:
 	$(OLDEST)/bin/python -m pip install --quiet -c $(OLDEST)/constraints.txt -e ".[train]" -e ./demo_data hypothesis pillow pytest scipy
 	$(OLDEST)/bin/python -m pytest -m "not slow" tests/layers tests/models tests/data
 
-# Layers and models with Keras's nightly build, in an environment of its own: keras and
-# keras-nightly share a directory. KerasHub does not import with every nightly build.
+# Layers and models with the nightly builds of Keras and TensorFlow, in an environment of
+# its own: a nightly build shares a directory with the release. KerasHub does not import
+# with every nightly build.
 NIGHTLY := .venv-nightly
 test-nightly:
 	$(PYTHON) -m venv $(NIGHTLY)
 	$(NIGHTLY)/bin/python -m pip install --quiet -c constraints.txt -e ".[dev,export]" -e ./demo_data
-	$(NIGHTLY)/bin/python -m pip uninstall --quiet --yes keras
-	$(NIGHTLY)/bin/python -m pip install --quiet --force-reinstall --no-deps keras-nightly
+	$(NIGHTLY)/bin/python -m pip uninstall --quiet --yes keras tensorflow
+	$(NIGHTLY)/bin/python -m pip install --quiet --force-reinstall --no-deps keras-nightly tf-nightly
 	$(NIGHTLY)/bin/python -m pytest -m "not slow" tests/layers tests/models
 
 # The core on Keras's other backends, without TensorFlow. Training on JAX, whose batches
