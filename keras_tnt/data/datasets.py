@@ -58,19 +58,44 @@ def load_dataset(
     data = os.fspath(data)
     if data == BUNDLED:
         return load_prepared(bundled_builder(), split)
+    builder, directory = builder_or_directory(data, data_dir, "an image folder")
+    if builder is not None:
+        return load_prepared(builder, split)
+    if year := year_of_archives(directory):
+        return load_inaturalist(directory, year, split)
+    return load_folder(directory, split)
+
+
+def builder_or_directory(
+    data: str, data_dir: PathLike | None, expected: str
+) -> tuple[Any, str]:
+    """Return the builder of a tfds data set, or the path of another directory.
+
+    Args:
+        data: a directory that tfds has prepared, another directory, or the name of a
+            tfds data set.
+        data_dir: directory of tfds' data sets; `~/tensorflow_datasets` by default.
+        expected: what the other directory is, for the error.
+
+    Returns:
+        The `tfds.core.DatasetBuilder`, ``None`` for another directory, and the path.
+
+    Raises:
+        FileNotFoundError: if there is no such directory, or tfds cannot prepare the
+            data set.
+        ValueError: if there is no such data set.
+    """
     directory = os.path.expanduser(data)
     if tf.io.gfile.isdir(directory):
         if tf.io.gfile.exists(os.path.join(directory, "dataset_info.json")):
-            return load_prepared(import_tfds().builder_from_directory(directory), split)
-        if year := year_of_archives(directory):
-            return load_inaturalist(directory, year, split)
-        return load_folder(directory, split)
+            return import_tfds().builder_from_directory(directory), directory
+        return None, directory
     if data.startswith(("/", ".", "~")) or "://" in data or data.endswith("/"):
         raise FileNotFoundError(
-            f"There is no directory {data!r}. Expected an image folder, a directory "
-            "that tfds has prepared, or the name of a tfds data set."
+            f"There is no directory {data!r}. Expected {expected}, a directory that "
+            "tfds has prepared, or the name of a tfds data set."
         )
-    return load_prepared(prepared_builder(data, data_dir), split)
+    return prepared_builder(data, data_dir), directory
 
 
 def load_joined_datasets(

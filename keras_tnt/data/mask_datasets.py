@@ -2,12 +2,10 @@
 
 import os
 
-from keras_tnt.data.bundled import import_tfds
-from keras_tnt.data.datasets import prepared_builder
+from keras_tnt.data.datasets import builder_or_directory
 from keras_tnt.data.mask_folders import load_mask_folder
 from keras_tnt.data.mask_records import load_prepared_masks
 from keras_tnt.data.mask_source import MaskSource
-from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import PathLike
 
 
@@ -55,15 +53,8 @@ def load_mask_dataset(
         ```
     """
     data = os.fspath(data)
-    directory = os.path.expanduser(data)
-    if tf.io.gfile.isdir(directory):
-        if tf.io.gfile.exists(os.path.join(directory, "dataset_info.json")):
-            builder = import_tfds().builder_from_directory(directory)
-            return load_prepared_masks(builder, split)
-        return load_mask_folder(directory, split)
-    if data.startswith(("/", ".", "~")) or "://" in data or data.endswith("/"):
-        raise FileNotFoundError(
-            f"There is no directory {data!r}. Expected one with images and masks, one "
-            "that tfds has prepared, or the name of a tfds data set."
-        )
-    return load_prepared_masks(prepared_builder(data, data_dir), split)
+    expected = "a directory with images and masks"
+    builder, directory = builder_or_directory(data, data_dir, expected)
+    if builder is not None:
+        return load_prepared_masks(builder, split)
+    return load_mask_folder(directory, split)

@@ -8,7 +8,7 @@ from keras_tnt.data.augmentation.config import Augmentation
 from keras_tnt.data.augmentation.mask_transforms import check_mask_augmentation
 from keras_tnt.data.mask_sampler import MaskEvaluationSampler, MaskTrainingSampler
 from keras_tnt.data.mask_source import MaskSource
-from keras_tnt.data.pipeline import image_shape, make_batches
+from keras_tnt.data.pipeline import check_batch_size, image_shape, make_batches
 from keras_tnt.data.sampler import Shard
 from keras_tnt.utils.counts import check_count
 from keras_tnt.utils.lazy import tensorflow as tf
@@ -87,11 +87,7 @@ def mask_dataset(
         sampler = MaskEvaluationSampler(source, shard, shape, 1.0)
     else:
         check_mask_augmentation(augmentation)
-        if batch_size > len(source):
-            raise ValueError(
-                f"batch_size={batch_size} is more than the {len(source)} images of "
-                f"{source.name!r}. Use a smaller batch or more images."
-            )
+        check_batch_size(batch_size, source)
         steps_per_epoch = len(source) // batch_size
         shard = Shard(batch_size, steps_per_epoch, worker, workers, replicas)
         sampler = MaskTrainingSampler(source, shard, shape, 1.0, augmentation, seed)

@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 
+from keras_tnt.data.source import lookup
 from keras_tnt.utils.lazy import tensorflow as tf
 
 IGNORED = -1  # class of a pixel that neither the loss nor the metrics count
@@ -57,7 +58,7 @@ class MaskSource:
         indices = tf.data.Dataset.range(self.size)
         fetched = indices.map(self.fetch, num_parallel_calls=tf.data.AUTOTUNE)
         contents, masks = next(fetched.batch(self.size).as_numpy_iterator())
-        fetch = lookup_pair(contents.tolist(), masks.tolist())
+        fetch = lookup(contents.tolist(), masks.tolist(), "string")
         return dataclasses.replace(self, fetch=fetch)
 
     def to_classes(self, labels: np.ndarray) -> np.ndarray:
@@ -100,7 +101,7 @@ def mask_files_source(
         masks: path of the mask of each image.
         first_label: as in `MaskSource`.
     """
-    fetch = lookup_pair(images, masks)
+    fetch = lookup(images, masks, "string")
 
     def read(index):
         image, mask = fetch(index)
@@ -114,12 +115,3 @@ def mask_files_source(
         lambda index: fetch(index)[0],
         first_label,
     )
-
-
-def lookup_pair(
-    strings: Sequence[str | bytes], others: Sequence[str | bytes]
-) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """Return a function from an index to two strings in memory."""
-    with tf.device("/cpu:0"):  # where tf.data runs
-        pairs = tf.constant([strings, others], tf.string)
-    return lambda index: (tf.gather(pairs[0], index), tf.gather(pairs[1], index))

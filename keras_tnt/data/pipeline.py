@@ -19,6 +19,8 @@ from keras_tnt.utils.counts import as_whole_number, check_count, check_size
 from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import PathLike
 
+AUTOTUNE = -1  # tf.data.AUTOTUNE
+
 
 def image_dataset(
     data: str | ImageSource,
@@ -123,8 +125,8 @@ def image_dataset(
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing must be from 0 to 1, got {label_smoothing}.")
     _check(source, batch_size, augmentation, classes)
-    _tuned("parallel_calls", parallel_calls, 1)
-    _tuned("prefetch", prefetch, 0)
+    parallel_calls = _tuned("parallel_calls", parallel_calls, 1)
+    prefetch = _tuned("prefetch", prefetch, 0)
     if cache:
         source = source.in_memory()
     shape = image_shape(image_size, channels)
@@ -151,8 +153,8 @@ def make_batches(
     steps: range,
     finish: Callable,
     skip_corrupt: bool,
-    parallel_calls: int | None = None,
-    prefetch: int | None = None,
+    parallel_calls: int = AUTOTUNE,
+    prefetch: int = AUTOTUNE,
 ) -> tf.data.Dataset:
     """Return the batches of some steps, those of the replicas one after the other.
 
@@ -165,8 +167,6 @@ def make_batches(
         parallel_calls: number of images processed at the same time.
         prefetch: number of batches made in advance.
     """
-    parallel_calls = _tuned("parallel_calls", parallel_calls, 1)
-    prefetch = _tuned("prefetch", prefetch, 0)
     # Nothing there needs autograph; without it, tracing takes a third of the time.
     batches = tf.autograph.experimental.do_not_convert(_batches)
     dataset = batches(sampler, steps, finish, skip_corrupt, parallel_calls)
@@ -263,8 +263,8 @@ def image_shape(
 
 def _tuned(name, value, lowest):
     """A number for `tf.data`, which tunes it where there is none."""
-    if value is None or value == tf.data.AUTOTUNE:
-        return tf.data.AUTOTUNE
+    if value is None or value == AUTOTUNE:
+        return AUTOTUNE
     number = as_whole_number(value)
     if number is None or number < lowest:
         raise ValueError(
@@ -280,8 +280,12 @@ def _check(source, batch_size, augmentation, classes):
             f"{source.name!r} has {len(source.class_names)} classes, but {classes} "
             "were expected. Build the model with as many, or use its own data set."
         )
-    if augmentation is None:
-        return
+    if augmentation is not None:
+        check_batch_size(batch_size, source)
+
+
+def check_batch_size(batch_size: int, source: Any) -> None:
+    """Raise a `ValueError` if a training batch is larger than a source of images."""
     if batch_size > len(source):
         raise ValueError(
             f"batch_size={batch_size} is more than the {len(source)} images of "

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Self
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_tnt.utils.lazy import tensorflow as tf
@@ -95,10 +94,16 @@ def files_source(
 
 
 def lookup(
-    strings: Sequence[str], numbers: ArrayLike
+    strings: Sequence[str | bytes], others: ArrayLike, dtype: str = "int64"
 ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """Return a function from an index to a string and a number in memory."""
+    """Return a function from an index to two values in memory.
+
+    Args:
+        strings: strings.
+        others: as many numbers or strings.
+        dtype: dtype of the others, ``"int64"`` or ``"string"``.
+    """
     with tf.device("/cpu:0"):  # where tf.data runs
         strings = tf.constant(strings, tf.string)
-        numbers = tf.constant(np.asarray(numbers, "int64"))
-    return lambda index: (tf.gather(strings, index), tf.gather(numbers, index))
+        others = tf.constant(others, dtype)
+    return lambda index: (tf.gather(strings, index), tf.gather(others, index))

@@ -12,8 +12,7 @@ from keras_tnt.data.mask_decoding import mask_labels
 from keras_tnt.data.mask_pipeline import encoded_mask_dataset
 from keras_tnt.data.mask_source import MaskSource
 from keras_tnt.evaluation.mask_report import MaskReport
-from keras_tnt.structure.architecture import find_tnt
-from keras_tnt.structure.architecture import image_size as native_size
+from keras_tnt.structure.architecture import image_shape
 from keras_tnt.utils.counts import check_count, check_size
 from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.lazy import tf_function
@@ -103,16 +102,16 @@ def evaluate_segmenter(
 
 def _input_shape(model, wanted):
     """Height, width and channels of the images."""
+    if wanted is None:
+        return image_shape(model)
     *size, channels = model.input_shape[1:]
-    if None not in size:
-        if wanted is not None and list(check_size("image_size", wanted)) != size:
-            raise ValueError(
-                f"The model takes images of size {tuple(size)} only, got image_size="
-                f"{wanted}. Leave it out."
-            )
-        return (*size, channels)
-    chosen = native_size(find_tnt(model)) if wanted is None else wanted
-    return (*check_size("image_size", chosen), channels)
+    chosen = check_size("image_size", wanted)
+    if None not in size and chosen != tuple(size):
+        raise ValueError(
+            f"The model takes images of size {tuple(size)} only, got image_size="
+            f"{wanted}. Leave it out."
+        )
+    return (*chosen, channels)
 
 
 def _predict(model, images):

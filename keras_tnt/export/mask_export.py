@@ -9,11 +9,14 @@ import keras
 import numpy as np
 
 from keras_tnt.export.comparison import noise
-from keras_tnt.export.publish import choose_version, directory_beside, move_into_place
+from keras_tnt.export.publish import (
+    choose_version_directory,
+    directory_beside,
+    move_into_place,
+)
 from keras_tnt.export.serving import write_metadata
 from keras_tnt.layers.layer_norm import decomposed_layer_norm
-from keras_tnt.structure import find_tnt
-from keras_tnt.structure.architecture import image_size
+from keras_tnt.structure.architecture import image_shape
 from keras_tnt.utils.backend import require_tensorflow_backend
 from keras_tnt.utils.files import local_path
 from keras_tnt.utils.lazy import tensorflow as tf
@@ -78,20 +81,15 @@ def export_segmenter(
     if len(names) != classes:
         raise ValueError(f"Expected names of {classes} classes, got {len(names)}.")
     path = local_path(path)
-    version = choose_version(path, version)
-    target = path / str(version)
-    if target.exists() and not overwrite:
-        raise FileExistsError(
-            f"{target} exists. Choose another version, omit it for the next free one, "
-            "or pass overwrite=True."
-        )
+    target = choose_version_directory(path, version, overwrite)
     with directory_beside(target) as directory:
         written = directory / "saved_model"
         labels = directory / "labels.txt"
         labels.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
         _write(model, written, labels)
-        record = {"name": path.name, "version": version, "task": "segmentation"}
-        write_metadata(written, model, record | {"labels": list(names)})
+        record = {"name": path.name, "version": int(target.name)}
+        record |= {"task": "segmentation", "labels": list(names)}
+        write_metadata(written, model, record)
         _compare(model, written)
         move_into_place(written, target, replaced=directory / "replaced")
     return target
@@ -122,10 +120,7 @@ def _write(model, path, labels):
 
 def _compare(model, path):
     """Raise an error if a SavedModel predicts otherwise than its model."""
-    *size, channels = model.input_shape[1:]
-    if None in size:
-        size = image_size(find_tnt(model))
-    images = noise((*size, channels), number=2)
+    images = noise(image_shape(model), number=2)
     expected = keras.ops.convert_to_numpy(model(images, training=False))
     signature = tf.saved_model.load(str(path)).signatures["serving_default"]
     found = signature(images=tf.constant(images))["logits"].numpy()

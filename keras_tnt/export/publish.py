@@ -64,6 +64,27 @@ def choose_version(path: Path, version: int | None) -> int:
     return number
 
 
+def choose_version_directory(path: Path, version: int | None, overwrite: bool) -> Path:
+    """Return the directory of a version to write; its name is the version.
+
+    Args:
+        path: the directory of the model.
+        version: the version, or ``None`` for the number after the last one.
+        overwrite: whether an existing version may be replaced.
+
+    Raises:
+        ValueError: if ``version`` is not a positive whole number.
+        FileExistsError: if the version exists, without ``overwrite``.
+    """
+    target = path / str(choose_version(path, version))
+    if target.exists() and not overwrite:
+        raise FileExistsError(
+            f"{target} exists. Choose another version, omit it for the next free one, "
+            "or pass overwrite=True."
+        )
+    return target
+
+
 def _next_version(path):
     versions = [int(entry.name) for entry in path.glob("*") if entry.name.isdecimal()]
     return max(versions, default=0) + 1

@@ -14,7 +14,11 @@ from numpy.typing import ArrayLike
 
 from keras_tnt.export.comparison import compare, noise
 from keras_tnt.export.precision import precision_of
-from keras_tnt.export.publish import choose_version, directory_beside, move_into_place
+from keras_tnt.export.publish import (
+    choose_version_directory,
+    directory_beside,
+    move_into_place,
+)
 from keras_tnt.export.serving import (
     write_batching_parameters,
     write_metadata,
@@ -112,20 +116,14 @@ def export_saved_model(
     batch_sizes = _checked_batch_sizes(batch_sizes)
     top_k = check_count("top_k", top_k)
     path = local_path(path)
-    version = choose_version(path, version)
-    target = path / str(version)
-    if target.exists() and not overwrite:
-        raise FileExistsError(
-            f"{target} exists. Choose another version, omit it for the next free one, "
-            "or pass overwrite=True."
-        )
+    target = choose_version_directory(path, version, overwrite)
     with directory_beside(target) as directory:
         written = directory / "saved_model"
         shape = write_saved_model(
             merge_lora(functional) if has_lora(functional) else functional,
             written,
             labels,
-            {"name": path.name, "version": version, "license": license},
+            {"name": path.name, "version": int(target.name), "license": license},
             crop_fraction,
             image_size,
             top_k,

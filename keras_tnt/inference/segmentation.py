@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike
 
 from keras_tnt.compat.model_files import load_keras_file
 from keras_tnt.data.augmentation.mask_transforms import resize_image
-from keras_tnt.structure import find_tnt
-from keras_tnt.structure.architecture import image_size
+from keras_tnt.structure.architecture import image_shape
 from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.utils.files import atomic_write
 from keras_tnt.utils.lazy import tensorflow as tf
@@ -96,10 +95,7 @@ def predict_mask(segmenter: Segmenter, image: ArrayLike) -> np.ndarray:
     """
     model = segmenter.model
     image = tf.convert_to_tensor(image)
-    *size, channels = model.input_shape[1:]
-    if None in size:
-        size = image_size(find_tnt(model))
-    resized = resize_image(image, (*size, channels))
+    resized = resize_image(image, image_shape(model))
     (logits,) = model.predict_on_batch(resized[tf.newaxis].numpy())
     logits = tf.image.resize(logits, tf.shape(image)[:2], "bilinear")
     return tf.argmax(logits, -1, tf.int32).numpy()
@@ -128,9 +124,9 @@ def write_mask(mask: np.ndarray, colors: np.ndarray, path: PathLike) -> None:
         raise ValueError(
             f"A PNG file has colors for 256 classes at most, got {len(colors)}."
         )
-    picture = Image.fromarray(mask.astype("uint8"))
-    picture.putpalette(colors.astype("uint8").tobytes())
+    image = Image.fromarray(mask.astype("uint8"))
+    image.putpalette(colors.astype("uint8").tobytes())
     contents = io.BytesIO()
-    picture.save(contents, "PNG")
+    image.save(contents, "PNG")
     with atomic_write(path) as unfinished:
         unfinished.write_bytes(contents.getvalue())

@@ -217,6 +217,26 @@ def image_size(model: keras.Model) -> tuple[int, int]:
     return layer.native_image_size if is_open else (height, width)
 
 
+def image_shape(model: keras.Model) -> tuple[int, int, int]:
+    """Return height, width and channels of the images of a model that has a TNT.
+
+    A size that is open is the native one of the TNT.
+
+    Args:
+        model: a functional model of one input, that is or has one TNT.
+
+    Example:
+        >>> import keras_tnt
+        >>> from keras_tnt.structure.architecture import image_shape
+        >>> image_shape(keras_tnt.TNT(48, 12, depth=1, outer_num_heads=3,
+        ...                           input_shape=(None, None, 3)))
+        (224, 224, 3)
+    """
+    *size, channels = model.input_shape[1:]
+    height, width = image_size(find_tnt(model)) if None in size else size
+    return height, width, channels
+
+
 def position_grid(model: keras.Model) -> tuple[int, int]:
     """Return ``(rows, columns)`` of the patches that a TNT's positions belong to.
 
