@@ -2,8 +2,9 @@
 
 import argparse
 import json
+import os
 import sys
-from pathlib import Path
+import unicodedata
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from keras_tnt.inference import (
     predict_mask,
     write_mask,
 )
+from keras_tnt.utils.files import create_or_next_directory
 from keras_tnt.visualization import plot_masks
 from keras_tnt.visualization.plot_masks import class_colors
 
@@ -44,8 +46,8 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     )
     predict.add_argument(
         "--out",
-        default="masks",
-        help="directory of the masks, for a run of a segmentation (masks)",
+        help="a new directory for the masks of a segmentation's run; by default "
+        "masks, masks-2, …",
     )
     add_precision_option(predict)
     add_orientation_option(predict)
@@ -95,10 +97,11 @@ def _draw_masks(options):
             f"--precision {options.precision}."
         )
     images = find_images(options.images)
+    _check_files(images)
     segmenter = load_segmenter(options.model)
-    names, out = segmenter.class_names, Path(options.out)
+    names = segmenter.class_names
     colors = class_colors(len(names))
-    out.mkdir(parents=True, exist_ok=True)
+    out = create_or_next_directory(options.out, "masks")
     failed = 0
     for path in images:
         try:
@@ -108,9 +111,9 @@ def _draw_masks(options):
             print(f"keras-tnt: {error}", file=sys.stderr)
             continue
         mask = predict_mask(segmenter, image)
-        written = out / f"{path.stem}.png"
+        written, plot = (out / name for name in _file_names(path))
         write_mask(mask, colors, written)
-        plot_masks([image], [mask], names, out / f"{path.stem}_plot.png")
+        plot_masks([image], [mask], names, plot)
         shares = np.bincount(mask.ravel(), minlength=len(names)) / mask.size
         best = np.argsort(-shares, kind="stable")[: options.top]
         if options.json:
@@ -123,3 +126,26 @@ def _draw_masks(options):
             for number in best:
                 print(f"  {shares[number]:7.2%}  {names[number]}")
     return int(bool(failed))
+
+
+def _file_names(image):
+    """Names of the files of an image's mask and plot."""
+    return f"{image.stem}.png", f"{image.stem}_plot.png"
+
+
+def _check_files(images):
+    """Check that no two images are written to one file, on any file system."""
+    first = {}
+    for image in images:
+        for kind, name in zip(("mask", "plot"), _file_names(image), strict=True):
+            content = (kind, os.path.realpath(image))  # an image may be given twice
+            # Some file systems tell neither upper from lower case nor accents of
+            # two encodings apart.
+            key = unicodedata.normalize("NFC", name).casefold()
+            other, other_content = first.setdefault(key, (image, content))
+            if other_content != content:
+                raise ValueError(
+                    f"{other} and {image} would both be written to {name}. Rename one "
+                    "of them, or predict it in a command of its own, with another "
+                    "--out."
+                )

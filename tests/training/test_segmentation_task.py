@@ -3,11 +3,13 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from keras_tnt.cli import main
 from keras_tnt.data import Augmentation, load_mask_dataset
@@ -18,7 +20,7 @@ from keras_tnt.images import load_image
 from keras_tnt.inference import load_segmenter, predict_mask
 from keras_tnt.training import Recipe, train
 from keras_tnt.training.checkpoints import Checkpoints
-from tests.helpers.masks import CLASS_NAMES, png, write_masks
+from tests.helpers.masks import CLASS_NAMES, SHADE, png, random_classes, write_masks
 from tests.helpers.small import dense_classifier
 from tests.helpers.toy import OPTIONS
 
@@ -165,7 +167,7 @@ def test_commands__draw_masks_and_export(trained, tmp_path, capsys):
     assert mask.shape == (24, 20)
     assert (out / "000_plot.png").stat().st_size > 1000
     (tmp_path / "broken.png").write_bytes(b"")
-    command[1] = str(tmp_path / "broken.png")
+    command[1], command[-1] = str(tmp_path / "broken.png"), str(tmp_path / "none")
     assert main(command) == 1
     assert "is empty" in capsys.readouterr().err
 
@@ -186,6 +188,52 @@ def test_commands__draw_masks_and_export(trained, tmp_path, capsys):
     assert "1 exists. Choose another version" in capsys.readouterr().err
     assert main([*exported, "--format", "onnx"]) == 1
     assert "exported as a savedmodel in float32 only" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("names", "written"),
+    [
+        (("a/cat.png", "b/cat.png"), "cat.png"),
+        (("cat.bmp", "cat.png"), "cat.png"),
+        (("Cat.png", "b/cat.png"), "cat.png"),
+        (("caf\u00e9.png", "b/cafe\u0301.png"), "cafe\u0301.png"),
+        (("cat.png", "cat_plot.png"), "cat_plot.png"),
+        (("Cat_Plot.png", "cat.png"), "cat_plot.png"),
+    ],
+)
+def test_predict__two_images_of_one_mask(names, written, trained, tmp_path, capsys):
+    images = [tmp_path / name for name in names]
+    for number, image in enumerate(images):
+        image.parent.mkdir(exist_ok=True)
+        Image.fromarray(SHADE * random_classes(number)).save(image)
+    out = tmp_path / "masks"
+    command = ["--model", str(trained[1]), "--out", str(out)]
+    assert main(["predict", *map(str, images), *command]) == 1
+    output, errors = capsys.readouterr()
+    assert output == ""
+    said = f"{images[0]} and {images[1]} would both be written to {written}. Rename"
+    assert said in errors
+    assert not out.exists()
+
+
+def test_predict__masks_replace_no_file(trained, tmp_path, monkeypatch, capsys):
+    recipe, run, _ = trained
+    images = tmp_path / "images"
+    shutil.copytree(f"{recipe.data}/images/validation", images)
+    before = {path.name: path.read_bytes() for path in images.iterdir()}
+    command = ["predict", str(images), "--model", str(run)]
+    assert main([*command, "--out", str(images)]) == 1
+    assert "exists and is not an empty directory" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in images.iterdir()} == before
+
+    monkeypatch.chdir(tmp_path)
+    twice = str(images / "000.png")  # it is in the directory, too
+    for out in ("masks", "masks-2"):
+        assert main([*command, twice]) == 0
+        assert f"000.png: {Path(out, '000.png')}\n" in capsys.readouterr().out
+        ends = (".png", "_plot.png")
+        names = {f"{number:03d}{end}" for number in range(3) for end in ends}
+        assert {path.name for path in Path(out).iterdir()} == names
 
 
 def test_export_segmenter__refused(trained, tmp_path):
