@@ -227,9 +227,9 @@ def test_predict__masks_replace_no_file(trained, tmp_path, monkeypatch, capsys):
     assert {path.name: path.read_bytes() for path in images.iterdir()} == before
 
     monkeypatch.chdir(tmp_path)
-    twice = str(images / "000.png")  # it is in the directory, too
+    command.insert(1, str(images / "000.png"))  # it is in the directory, too
     for out in ("masks", "masks-2"):
-        assert main([*command, twice]) == 0
+        assert main(command) == 0
         assert f"000.png: {Path(out, '000.png')}\n" in capsys.readouterr().out
         ends = (".png", "_plot.png")
         names = {f"{number:03d}{end}" for number in range(3) for end in ends}
