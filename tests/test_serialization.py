@@ -22,6 +22,7 @@ from keras_tnt.layers.patch_map import PatchMap
 from keras_tnt.layers.pixel_map import PixelMap
 from keras_tnt.layers.region_pooling import RegionPooling
 from keras_tnt.layers.resize_like import ResizeLike
+from keras_tnt.tasks import detector
 from keras_tnt.training import AdamW, MaskCrossentropy
 from keras_tnt.training.losses import BinaryCrossentropy
 from keras_tnt.training.schedules import RatePerEpoch
@@ -112,6 +113,9 @@ def objects():
             "TNTImageClassifier": tnt_hub.TNTImageClassifier(backbone, 3),
             "TNTImageClassifierPreprocessor": preprocessor,
             "TNTImageConverter": converter,
+            "TNTObjectDetector": detector(
+                small(depth=1, input_shape=(32, 32, 3)), 2, dim=8, levels=(3, 4)
+            ),
         }
     return found
 
@@ -199,6 +203,7 @@ def test_compiled_models__load_after_import(saved):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="needs JAX")
 def test_every_registered_class__loads_without_tensorflow(directory, tmp_path):
     """On JAX, after `import keras_tnt` alone, where TensorFlow cannot be imported."""

@@ -281,6 +281,7 @@ main(["train", "--help"])
 """
 
 
+@pytest.mark.slow
 def test_main__where_the_encoding_is_not_utf_8(tmp_path):
     names = ["größe", "katze", "靴"]
     run = RunDirectory.create(tmp_path / "run")

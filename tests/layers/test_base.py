@@ -53,6 +53,7 @@ def decoded():
     return data.map(lambda file, label: (tf.io.decode_jpeg(file), label)).batch(2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [tnt, pyramid_tnt])
 def test_fix_image_shape__fit_on_images_of_open_shape(build):
     """`fit`, `evaluate` and `predict` see what the model computes of these images."""

@@ -46,6 +46,7 @@ def noise(*size, batch=2):
     return images.astype("float32")
 
 
+@pytest.mark.slow
 @each_kind
 def test_any_size__equals_models_of_each_size(kind, tmp_path):
     model = any_size(kind)
@@ -136,6 +137,7 @@ def batches():
         yield noise(*size), np.array([0, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "options"),
     [

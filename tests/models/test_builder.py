@@ -19,6 +19,7 @@ def policies(model):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [small, small_pyramid])
 def test_dtype__equals_global_policy(make, tmp_path):
     policy = "mixed_bfloat16"

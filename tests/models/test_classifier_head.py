@@ -6,6 +6,7 @@ import keras_tnt
 from tests.helpers.small import dense_classifier, pixels, small, small_pyramid
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [small, small_pyramid])
 def test_reset_classifier__keeps_everything_but_the_head(build, tmp_path):
     model = build()

@@ -195,6 +195,7 @@ def test_load_model__keeps_frozen_layers_and_optimizer(rng, tmp_path):
     loaded.fit(images, np.array([1, 2]), verbose=0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(
     "ignore:(Layer .* does not have a|.model.quantize):UserWarning"
 )

@@ -19,6 +19,7 @@ def small_segmenter(head="upernet", backbone=None, **arguments):
     return segmenter(backbone, 5, head, dim=32, **arguments)
 
 
+@pytest.mark.slow
 @each_head
 def test_segmenter__any_size_files_and_exports(head, tmp_path):
     model = randomised(small_segmenter(head))

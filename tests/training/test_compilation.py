@@ -116,6 +116,7 @@ def trained(part, strategy, dtype, optimizer, monkeypatch):
     return history.history | figures, model.get_weights(), seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "dtype", "tolerance"),
     [

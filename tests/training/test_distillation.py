@@ -203,6 +203,7 @@ def distilled(teacher, tmp_path_factory):
     return RunDirectory(directory), train(RECIPE, directory, teacher=teacher)
 
 
+@pytest.mark.slow
 def test_train__only_the_student_is_kept(teacher, distilled):
     run, result = distilled
     np.testing.assert_array_equal(
@@ -228,6 +229,7 @@ def test_train__only_the_student_is_kept(teacher, distilled):
     assert set(result.history[0]) >= {"accuracy", "loss", "val_accuracy"}
 
 
+@pytest.mark.slow
 def test_train__resumed_equals_uninterrupted(teacher, distilled, tmp_path):
     """Bit for bit, from the middle of an epoch."""
     run, result = distilled

@@ -106,6 +106,7 @@ def test_build_loss__threshold_below_the_smoothed_labels(
         build_loss(recipe, 10)
 
 
+@pytest.mark.slow
 def test_train__binary_crossentropy(tmp_path):
     """It learns, its model is one of probabilities, and it resumes exactly."""
     recipe = toy_recipe(

@@ -37,6 +37,7 @@ def fit(model, average, steps):
     return history.history["loss"]
 
 
+@pytest.mark.slow
 def test_restore__continues_exactly():
     model, average, state = training()
     fit(model, average, 3)

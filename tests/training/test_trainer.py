@@ -99,6 +99,7 @@ def test_train__same_call_again(trained, capsys):
     assert after == before
 
 
+@pytest.mark.slow
 def test_train__resumes_with_changed_settings(trained, tmp_path, caplog, capsys):
     """The updates stay the same; with verbose=0 nothing is printed."""
     recipe, run, result = trained
@@ -159,6 +160,7 @@ def scripted(monkeypatch):
     return accuracies
 
 
+@pytest.mark.slow
 def test_train__best_weights_and_patience(scripted, tmp_path):
     recipe = toy_recipe(
         train_split="train[:16]", epochs=9, warmup_epochs=1, keep="best", patience=2

@@ -180,6 +180,7 @@ def test_fetch__resumed(hub, client):
     assert [r.range for r in hub.downloads()] == [None, f"bytes={10 << 20}-"]
 
 
+@pytest.mark.slow
 def test_fetch__always_cut(hub, client):
     hub.publish(REPO, b"weights")
     hub.cut(at=3, times=1000)
