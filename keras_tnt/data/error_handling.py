@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 
+from keras_tnt.data.box_source import BoxSource, box_fault
 from keras_tnt.data.mask_decoding import mask_fault
 from keras_tnt.data.mask_source import MaskSource
 from keras_tnt.data.source import ImageSource
@@ -16,6 +17,8 @@ from keras_tnt.utils.assertions import assertion_text
 from keras_tnt.utils.lazy import tensorflow as tf
 
 logger = logging.getLogger(__name__)
+
+Source = ImageSource | MaskSource | BoxSource
 
 # TensorFlow's permanent errors. All others, such as network errors, can be temporary.
 PERMANENT_ERRORS = {
@@ -92,7 +95,7 @@ def _zeros(spec):
     return tuple(tf.zeros(tensor.shape, tensor.dtype) for tensor in spec)
 
 
-def stop_at(source: ImageSource | MaskSource, index: tf.Tensor) -> tf.Operation:
+def stop_at(source: Source, index: tf.Tensor) -> tf.Operation:
     """Return an op that ends the dataset with an error that names a corrupt image."""
 
     def explain(index):
@@ -102,7 +105,7 @@ def stop_at(source: ImageSource | MaskSource, index: tf.Tensor) -> tf.Operation:
     return tf.debugging.Assert(False, [source.describe(index), message])
 
 
-def explain_image(source: ImageSource | MaskSource, index: int) -> str:
+def explain_image(source: Source, index: int) -> str:
     """Say why an image cannot be used, and what to do; a sentence without subject."""
     reason, corrupt = find_fault(source, index)
     if not corrupt:
@@ -114,7 +117,7 @@ def explain_image(source: ImageSource | MaskSource, index: int) -> str:
 
 
 def next_readable(
-    source: ImageSource | MaskSource, index: tf.Tensor, load: Callable
+    source: Source, index: tf.Tensor, load: Callable
 ) -> tuple[tf.Tensor, ...]:
     """Load the first readable image after a corrupt one, and note the corrupt ones.
 
@@ -143,7 +146,7 @@ def next_readable(
         return tuple(tf.identity(tensor) for tensor in loaded)
 
 
-def note_corrupt(source: ImageSource | MaskSource, indices: tf.Tensor) -> tf.Operation:
+def note_corrupt(source: Source, indices: tf.Tensor) -> tf.Operation:
     """Return an op that adds images to `ImageSource.corrupt`, and logs the new ones.
 
     It fails if the image is not the cause, as with a network error.
@@ -166,7 +169,7 @@ def note_corrupt(source: ImageSource | MaskSource, indices: tf.Tensor) -> tf.Ope
     return tf.debugging.Assert(tf.equal(fault, ""), [fault])
 
 
-def find_fault(source: ImageSource | MaskSource, index: int) -> tuple[str, bool]:
+def find_fault(source: Source, index: int) -> tuple[str, bool]:
     """Return why an image cannot be used, and whether it can be skipped as corrupt.
 
     A dataset drops an element without the reason, so the image is read again. A reason
@@ -187,10 +190,14 @@ def find_fault(source: ImageSource | MaskSource, index: int) -> tuple[str, bool]
         if type(error).__name__ not in PERMANENT_ERRORS:
             return f"cannot be read: {_describe_error(error)}", False
         return f"it {explain_failure(contents.numpy(), error)}", True
+    size = tuple(image.shape[:2])
+    fault = None
     if isinstance(source, MaskSource):
-        fault = mask_fault(source, target.numpy(), tuple(image.shape[:2]))
-        if fault:
-            return fault, False
+        fault = mask_fault(source, target.numpy(), size)
+    elif isinstance(source, BoxSource):
+        fault = box_fault(source, target.numpy(), size)
+    if fault:
+        return fault, False
     return (
         "cannot be read: it failed at first, but not when it was read again. Check the "
         "file system or network, and start again",

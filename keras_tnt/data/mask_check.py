@@ -5,15 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from keras_tnt.data.augmentation.mask_transforms import evaluation_pair
-from keras_tnt.data.error_handling import (
-    explain_image,
-    find_fault,
-    note_corrupt,
-)
 from keras_tnt.data.mask_source import MaskSource
+from keras_tnt.data.source_check import read_all
 from keras_tnt.utils.lazy import tensorflow as tf
-
-SHOWN = 5  # faults in an error
 
 
 def check_masks(source: MaskSource, skip_corrupt: bool = False) -> np.ndarray:
@@ -41,44 +35,20 @@ def check_masks(source: MaskSource, skip_corrupt: bool = False) -> np.ndarray:
     """
     classes = len(source.class_names)
 
-    def count(index):
-        contents, mask = source.fetch(index)
+    def count(contents, mask):
         # At a size of one pixel: the image is decoded, and not kept.
         _, found = evaluation_pair(contents, mask, (1, 1, 3), source)
         labels = tf.reshape(found, [-1])
-        return index, tf.math.bincount(
+        return tf.math.bincount(
             labels[labels >= 0], minlength=classes, maxlength=classes, dtype=tf.int64
         )
 
-    indices = tf.data.Dataset.range(len(source))
-    counted = indices.map(count, num_parallel_calls=tf.data.AUTOTUNE).ignore_errors()
     pixels = np.zeros(classes, "int64")
-    missing = set(range(len(source)))
-    for index, found in counted.as_numpy_iterator():
-        missing.discard(int(index))
+    for found in read_all(source, count, skip_corrupt):
         pixels += found
-    faults: list[str] = []
-    for index in sorted(missing):
-        if len(faults) < SHOWN:
-            faults += _fault(source, index, skip_corrupt)
-    if faults:
-        raise ValueError(
-            f"{source.name!r} has images that cannot be used: {' '.join(faults)}"
-        )
     if not pixels.any():
         raise ValueError(
             f"No pixel of {source.name!r} has a class: there is nothing to learn or to "
             "evaluate."
         )
     return pixels
-
-
-def _fault(source, index, skip_corrupt):
-    """What is wrong with an image, in a list; nothing if it is skipped."""
-    index = tf.constant(index, tf.int64)
-    _, corrupt = find_fault(source, index)
-    if corrupt and skip_corrupt:
-        note_corrupt(source, index[tf.newaxis])
-        return []
-    name = source.describe(index).numpy().decode()
-    return [f"{name} {explain_image(source, index)}"]
