@@ -54,6 +54,7 @@ _LAZY |= dict.fromkeys(
     ),
     "keras_tnt.keras_hub",
 )
+_LAZY["TNTObjectDetector"] = "keras_tnt.tasks.retinanet"
 for _name, _module in _LAZY.items():
     keras.saving.get_custom_objects().setdefault(
         f"keras_tnt>{_name}", LazyClass(_module, _name)

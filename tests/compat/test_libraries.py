@@ -62,13 +62,18 @@ def retinanet(keras_hub):
     )
 
 
-def test_reset_retinanet_biases__still_present():
+def test_reset_retinanet_heads__still_present():
     model = retinanet(pytest.importorskip("keras_hub"))
-    boxes, classes = model.box_head.weights[-1], model.classification_head.weights[-1]
+    heads = model.box_head, model.classification_head
+    boxes, classes = (head.weights[-1] for head in heads)
     assert np.any(boxes != 0), (
         "KerasHub starts the boxes of a RetinaNet at 0: "
-        "remove keras_tnt.compat.libraries.reset_retinanet_biases"
+        "remove keras_tnt.compat.libraries.reset_retinanet_heads"
     )
-    libraries.reset_retinanet_biases(model)
+    libraries.reset_retinanet_heads(model)
     np.testing.assert_array_equal(boxes, 0)
     np.testing.assert_allclose(classes, -np.log(99), rtol=1e-6)
+    for head in heads:
+        for kernel in head.weights[::2]:
+            assert np.std(kernel) == pytest.approx(0.01, rel=0.1)
+        np.testing.assert_array_equal(head.weights[1], 0)
