@@ -8,18 +8,24 @@ import keras
 
 from keras_tnt.cli.options import image_size
 from keras_tnt.data import image_dataset
-from keras_tnt.export import export_model, export_segmenter
+from keras_tnt.export import export_detector, export_model, export_segmenter
 from keras_tnt.export.exporter import PRECISIONS
 from keras_tnt.images import load_image
 from keras_tnt.inference import (
     find_images,
-    is_segmenter,
     load_classifier,
+    load_detector,
     load_segmenter,
     prepare,
+    run_task,
 )
 from keras_tnt.utils.lazy import tensorflow as tf
 
+# How to load and to export the runs of other tasks than classification.
+DENSE = {
+    "segmentation": (load_segmenter, export_segmenter),
+    "detection": (load_detector, export_detector),
+}
 CALIBRATION_IMAGES = 300  # more do not change the measured ranges much
 
 
@@ -86,8 +92,9 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
-    if is_segmenter(options.model):
-        print(_export_segmenter(options))
+    task = run_task(options.model)
+    if task in DENSE:
+        print(_export_dense(options, task))
         return
     classifier = load_classifier(options.model, options.image_size)
     if not isinstance(classifier.model, keras.Model):
@@ -115,19 +122,18 @@ def run(options: argparse.Namespace) -> None:
     )
 
 
-def _export_segmenter(options):
-    """Write a SavedModel of a segmentation's run, and return its path."""
+def _export_dense(options, task):
+    """Write a SavedModel of a segmenter or detector, and return its path."""
     if (options.format, options.precision) != ("savedmodel", "float32"):
         raise ValueError(
-            "A segmenter is exported as a savedmodel in float32 only, got "
+            f"A model for {task} is exported as a savedmodel in float32 only, got "
             f"--format {options.format} --precision {options.precision}."
         )
-    model, names = load_segmenter(options.model)
+    load, export = DENSE[task]
+    model, names = load(options.model)
     if options.labels:
         names = _read_labels(options.labels)
-    return export_segmenter(
-        model, options.out, names, options.version, options.overwrite
-    )
+    return export(model, options.out, names, options.version, options.overwrite)
 
 
 def _read_labels(path):

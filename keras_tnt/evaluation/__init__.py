@@ -1,6 +1,7 @@
 """Evaluation of classifiers, segmenters and detectors."""
 
 from keras_tnt.evaluation.benchmarks import load_benchmark
+from keras_tnt.evaluation.box_evaluator import evaluate_detector
 from keras_tnt.evaluation.box_report import BoxReport, average_precision
 from keras_tnt.evaluation.class_matching import match_classes
 from keras_tnt.evaluation.compiled import evaluate
@@ -21,6 +22,7 @@ __all__ = [
     "evaluate",
     "evaluate_classifier",
     "evaluate_corruptions",
+    "evaluate_detector",
     "evaluate_segmenter",
     "load_benchmark",
     "match_classes",

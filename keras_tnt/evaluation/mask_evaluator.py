@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -72,7 +73,7 @@ def evaluate_segmenter(
     dataset = encoded_mask_dataset(source, shape, batch_size, skip_corrupt)
     with readable_errors():
         for step, (batch, masks, weights) in enumerate(dataset):
-            all_logits = _predict(model, batch.numpy())
+            all_logits = predict_batch(model, batch.numpy())
             for place in np.flatnonzero(weights):
                 truth = source.to_classes(mask_labels(masks[place].numpy()))
                 predicted, losses = _compare(all_logits[place], truth)
@@ -114,7 +115,8 @@ def _input_shape(model, wanted):
     return (*chosen, channels)
 
 
-def _predict(model, images):
+def predict_batch(model: keras.Model, images: np.ndarray) -> Any:
+    """Return what a model predicts for a batch, on one or all of its devices."""
     strategy = getattr(model, "distribute_strategy", None)
     if strategy is None or strategy.num_replicas_in_sync == 1:
         return model.predict_on_batch(images)

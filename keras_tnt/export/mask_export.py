@@ -6,23 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import keras
-import numpy as np
 
-from keras_tnt.export.comparison import noise
-from keras_tnt.export.publish import (
-    choose_version_directory,
-    directory_beside,
-    move_into_place,
-)
-from keras_tnt.export.serving import write_metadata
-from keras_tnt.layers.layer_norm import decomposed_layer_norm
-from keras_tnt.structure.architecture import image_shape
+from keras_tnt.export.dense_export import write_dense
 from keras_tnt.utils.backend import require_tensorflow_backend
-from keras_tnt.utils.files import local_path
 from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import PathLike
-
-TOLERANCE = 1e-3  # of the logits, relative to the largest one; devices differ by less
 
 
 def export_segmenter(
@@ -76,58 +64,19 @@ def export_segmenter(
             "Expected a segmenter, a model from images to logits (batch, height, "
             f"width, classes), got a model from shape {shapes[0]} to {shapes[1]}."
         )
-    classes = model.output_shape[-1]
-    names = list(map(str, range(classes))) if class_names is None else class_names
-    if len(names) != classes:
-        raise ValueError(f"Expected names of {classes} classes, got {len(names)}.")
-    path = local_path(path)
-    target = choose_version_directory(path, version, overwrite)
-    with directory_beside(target) as directory:
-        written = directory / "saved_model"
-        labels = directory / "labels.txt"
-        labels.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-        _write(model, written, labels)
-        record = {"name": path.name, "version": int(target.name)}
-        record |= {"task": "segmentation", "labels": list(names)}
-        write_metadata(written, model, record)
-        _compare(model, written)
-        move_into_place(written, target, replaced=directory / "replaced")
-    return target
-
-
-def _write(model, path, labels):
-    shape = (None, *model.input_shape[1:])
 
     def predict(images):
-        with decomposed_layer_norm():  # for a server with other devices than this one
-            logits = model(tf.cast(images, tf.float32), training=False)
-        logits = tf.cast(logits, tf.float32)
+        logits = tf.cast(model(images, training=False), tf.float32)
         return {"classes": tf.argmax(logits, -1, tf.int32), "logits": logits}
 
-    def signature(dtype):
-        specs = [tf.TensorSpec(shape, dtype, "images")]
-        return tf.function(predict, input_signature=specs, autograph=False)
-
-    module = tf.Module()
-    module.model_variables = [variable.value for variable in model.variables]
-    module.labels = tf.saved_model.Asset(str(labels))
-    module.functions = {
-        "serving_default": signature(tf.float32),
-        "predict_images_uint8": signature(tf.uint8),
-    }
-    tf.saved_model.save(module, str(path), signatures=module.functions)
-
-
-def _compare(model, path):
-    """Raise an error if a SavedModel predicts otherwise than its model."""
-    images = noise(image_shape(model), number=2)
-    expected = keras.ops.convert_to_numpy(model(images, training=False))
-    signature = tf.saved_model.load(str(path)).signatures["serving_default"]
-    found = signature(images=tf.constant(images))["logits"].numpy()
-    difference = np.abs(found - expected).max() / max(np.abs(expected).max(), 1)
-    half = model.dtype_policy.compute_dtype != "float32"
-    if not difference <= TOLERANCE * (50 if half else 1):
-        raise RuntimeError(
-            f"The SavedModel does not predict what the model predicts: its logits "
-            f"differ by {difference:.2g} of the largest one."
-        )
+    return write_dense(
+        model,
+        path,
+        class_names,
+        model.output_shape[-1],
+        version,
+        overwrite,
+        "segmentation",
+        predict,
+        ("logits",),
+    )

@@ -1,4 +1,4 @@
-"""Loading classifiers of any format and segmenters, and predicting with them."""
+"""Loading classifiers of any format, segmenters and detectors, and predicting."""
 
 from keras_tnt.inference.classification import (
     Prediction,
@@ -8,9 +8,10 @@ from keras_tnt.inference.classification import (
     prepare,
 )
 from keras_tnt.inference.classifier import Classifier, load_classifier
+from keras_tnt.inference.dense_runs import run_task
+from keras_tnt.inference.detection import Detection, Detector, detect, load_detector
 from keras_tnt.inference.segmentation import (
     Segmenter,
-    is_segmenter,
     load_segmenter,
     predict_mask,
     write_mask,
@@ -18,15 +19,19 @@ from keras_tnt.inference.segmentation import (
 
 __all__ = [
     "Classifier",
+    "Detection",
+    "Detector",
     "Prediction",
     "Segmenter",
     "classify",
+    "detect",
     "find_images",
-    "is_segmenter",
     "load_classifier",
+    "load_detector",
     "load_segmenter",
     "predict_files",
     "predict_mask",
     "prepare",
+    "run_task",
     "write_mask",
 ]

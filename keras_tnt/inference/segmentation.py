@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import NamedTuple
 
 import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_tnt.compat.model_files import load_keras_file
 from keras_tnt.data.augmentation.mask_transforms import resize_image
+from keras_tnt.inference.dense_runs import load_run
 from keras_tnt.structure.architecture import image_shape
-from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.utils.files import atomic_write
 from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import PathLike
@@ -24,18 +22,6 @@ class Segmenter(NamedTuple):
 
     model: keras.Model
     class_names: list
-
-
-def is_segmenter(source: PathLike) -> bool:
-    """Return whether a path is the run directory of a segmentation.
-
-    Example:
-        >>> from keras_tnt.inference import is_segmenter
-        >>> is_segmenter("no_such_run")
-        False
-    """
-    run = RunDirectory(Path(source))
-    return run.recipe.is_file() and run.read_recipe()[0].task == "segmentation"
 
 
 def load_segmenter(source: PathLike) -> Segmenter:
@@ -60,14 +46,7 @@ def load_segmenter(source: PathLike) -> Segmenter:
         mask = predict_mask(segmenter, load_image("street.jpg"))
         ```
     """
-    run = RunDirectory(Path(source))
-    recipe, class_names = run.read_recipe()
-    if recipe.task != "segmentation":
-        raise ValueError(
-            f"{str(source)!r} is a run of the task {recipe.task}, expected one of "
-            "segmentation."
-        )
-    return Segmenter(load_keras_file(run.trained_model()), class_names)
+    return Segmenter(*load_run(source, "segmentation"))
 
 
 def predict_mask(segmenter: Segmenter, image: ArrayLike) -> np.ndarray:

@@ -10,6 +10,7 @@ from keras_tnt.training.recipe import Recipe
 from keras_tnt.training.recipes import (
     fashion_mnist_demo,
     pyramid_tnt_small_imagenet,
+    tnt_small_detection,
     tnt_small_finetune_384,
     tnt_small_imagenet,
     tnt_small_segmentation,
@@ -36,6 +37,7 @@ __all__ = [
     "fashion_mnist_demo",
     "layout_map",
     "pyramid_tnt_small_imagenet",
+    "tnt_small_detection",
     "tnt_small_finetune_384",
     "tnt_small_imagenet",
     "tnt_small_segmentation",

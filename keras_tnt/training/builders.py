@@ -150,13 +150,11 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
     part = choose_compiled_part(
         recipe.jit_compile, tf.distribute.get_strategy(), recipe.deterministic
     )
-    loss, metrics = task_of(recipe).loss_and_metrics(recipe, model.output_shape[-1])
     model.compile(
         optimizer,
-        loss,
-        weighted_metrics=metrics,
         jit_compile=part == "step",
         steps_per_execution=recipe.steps_per_execution,
+        **task_of(recipe).compile_options(recipe, model),
     )
     build_optimizer(model)
 

@@ -37,15 +37,14 @@ class ClassificationTask:
         """Return the model, which has a head for the classes."""
         return model
 
-    def loss_and_metrics(
-        self, recipe: Recipe, classes: int
-    ) -> tuple[keras.losses.Loss, list[keras.metrics.Metric]]:
+    def compile_options(self, recipe: Recipe, model: keras.Model) -> dict[str, Any]:
         """Return the loss of the recipe and the metrics of the training."""
+        classes = model.output_shape[-1]
         metrics = [keras.metrics.CategoricalAccuracy(name="accuracy")]
         if classes > 5:
             top_5 = keras.metrics.TopKCategoricalAccuracy(5, name="top_5_accuracy")
             metrics.append(top_5)
-        return build_loss(recipe, classes), metrics
+        return {"loss": build_loss(recipe, classes), "weighted_metrics": metrics}
 
     def batches(
         self, recipe: Recipe, source: ImageSource, **position: Any

@@ -20,8 +20,11 @@ class Recipe:
     devices: a recipe means the same on one and on many.
 
     Attributes:
-        task: `classification`, or `segmentation`, the class of every pixel.
-        task_options: further arguments of `keras_tnt.tasks.segmenter`, such as `head`.
+        task: `classification`; `segmentation`, the class of every pixel; or
+            `detection`, the boxes and classes of objects.
+        task_options: further arguments of `keras_tnt.tasks.segmenter`, such as `head`,
+            or of `keras_tnt.tasks.detector`, and for detection `max_boxes` of
+            `keras_tnt.data.load_box_dataset`.
         model: builder of the model, a name in `keras_tnt.models`.
         model_options: further arguments of the builder.
         weights: weights to start from: `null` for random ones, `imagenet`, a path, or
@@ -32,7 +35,8 @@ class Recipe:
             `null` to train all weights. Adapters do not decay.
         data: what `keras_tnt.data.load_dataset` takes: `fashion_mnist_mini`, a name of
             tensorflow_datasets, or an image folder; for segmentation what
-            `keras_tnt.data.load_mask_dataset` takes.
+            `keras_tnt.data.load_mask_dataset` takes, for detection what
+            `keras_tnt.data.load_box_dataset` takes.
         data_dir: directory of tensorflow_datasets' files; its own default if `null`.
         train_split: images to train on, such as `train` or `train[:90%]`.
         validation_split: images to evaluate on after the epochs.
@@ -40,7 +44,8 @@ class Recipe:
         channels: 3 for color, 1 for gray.
         crop_fraction: central share of an image that is evaluated by a classifier.
         augmentation: augmentation of training images, a `keras_tnt.data.Augmentation`.
-        label_smoothing: probability distributed equally over all classes, 0 to 1.
+        label_smoothing: probability distributed equally over all classes, 0 to 1; not
+            for detection.
         loss: `categorical_crossentropy`, of the softmax; or `binary_crossentropy`, of
             every class by itself, as in DeiT III, see
             `keras_tnt.training.losses.BinaryCrossentropy`. With both, the model ends
@@ -106,8 +111,8 @@ class Recipe:
         keep_checkpoints: number of checkpoints to keep, the newest ones. The best one
             is always kept too.
         keep: the weights in `model.keras` at the end: `last`, or `best`, those after
-            the epoch of the highest validation accuracy, or mean IoU of a segmenter, of
-            the EMA if there is one.
+            the epoch of the highest validation accuracy, mean IoU of a segmenter or AP
+            of a detector, of the EMA if there is one.
         patience: epochs without a higher one after which the training ends; `null` to
             train all epochs.
 
@@ -198,8 +203,10 @@ class Recipe:
     def _check_task(self):
         """Refuse fields that have no effect in the task."""
         fixed = {"task_options": {}, "class_weights": None}
-        if self.task == "segmentation":
+        if self.task != "classification":
             fixed = {"loss": "categorical_crossentropy", "teacher": None}
+        if self.task == "detection":
+            fixed["class_weights"] = None
         for name, value in fixed.items():
             if getattr(self, name) != value:
                 raise ValueError(

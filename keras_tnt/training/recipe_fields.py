@@ -54,7 +54,7 @@ CHOICES = {
     "loss": ("categorical_crossentropy", "binary_crossentropy"),
     "precision": ("auto", "float32", "bfloat16", "float16"),
     "schedule": ("step", "epoch"),
-    "task": ("classification", "segmentation"),
+    "task": ("classification", "segmentation", "detection"),
 }
 
 

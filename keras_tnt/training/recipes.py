@@ -5,6 +5,7 @@ Any field can be replaced: `dataclasses.replace(tnt_small_imagenet(), epochs=100
 """
 
 from keras_tnt.data import FINETUNE_AUGMENTATION, FLIP_AUGMENTATION
+from keras_tnt.training.detection_recipes import tnt_small_detection
 from keras_tnt.training.imagenet_recipes import (
     pyramid_tnt_small_imagenet,
     tnt_small_imagenet,
@@ -124,6 +125,7 @@ RECIPES = {
         transfer_pets,
         transfer_inaturalist2019,
         tnt_small_segmentation,
+        tnt_small_detection,
         fashion_mnist_demo,
     )
 }

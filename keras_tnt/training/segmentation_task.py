@@ -48,11 +48,9 @@ class SegmentationTask:
                 f"task_options do not fit a segmenter: {error}."
             ) from error
 
-    def loss_and_metrics(
-        self, recipe: Recipe, classes: int
-    ) -> tuple[keras.losses.Loss, list[keras.metrics.Metric]]:
+    def compile_options(self, recipe: Recipe, model: keras.Model) -> dict[str, Any]:
         """Return the loss of the recipe and the metrics of the training."""
-        weights = recipe.class_weights
+        classes, weights = model.output_shape[-1], recipe.class_weights
         if weights is not None and len(weights) != classes:
             raise ValueError(
                 f"Expected a weight for each of the {classes} classes, got "
@@ -61,7 +59,8 @@ class SegmentationTask:
         mean_iou = keras.metrics.MeanIoU(
             classes, ignore_class=IGNORED, sparse_y_pred=False, name="mean_iou"
         )
-        return MaskCrossentropy(weights, recipe.label_smoothing), [mean_iou]
+        loss = MaskCrossentropy(weights, recipe.label_smoothing)
+        return {"loss": loss, "weighted_metrics": [mean_iou]}
 
     def batches(
         self, recipe: Recipe, source: MaskSource, **position: Any

@@ -9,6 +9,7 @@ import keras
 
 from keras_tnt.distribute.strategy import Strategy
 from keras_tnt.training.classification_task import ClassificationTask
+from keras_tnt.training.detection_task import DetectionTask
 from keras_tnt.training.recipe import Recipe
 from keras_tnt.training.segmentation_task import SegmentationTask
 from keras_tnt.utils.lazy import tensorflow as tf
@@ -38,10 +39,8 @@ class Task(Protocol):
     def add_head(self, recipe: Recipe, model: keras.Model, classes: int) -> keras.Model:
         """Return the model to train, from what the builder returned."""
 
-    def loss_and_metrics(
-        self, recipe: Recipe, classes: int
-    ) -> tuple[keras.losses.Loss, list[keras.metrics.Metric]]:
-        """Return the loss of the recipe and the metrics of the training."""
+    def compile_options(self, recipe: Recipe, model: keras.Model) -> dict[str, Any]:
+        """Return losses and metrics of the training, arguments of `compile`."""
 
     def batches(self, recipe: Recipe, source: Any, **position: Any) -> tf.data.Dataset:
         """Return batches for training.
@@ -67,6 +66,7 @@ class Task(Protocol):
 
 TASKS: dict[str, Task] = {
     "classification": ClassificationTask(),
+    "detection": DetectionTask(),
     "segmentation": SegmentationTask(),
 }
 

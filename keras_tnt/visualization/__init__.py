@@ -33,6 +33,7 @@ from keras_tnt.visualization.plot_attention import (
     plot_inner_attention,
     plot_patch_attention,
 )
+from keras_tnt.visualization.plot_boxes import plot_boxes
 from keras_tnt.visualization.plot_feature_maps import (
     plot_feature_map_tsne,
     plot_feature_maps,
@@ -67,6 +68,7 @@ __all__ = [
     "pixel_map",
     "plot_attention_heads",
     "plot_attention_overlays",
+    "plot_boxes",
     "plot_feature_map_tsne",
     "plot_feature_maps",
     "plot_features",

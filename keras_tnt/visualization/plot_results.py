@@ -28,7 +28,7 @@ __all__ = [
 
 
 def plot_training_curves(history_path: PathLike, path: PathLike) -> None:
-    """Plot the loss, and accuracy or mean IoU, over the epochs.
+    """Plot the loss, and accuracy, mean IoU or AP, over the epochs.
 
     Args:
         history_path: the CSV file of a `keras_tnt.training.history.History`.
@@ -45,7 +45,8 @@ def plot_training_curves(history_path: PathLike, path: PathLike) -> None:
         rows = list(csv.DictReader(file))
     epochs = [int(row["epoch"]) for row in rows]
     kinds = {"": "training", "val_": "evaluation", "val_ema_": "averaged weights"}
-    measure = "mean_iou" if rows and "mean_iou" in rows[0] else "accuracy"
+    dense = [m for m in ("mean_iou", "ap") if rows and f"val_{m}" in rows[0]]
+    measure = dense[0] if dense else "accuracy"
     figure, axes = new_figure(1, 2, (9, 3.5))
     for axis, metric in zip(axes[0], ("loss", measure), strict=True):
         for kind, label in kinds.items():

@@ -138,7 +138,8 @@ def test_train__recipes_that_do_not_fit_the_masks(changes, message, trained, tmp
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"task": "detection"}, "task must be one of classification, segmentation"),
+        ({"task": "depth"}, "task must be one of classification, segmentation, det"),
+        ({"task": "detection"}, "class_weights=.* has no effect with task=detection"),
         ({"teacher": "run"}, "teacher='run' has no effect with task=segmentation"),
         ({"class_weights": (1, -1)}, "class_weights must be numbers of at least 0"),
         ({"class_weights": ("1",)}, "class_weights must be numbers of at least 0"),
@@ -227,9 +228,9 @@ def test_predict__masks_replace_no_file(trained, tmp_path, monkeypatch, capsys):
     assert {path.name: path.read_bytes() for path in images.iterdir()} == before
 
     monkeypatch.chdir(tmp_path)
-    command.insert(1, str(images / "000.png"))  # it is in the directory, too
+    twice = str(images / "000.png")  # it is in the directory, too
     for out in ("masks", "masks-2"):
-        assert main(command) == 0
+        assert main([*command[:2], twice, *command[2:]]) == 0
         assert f"000.png: {Path(out, '000.png')}\n" in capsys.readouterr().out
         ends = (".png", "_plot.png")
         names = {f"{number:03d}{end}" for number in range(3) for end in ends}

@@ -14,7 +14,11 @@ import pytest
 
 from keras_tnt.training.checkpoints import Checkpoints
 from keras_tnt.training.history import History
+from tests.helpers.boxes import write_boxes
+from tests.helpers.masks import write_masks
 from tests.helpers.toy import environment_without_coverage, toy_recipe
+from tests.training.test_detection_task import box_recipe
+from tests.training.test_segmentation_task import mask_recipe
 
 pytestmark = [pytest.mark.slow]
 
@@ -33,12 +37,12 @@ RECIPE = toy_recipe(
 STEPS = 3 * 60
 
 
-def start(directory, **options):
+def start(directory, recipe=RECIPE, **options):
     """Starts the training of a recipe file in a process of its own."""
-    recipe = directory.with_suffix(".json")
-    record = {"recipe": dataclasses.asdict(RECIPE), "class_names": []}
-    recipe.write_text(json.dumps(record))
-    command = [sys.executable, "-m", "keras_tnt", "train", "--recipe", str(recipe)]
+    path = directory.with_suffix(".json")
+    record = {"recipe": dataclasses.asdict(recipe), "class_names": []}
+    path.write_text(json.dumps(record))
+    command = [sys.executable, "-m", "keras_tnt", "train", "--recipe", str(path)]
     return subprocess.Popen(
         [*command, "--out", str(directory), "--strategy", "one_device"],
         stdout=subprocess.PIPE,
@@ -90,6 +94,34 @@ def assert_same_end(directory, expected):
     ):
         del ours["images_per_second"], theirs["images_per_second"]
         assert ours == pytest.approx(theirs, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make_recipe", "write"), [(mask_recipe, write_masks), (box_recipe, write_boxes)]
+)
+def test_train__killed_dense_task_equals_uninterrupted(make_recipe, write, tmp_path):
+    """Bit for bit: deterministic, and killed between two checkpoints."""
+    data = write(tmp_path / "data", {"train": 24, "validation": 3})
+    recipe = make_recipe(data, epochs=4, checkpoint_every=5, keep="best")
+    whole = start(tmp_path / "whole", recipe)
+    killed = start(tmp_path / "killed", recipe)
+    wait_for_step(killed, tmp_path / "killed", 16)
+    killed.kill()
+    killed.communicate()
+    newest = Checkpoints(tmp_path / "killed" / "checkpoints").newest().state["step"]
+    assert 16 <= newest < 48
+    said = finish(start(tmp_path / "killed", recipe))
+    assert f"Resuming after step {newest}, from " in said
+    finish(whole)
+    ends = [
+        Checkpoints(tmp_path / name / kind).newest()
+        for kind in ("checkpoints", "best")
+        for name in ("whole", "killed")
+    ]
+    assert ends[0].state["step"] == ends[1].state["step"] == 48
+    for expected, found in (ends[:2], ends[2:]):
+        for name, tensor in expected.tensors.items():
+            np.testing.assert_array_equal(found.tensors[name], tensor, err_msg=name)
 
 
 def test_train__killed_and_stopped_equals_uninterrupted(unbroken, tmp_path):

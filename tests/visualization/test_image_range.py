@@ -75,6 +75,9 @@ def cases():
         "plot_augmented_images": lambda batch, path: plot_results.plot_augmented_images(
             batch, thirds[:, :2], pair, path
         ),
+        "plot_boxes": lambda batch, path: visualization.plot_boxes(
+            batch, [[(0, 0, 4, 4, 0, 0.5)]] * len(batch), ["cat"], path
+        ),
         "plot_masks": lambda batch, path: visualization.plot_masks(
             batch, np.zeros(batch.shape[:3], int), ["background"], path
         ),
