@@ -4,13 +4,13 @@ A scene has a few pieces of clothing, 16 to 28 pixels large, on an uneven backgr
 with masks and boxes. The examples of segmentation and detection use it.
 """
 
+import json
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-import keras_tnt
 from keras_tnt import data
 
 KINDS = ("top", "trousers", "dress", "shoe", "bag")
@@ -19,6 +19,16 @@ KIND_OF_CLASS = np.array([0, 1, 0, 2, 0, 3, 0, 3, 4, 3])
 
 SIZE = 48  # height and width of a scene
 TRIES = 6  # pieces to place; those that would overlap are dropped
+# An untrained TNT for scenes: four blocks over 6x6 patches.
+SMALL_TNT = {
+    "outer_dim": 96,
+    "inner_dim": 8,
+    "depth": 4,
+    "outer_num_heads": 3,
+    "inner_num_heads": 2,
+    "patch_size": 8,
+    "inner_stride": 2,
+}
 CLOTH = 32  # pixels from this value on are clothing; the rest is black
 
 
@@ -73,12 +83,14 @@ def make_scenes(split, count, seed=0, brightness=128):
     return scenes
 
 
-def write_scenes(directory, splits):
-    """Write scenes as a directory of images and masks, unless it exists.
+def write_scenes(directory, splits, boxes=False):
+    """Write scenes as a directory of images, and masks or boxes, unless it exists.
 
     Args:
-        directory: the directory, as `keras_tnt.data.load_mask_dataset` reads it.
+        directory: the directory, as `keras_tnt.data.load_mask_dataset` reads it, or
+            `load_box_dataset`.
         splits: arguments of `make_scenes`, by the name of the split.
+        boxes: whether to write boxes, in COCO's format.
     """
     directory = Path(directory)
     if directory.exists():
@@ -86,29 +98,45 @@ def write_scenes(directory, splits):
     unfinished = directory.with_name(f"{directory.name}.unfinished")
     for split, arguments in splits.items():
         scenes = make_scenes(**arguments)
-        for kind, arrays in (("images", scenes.images), ("masks", scenes.masks)):
-            (unfinished / kind / split).mkdir(parents=True, exist_ok=True)
-            for number, array in enumerate(arrays):
-                contents = tf.io.encode_png(array.reshape(SIZE, SIZE, 1)).numpy()
-                path = unfinished / kind / split / f"{number:05d}.png"
-                path.write_bytes(contents)
-    (unfinished / "classes.txt").write_text("\n".join(("background", *KINDS)))
+        _write_images(unfinished / "images" / split, scenes.images)
+        if boxes:
+            path = unfinished / "annotations" / f"{split}.json"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps(_annotations(scenes)))
+        else:
+            _write_images(unfinished / "masks" / split, scenes.masks)
+            (unfinished / "classes.txt").write_text("\n".join(("background", *KINDS)))
     unfinished.rename(directory)
 
 
-def small_tnt():
-    """Return an untrained TNT for scenes: four blocks over 6x6 patches."""
-    return keras_tnt.TNT(
-        outer_dim=96,
-        inner_dim=8,
-        depth=4,
-        outer_num_heads=3,
-        inner_num_heads=2,
-        patch_size=8,
-        inner_stride=2,
-        input_shape=(SIZE, SIZE, 1),
-        include_top=False,
-    )
+def _write_images(directory, arrays):
+    directory.mkdir(parents=True)
+    for number, array in enumerate(arrays):
+        contents = tf.io.encode_png(array.reshape(SIZE, SIZE, 1)).numpy()
+        (directory / f"{number:05d}.png").write_bytes(contents)
+
+
+def _annotations(scenes):
+    """The boxes of scenes in COCO's format."""
+    found = [
+        (image, kind, left, top, right - left, bottom - top)
+        for image, (kinds, boxes) in enumerate(
+            zip(scenes.kinds.tolist(), scenes.boxes.tolist(), strict=True)
+        )
+        for kind, (left, top, right, bottom) in zip(kinds, boxes, strict=True)
+        if kind >= 0
+    ]
+    return {
+        "images": [
+            {"id": n, "file_name": f"{n:05d}.png", "height": SIZE, "width": SIZE}
+            for n in range(len(scenes.images))
+        ],
+        "annotations": [
+            {"id": n, "image_id": image, "category_id": kind, "bbox": box}
+            for n, (image, kind, *box) in enumerate(found, start=1)
+        ],
+        "categories": [{"id": n, "name": name} for n, name in enumerate(KINDS)],
+    }
 
 
 def _background(rng):

@@ -17,7 +17,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from scenes import make_scenes, write_scenes
+from scenes import KINDS, SMALL_TNT, make_scenes, write_scenes
 
 from keras_tnt.data import Augmentation, load_mask_dataset
 from keras_tnt.evaluation import evaluate_segmenter
@@ -36,15 +36,7 @@ def scene_recipe(directory, epochs):
         task="segmentation",
         task_options={"head": "upernet", "dim": 32},
         model="TNT",
-        model_options={
-            "outer_dim": 96,
-            "inner_dim": 8,
-            "depth": 4,
-            "outer_num_heads": 3,
-            "inner_num_heads": 2,
-            "patch_size": 8,
-            "inner_stride": 2,
-        },
+        model_options=SMALL_TNT,
         data=str(directory),
         validation_split="validation",
         image_size=48,
@@ -60,6 +52,14 @@ def scene_recipe(directory, epochs):
         ema_decay=0.99,
         ema_warmup=True,
     )
+
+
+def plot(model, path):
+    """Plot predicted and true masks of eight test scenes."""
+    few = make_scenes("test", 8, seed=1)
+    predicted = np.argmax(model.predict(few.images, verbose=0), axis=-1)
+    plot_masks(few.images, predicted, ("background", *KINDS), path, few.masks)
+    print(f"Wrote {path} with {len(few.images)} scenes.")
 
 
 def main():
@@ -83,11 +83,7 @@ def main():
 
     report = evaluate_segmenter(model, load_mask_dataset(str(scenes), "test"))
     print(f"mIoU {report.mean_iou:.3f} on {report.images} scenes.")
-    few = make_scenes("test", 8, seed=1)
-    predicted = np.argmax(model.predict(few.images, verbose=0), axis=-1)
-    path = out / "masks.png"
-    plot_masks(few.images, predicted, report.class_names, path, few.masks)
-    print(f"Wrote {path} with {len(few.images)} of them.")
+    plot(model, out / "masks.png")
 
 
 if __name__ == "__main__":

@@ -2,12 +2,16 @@
 
 import importlib
 
-import keras
 import numpy as np
 import pytest
 
 import keras_tnt
-from keras_tnt.data import load_mask_dataset, mask_dataset
+from keras_tnt.data import (
+    box_dataset,
+    load_box_dataset,
+    load_mask_dataset,
+    mask_dataset,
+)
 from keras_tnt.training.builders import build_model
 from tests.helpers import ROOT
 from tests.helpers.figures import image_of, saved_figures
@@ -72,71 +76,29 @@ def test_segmentation__recipe(example):
     assert model.output_shape == (None, 48, 48, 6)
 
 
-def test_detection__strides(example):
-    pyramid = example("detection_features").pyramid
-    tnt = small(depth=12, inner_blocks=(1,), input_shape=(64, 96, 3))
-    shapes = {name: tensor.shape for name, tensor in pyramid(tnt).output.items()}
-    assert shapes == {
-        f"P{level}": (None, 64 // stride, 96 // stride, 48)
-        for level, stride in ((2, 4), (3, 8), (4, 16), (5, 32))
-    }
-    fine = small(depth=4, patch_size=8, inner_stride=2, input_shape=(48, 48, 1))
-    assert list(pyramid(fine, (1, 2, 3, 4)).output) == ["P1", "P2", "P3", "P4"]
+def test_write_scenes__boxes_of_the_scenes(example, scenes, tmp_path):
+    splits = {"test": {"split": "test", "count": 12}}
+    example("scenes").write_scenes(tmp_path / "scenes", splits, boxes=True)
+    source = load_box_dataset(str(tmp_path / "scenes"), "test", max_boxes=6)
+    assert source.class_names == example("scenes").KINDS
+    dataset = box_dataset(source, batch_size=12, image_size=48, channels=1)
+    images, objects = next(dataset.as_numpy_iterator())
+    np.testing.assert_array_equal(images, scenes.images)
+    for index, kinds in enumerate(scenes.kinds):
+        count = (kinds >= 0).sum()
+        found = objects["boxes"][index]
+        np.testing.assert_array_equal(found[:count], scenes.boxes[index][kinds >= 0])
+        assert not found[count:].any()
+        labels = objects["labels"][index, :count]
+        np.testing.assert_array_equal(labels, kinds[kinds >= 0])
 
 
-def test_detection__coarser_levels(example):
-    tnt = small(depth=4)
-    found = example("detection_features").pyramid(tnt, (1, 2, 3, 4))
-    images = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), "uint8")
-    maps = found(images)
-    features = keras_tnt.feature_extractor(tnt, (3, 4))(images)
-    np.testing.assert_allclose(maps["P4"], features["block_3"], atol=1e-5)
-    halved = keras.ops.max_pool(features["block_4"], 2, padding="same")
-    np.testing.assert_allclose(maps["P5"], halved, atol=1e-5)
-
-
-def test_detection__iou(example):
-    boxes = np.array([[0, 0, 4, 4], [10, 10, 12, 12]])
-    others = np.array([[0, 0, 4, 4], [2, 0, 6, 4], [4, 4, 8, 8]])
-    found = example("detection_features").iou(boxes, others)
-    np.testing.assert_allclose(found, [[1, 1 / 3, 0], [0, 0, 0]], atol=1e-6)
-
-
-def test_detection__average_precision(example, scenes):
-    average_precision = example("detection_features").average_precision
-    kind = scenes.kinds[scenes.kinds >= 0][0]
-    perfect = {
-        "boxes": scenes.boxes,
-        "labels": scenes.kinds,
-        "confidence": np.full(scenes.kinds.shape, 0.9),
-    }
-    assert average_precision(scenes, perfect, kind) == pytest.approx(1)
-    moved = perfect | {"boxes": scenes.boxes + 1000}
-    assert average_precision(scenes, moved, kind) == 0
-    nothing = perfect | {"labels": np.full_like(scenes.kinds, -1)}
-    assert average_precision(scenes, nothing, kind) == 0
-    # A second, surer box on nothing before each right one halves every precision.
-    doubled = {
-        "boxes": np.concatenate([scenes.boxes + 1000, scenes.boxes], axis=1),
-        "labels": np.concatenate([scenes.kinds, scenes.kinds], axis=1),
-        "confidence": np.concatenate(
-            [np.full(scenes.kinds.shape, value) for value in (0.9, 0.8)], axis=1
-        ),
-    }
-    count = (scenes.kinds == kind).sum()
-    wanted = np.mean(np.arange(1, count + 1) / (count + np.arange(1, count + 1)))
-    assert average_precision(scenes, doubled, kind) == pytest.approx(wanted)
-
-
-def test_detection__trains_under_keras_hub(example):
+def test_detection__recipe(example):
     pytest.importorskip("keras_hub", reason="KerasHub is not installed (extra hub)")
-    build = example("detection_features").build
-    tnt = small(depth=4, patch_size=8, inner_stride=2, input_shape=(48, 48, 1))
-    model = build(tnt, (1, 2, 3, 4), 5, levels=(2, 3))
-    found = model(np.zeros((1, 48, 48, 1), "uint8"))
-    boxes = 9 * (12 * 12 + 6 * 6)  # nine anchors at each place of both maps
-    assert found["bbox_regression"].shape == (1, boxes, 4)
-    assert found["cls_logits"].shape == (1, boxes, 5)
+    recipe = example("detection").scene_recipe("scenes", 3)
+    model = build_model(recipe, 5)
+    anchors = 9 * (12 * 12 + 6 * 6 + 3 * 3)
+    assert model.output["cls_logits"].shape == (None, anchors, 5)
 
 
 def test_retrieval__nearest_others(example):
@@ -158,26 +120,6 @@ def test_retrieval__class_token(example):
     )(images)["block_2_class_token"]
     expected = tokens / np.linalg.norm(tokens, axis=1, keepdims=True)
     np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
-def test_plot_detections__boxes_above_the_least_confidence(
-    example, scenes, tmp_path, monkeypatch
-):
-    figures = saved_figures(monkeypatch)
-    shown = type(scenes)(*(field[:2] for field in scenes))
-    found = {
-        "boxes": np.array([[[1, 2, 11, 22], [0, 0, 5, 5]]] * 2),
-        "labels": np.array([[1, 2]] * 2),
-        "confidence": np.array([[0.9, 0.1]] * 2),
-    }
-    example("detection_features").plot_detections(shown, found, tmp_path / "boxes.png")
-    for index, axis in enumerate(figures[0].axes):
-        np.testing.assert_array_equal(image_of(axis), shown.images[index, ..., 0])
-        solid = [patch for patch in axis.patches if patch.get_linestyle() == "-"]
-        dashed = [patch for patch in axis.patches if patch.get_linestyle() == "--"]
-        (box,) = solid
-        assert (*box.get_xy(), box.get_width(), box.get_height()) == (0.5, 1.5, 10, 20)
-        assert len(dashed) == (shown.kinds[index] >= 0).sum()
 
 
 def test_plot_neighbours__other_classes_in_red(example, tmp_path, monkeypatch):
