@@ -8,11 +8,14 @@ from typing import Any
 
 import keras
 import keras_hub
+from keras import ops
 
 from keras_tnt.compat.libraries import reset_retinanet_heads
 from keras_tnt.structure import find_tnt, stem
 from keras_tnt.tasks.box_decoder import BoxDecoder
 from keras_tnt.tasks.feature_pyramid import feature_pyramid
+from keras_tnt.utils.backend import uses_tensorflow
+from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import DType, Tensor
 
 serialize = keras.saving.serialize_keras_object
@@ -57,7 +60,6 @@ class TNTObjectDetector(keras_hub.models.RetinaNetObjectDetector):
         iou_threshold: float = 0.5,
         name: str = "detector",
         dtype: DType | None = None,
-        **options: Any,
     ):
         pyramid = feature_pyramid(backbone, blocks, dim)
         _check_levels(levels, backbone, pyramid)
@@ -86,7 +88,6 @@ class TNTObjectDetector(keras_hub.models.RetinaNetObjectDetector):
             ),
             name=name,
             compile=False,
-            **options,
         )
         reset_retinanet_heads(self)
         # Keras would take an attribute for a layer, with what is not used of it.
@@ -125,8 +126,9 @@ class TNTObjectDetector(keras_hub.models.RetinaNetObjectDetector):
 
         By default the losses are those of Detectron2's RetinaNet: smooth L1 with a
         beta of 0.1 for the offsets, and the focal loss of the paper with an alpha of
-        0.25 and a gamma of 2. Both are sums over the anchors, divided by the number of
-        anchors with an object in the batch (of a device).
+        0.25 and a gamma of 2. Both are sums over the anchors of an image, divided by
+        the number of its anchors with an object, and the mean over the images. So a
+        step means the same on one device and on several.
 
         Args:
             optimizer: as in Keras; by default KerasHub's.
@@ -173,12 +175,23 @@ class TNTObjectDetector(keras_hub.models.RetinaNetObjectDetector):
         **options: Any,
     ) -> Tensor:
         """Return the loss of a batch; see `compile`."""
-        # KerasHub would change the dtype inside of the dictionary that it is given.
+        boxes, labels = self.label_encoder(
+            x, ops.cast(y["boxes"], "float32"), ops.cast(y["labels"], "int32")
+        )
+        matched = ops.cast(labels >= 0, "float32")
+        counted = ops.cast(labels != self.label_encoder.ignore_class, "float32")
+        # The gradients of the replicas are added up.
+        images = ops.cast(ops.shape(x)[0] * _replicas(), "float32")
+        matches = ops.maximum(ops.sum(matched, axis=1, keepdims=True), 1.0)
         truth = {
-            "boxes": keras.ops.cast(y["boxes"], "float32"),
-            "labels": keras.ops.cast(y["labels"], "int32"),
+            "bbox_regression": boxes,
+            "cls_logits": ops.one_hot(ops.cast(labels, "int32"), self.num_classes),
         }
-        return super().compute_loss(x, truth, y_pred, sample_weight, **options)
+        weights = {
+            "bbox_regression": matched / matches / images,
+            "cls_logits": counted / matches / images,
+        }
+        return keras.Model.compute_loss(self, x, truth, y_pred, weights, **options)
 
     def decode_predictions(
         self, predictions: dict[str, Tensor], data: Any
@@ -201,6 +214,13 @@ class TNTObjectDetector(keras_hub.models.RetinaNetObjectDetector):
         for name in ("backbone", "dtype"):
             config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
+
+
+def _replicas():
+    """The number of replicas that a batch is divided among."""
+    if uses_tensorflow():
+        return tf.distribute.get_strategy().num_replicas_in_sync
+    return 1  # on JAX a step has the whole batch
 
 
 def _backbone(pyramid, levels, policy):

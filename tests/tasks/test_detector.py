@@ -119,7 +119,7 @@ def test_detector__trains_every_weight(policy):
 
 
 def test_detector__losses_of_detectron2():
-    """Sums over offsets and classes of the anchors, over the number of matches."""
+    """Sums over offsets and classes, over the matches of an image; their mean."""
     model = small_detector()
     images, truth = pixels(model, batch=2).astype("float32"), objects()
     model.compile("sgd")
@@ -128,17 +128,50 @@ def test_detector__losses_of_detectron2():
         value.numpy()
         for value in model.label_encoder(images, truth["boxes"], truth["labels"])
     )
-    matches = (labels >= 0).sum()
-    assert matches > 0
+    matches = (labels >= 0).sum(axis=1)
+    assert matches.min() > 0
     difference = np.abs(predicted["bbox_regression"] - boxes)
     smooth = np.where(difference < 0.1, difference**2 / 0.2, difference - 0.05)
     p = tf.sigmoid(predicted["cls_logits"]).numpy()
     y = np.eye(6)[labels.astype(int) % 6][..., :5]  # -1 is the sixth
     p_t = np.where(y == 1, p, 1 - p)
     focal = np.where(y == 1, 0.25, 0.75) * (1 - p_t) ** 2 * -np.log(p_t)
-    expected = smooth[labels >= 0].sum() + focal[labels != -2].sum()
-    loss = model.compute_loss(images, truth, predicted, None)
-    np.testing.assert_allclose(loss, expected / matches, rtol=1e-3)
+    boxes = (smooth * (labels >= 0)[..., None]).sum(axis=(1, 2))
+    classes = (focal * (labels != -2)[..., None]).sum(axis=(1, 2))
+    expected = np.mean((boxes + classes) / matches)
+    loss = model.compute_loss(images, truth, predicted)
+    np.testing.assert_allclose(loss, expected, rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_detector__a_step_on_two_replicas_equals_one_device():
+    """Gradients and reported losses, with objects divided unequally."""
+    images, truth = pixels(small_detector(), batch=4), objects(4)
+    truth["labels"][:2] = -1
+    truth["labels"][1, 0] = 3
+    data = tf.data.Dataset.from_tensor_slices((images, truth)).batch(4)
+    devices = ["CPU:0", "CPU:1"]
+    ends, logs = [], []
+    strategies = tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(devices)
+    for strategy in strategies:
+        with strategy.scope():
+            model = small_detector(build_tnt(depth=1, input_shape=(64, 96, 3)))
+            for weight in model.weights:
+                rng = np.random.default_rng(len(weight.path))
+                weight.assign(weight + rng.normal(0, 0.01, weight.shape))
+            if ends:
+                model.set_weights(start)
+            start = model.get_weights()
+            model.compile(keras.optimizers.SGD(0.01))
+        history = model.fit(data, epochs=2, shuffle=False, verbose=0).history
+        logs.append(history)
+        ends.append(model.get_weights())
+    moved = max(np.abs(a - b).max() for a, b in zip(ends[0], start, strict=True))
+    assert moved > 1e-3
+    for one, two in zip(*ends, strict=True):
+        np.testing.assert_allclose(two, one, atol=1e-5 * max(moved, 1))
+    for name, values in logs[0].items():
+        np.testing.assert_allclose(logs[1][name], values, rtol=1e-3, err_msg=name)
 
 
 def test_detector__images_without_objects():
