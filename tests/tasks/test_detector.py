@@ -151,7 +151,7 @@ def test_detector__a_step_on_two_replicas_equals_one_device():
     truth["labels"][1, 0] = 3
     data = tf.data.Dataset.from_tensor_slices((images, truth)).batch(4)
     devices = ["CPU:0", "CPU:1"]
-    ends, logs = [], []
+    ends, logs, start = [], [], None
     strategies = tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(devices)
     for strategy in strategies:
         with strategy.scope():
@@ -159,7 +159,7 @@ def test_detector__a_step_on_two_replicas_equals_one_device():
             for weight in model.weights:
                 rng = np.random.default_rng(len(weight.path))
                 weight.assign(weight + rng.normal(0, 0.01, weight.shape))
-            if ends:
+            if start:
                 model.set_weights(start)
             start = model.get_weights()
             model.compile(keras.optimizers.SGD(0.01))
