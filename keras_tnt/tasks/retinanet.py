@@ -172,7 +172,7 @@ class TNTObjectDetector(keras_hub.models.RetinaNetObjectDetector):
         y: dict[str, Tensor],
         y_pred: dict[str, Tensor],
         sample_weight: Tensor | None = None,
-        **options: Any,
+        training: bool = True,
     ) -> Tensor:
         """Return the loss of a batch; see `compile`."""
         boxes, labels = self.label_encoder(
@@ -191,7 +191,7 @@ class TNTObjectDetector(keras_hub.models.RetinaNetObjectDetector):
             "bbox_regression": matched / matches / images,
             "cls_logits": counted / matches / images,
         }
-        return keras.Model.compute_loss(self, x, truth, y_pred, weights, **options)
+        return keras.Model.compute_loss(self, x, truth, y_pred, weights, training)
 
     def decode_predictions(
         self, predictions: dict[str, Tensor], data: Any
