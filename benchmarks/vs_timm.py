@@ -104,10 +104,10 @@ SIZES = ["batch_4", "size_384_4", "size_512_4"]
 class Worker:
     """A process that times one subject on request."""
 
-    def __init__(self, python, script, kind, row, weights):
+    def __init__(self, python, script, kind, *arguments):
         self.name = f"{script}:{kind}"
         script = WORKERS / f"{script}_worker.py"
-        command = [python, script, kind, str(row.batch), weights, str(row.size)]
+        command = [python, script, kind, *map(str, arguments)]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -178,17 +178,14 @@ def install():
 def measure(row, pairs, peer, weights):
     """Time the subjects of a row in turns."""
     row = ROWS[row]
+    arguments = (row.batch, weights, row.size)
     workers = []
     try:
         for kind in row.theirs:
-            workers.append(Worker(peer, "timm", kind, row, weights))
+            workers.append(Worker(peer, "timm", kind, *arguments))
         for kind in (*row.ours, "product"):
-            workers.append(Worker(sys.executable, "keras", kind, row, weights))
-        calls = [worker.calls_in(2) for worker in workers]
-        times = {worker.name: [] for worker in workers}
-        for _ in range(pairs):
-            for worker, number in zip(workers, calls, strict=True):
-                times[worker.name].append(worker.time(number))
+            workers.append(Worker(sys.executable, "keras", kind, *arguments))
+        times, calls = take_turns(workers, pairs)
         facts = {worker.name: worker.facts for worker in workers}
     finally:
         for worker in workers:
@@ -197,7 +194,7 @@ def measure(row, pairs, peer, weights):
         "batch": row.batch,
         "size": row.size,
         "seconds": times,
-        "calls": dict(zip(times, calls, strict=True)),
+        "calls": calls,
         "peak_mib": {name: known["peak_mib"] for name, known in facts.items()},
         "first_step": {
             name: known["first_step"]
@@ -206,6 +203,16 @@ def measure(row, pairs, peer, weights):
         },
         "largest_difference": difference(facts),
     }
+
+
+def take_turns(workers, turns):
+    """Time workers in turns; return the seconds and the calls of a turn, by name."""
+    calls = {worker.name: worker.calls_in(2) for worker in workers}
+    times = {worker.name: [] for worker in workers}
+    for _ in range(turns):
+        for worker in workers:
+            times[worker.name].append(worker.time(calls[worker.name]))
+    return times, calls
 
 
 def difference(facts):
@@ -218,10 +225,17 @@ def difference(facts):
 
 
 def machine(peer):
-    """Describe the machine and the versions."""
+    """Describe the machine and the versions, with those of the peer."""
     code = "import torch, timm; print(torch.__version__, timm.__version__)"
     found = subprocess.run([peer, "-c", code], capture_output=True, text=True)
     torch, timm = found.stdout.split()
+    known = host(PACKAGES)
+    known["versions"] |= {"torch": torch, "timm": timm}
+    return known
+
+
+def host(packages):
+    """Describe the machine and the versions of installed packages."""
     cpus = [
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -233,8 +247,7 @@ def machine(peer):
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES}
-        | {"torch": torch, "timm": timm},
+        "versions": {name: version(name) for name in packages},
     }
 
 

@@ -32,18 +32,27 @@ def training_step(optimizer, drop_path_rate=0.0, jit_compile=False):
 
 
 def of_program(text):
-    """Count the multiply-adds of all products and convolutions of an HLO text."""
+    """Count the multiply-adds of all products and convolutions of an HLO text.
+
+    Resizing, which XLA does by products, does not count.
+    """
     shapes = dict(re.findall(r"%?([\w.-]+) = \w+\[([\d,]*)\]", text))
     total = 0
     pattern = r"= \w+\[([\d,]*)\]\S* (dot|convolution)\(([^)]*)\)(.*)"
     for output, kind, operands, options in re.findall(pattern, text):
+        if 'op_type="Resize' in options:
+            continue
         names = re.findall(r"%?([\w.-]+)(?:,|$)", operands.replace(" ", ","))
         left, right = (_sizes(shapes[name]) for name in names if name in shapes)
         if kind == "dot":
             axes = re.search(r"lhs_contracting_dims=\{([\d,]*)\}", options)[1]
             summed = math.prod(left[axis] for axis in _sizes(axes))
         else:
-            summed = math.prod(right[:-1])  # height, width, channels of the kernel
+            axes = re.search(r"dim_labels=\w+?_(\w+)->", options)[1]
+            summed = math.prod(right) // right[axes.index("o")]
+            # Zeros between the values that a transposed convolution reads.
+            if zeros := re.search(r"lhs_dilate=([\dx]+)", options):
+                summed //= math.prod(map(int, zeros[1].split("x")))
         total += math.prod(_sizes(output)) * summed
     return total
 

@@ -1,4 +1,4 @@
-"""Messages between the workers and vs_timm.py, on standard input and output."""
+"""Messages between workers and vs_timm.py or dense_speed.py, by standard streams."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-# Only for messages to vs_timm.py; other output goes to stderr.
+# Only for messages; other output goes to stderr.
 CHANNEL = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 
@@ -20,8 +20,13 @@ def images(batch, size):
 
 
 def say(**facts):
-    """Send a message to vs_timm.py."""
+    """Send a message to the script that started this worker."""
     print(json.dumps(facts), file=CHANNEL, flush=True)
+
+
+def peak_mib():
+    """Return the peak of this process's memory so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def serve(run, batches=1):
@@ -38,5 +43,4 @@ def serve(run, batches=1):
         for _ in range(int(line)):
             run()
         seconds = (time.perf_counter() - started) / int(line) / batches
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        say(seconds=seconds, peak_mib=peak)
+        say(seconds=seconds, peak_mib=peak_mib())

@@ -21,6 +21,22 @@ def of_xla(model):
     return of_program(compiled.experimental_get_compiler_ir(image)(stage="hlo"))
 
 
+def test_of_xla__strides_groups_and_resizing():
+    """By hand: output positions, or input positions if transposed, times the kernel."""
+    model = keras.Sequential(
+        [
+            keras.Input((8, 12, 3)),
+            keras.layers.Conv2D(5, 3, strides=2, padding="same"),
+            keras.layers.DepthwiseConv2D(3, padding="same"),
+            keras.layers.Conv2DTranspose(7, 2, strides=2),
+            keras.layers.UpSampling2D(3, interpolation="bilinear"),
+        ]
+    )
+    strided, depthwise = 4 * 6 * 9 * 3 * 5, 4 * 6 * 9 * 5
+    transposed = 4 * 6 * 4 * 5 * 7
+    assert of_xla(model) == strided + depthwise + transposed
+
+
 def test_complexity__equations_of_the_paper():
     """Equations 14 to 18, by hand: n patches of m pixels, widths c and d."""
     n, m, c, d, depth = 2 * 3, 16, 12, 48, 2
