@@ -5,6 +5,7 @@ import json
 import sys
 from typing import Any
 
+from keras_tnt.cli.evaluate_dense import KINDS, evaluate_dense
 from keras_tnt.cli.options import add_precision_option
 from keras_tnt.evaluation import (
     evaluate_classifier,
@@ -15,7 +16,7 @@ from keras_tnt.evaluation import (
 from keras_tnt.evaluation.benchmarks import BENCHMARKS, CORRUPTED
 from keras_tnt.evaluation.corruptions import write_corruptions
 from keras_tnt.evaluation.summary import summarize
-from keras_tnt.inference import load_classifier
+from keras_tnt.inference import load_classifier, run_task
 from keras_tnt.inference.classifier import Classifier
 from keras_tnt.models.image_size import at_image_size
 from keras_tnt.utils.files import create_or_next_directory
@@ -23,11 +24,13 @@ from keras_tnt.visualization.figure import require_matplotlib
 from keras_tnt.visualization.plot_reliability import plot_reliability
 from keras_tnt.visualization.plot_results import plot_confusion
 
+BATCH_SIZE = 64
+
 
 def add_command(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
     evaluate = commands.add_parser(
-        "evaluate", help="evaluate the accuracy of a model on a data set"
+        "evaluate", help="evaluate a model, or a run of another task, on a data set"
     )
     evaluate.add_argument("--model", required=True, help="a model, as for predict")
     evaluate.add_argument(
@@ -42,7 +45,11 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         "is reported, for test sets of ImageNet",
     )
     evaluate.add_argument("--data-dir", help="directory of tensorflow_datasets' files")
-    evaluate.add_argument("--batch-size", type=int, default=64, help="images a step")
+    evaluate.add_argument(
+        "--batch-size",
+        type=int,
+        help="images a step, 64 by default, 8 for a run of segmentation or detection",
+    )
     evaluate.add_argument(
         "--skip-corrupt", action="store_true", help="skip images that cannot be decoded"
     )
@@ -85,10 +92,14 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
-    require_matplotlib()
     _check(options)
+    task = run_task(options.model)
+    if task in KINDS:
+        evaluate_dense(options, task)
+        return
+    require_matplotlib()
     arguments = {
-        "batch_size": options.batch_size,
+        "batch_size": options.batch_size or BATCH_SIZE,
         "skip_corrupt": options.skip_corrupt,
         "all_classes": options.all_classes,
         "flip": options.flip,
@@ -127,7 +138,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _check(options):
-    if options.batch_size < 1:
+    if options.batch_size is not None and options.batch_size < 1:
         raise ValueError(f"--batch-size must be at least 1, got {options.batch_size}.")
     if options.image_size is not None and options.image_size < 1:
         raise ValueError(f"--image-size must be at least 1, got {options.image_size}.")

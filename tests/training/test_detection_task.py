@@ -166,6 +166,32 @@ def test_commands__draw_boxes_and_export(trained, tmp_path, capsys):
         load_segmenter(run)
 
 
+def test_command__evaluate_detection(trained, tmp_path, capsys):
+    recipe, run, result = trained
+    out = tmp_path / "evaluation"
+    command = ["evaluate", "--model", str(run), "--data", recipe.data]
+    command += ["--split", "validation", "--out", str(out)]
+    assert main([*command, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    best = max(row["val_ema_ap"] for row in result.history)
+    assert said["ap"] == pytest.approx(best, abs=1e-6)
+    assert said["ap_large"] is None
+    assert json.loads((out / "report.json").read_text()) == said
+    lines = (out / "classes.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["class", *CLASS_NAMES]
+    assert main([*command, "--flip"]) == 1
+    assert "--flip is for classifiers" in capsys.readouterr().err
+
+    def rename(record):
+        record["categories"][0]["name"] = "horse"
+
+    boxes = shutil.copytree(recipe.data, tmp_path / "boxes")
+    change_annotations(boxes, rename, "annotations/validation.json")
+    command[4], command[-1] = str(boxes), str(tmp_path / "other")
+    assert main(command) == 1
+    assert "Expected the same, in the same order" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_command__detection(trained, tmp_path, capsys):
     recipe, *_ = trained

@@ -237,6 +237,17 @@ def test_predict__masks_replace_no_file(trained, tmp_path, monkeypatch, capsys):
         assert {path.name for path in Path(out).iterdir()} == names
 
 
+def test_command__evaluate_segmentation(trained, tmp_path, capsys):
+    recipe, run, result = trained
+    command = ["evaluate", "--model", str(run), "--data", recipe.data]
+    command += ["--split", "validation", "--out", str(tmp_path / "evaluation")]
+    assert main(command) == 0
+    best = max(row["val_ema_mean_iou"] for row in result.history)
+    assert f"mean IoU {best:.4f}, pixel accuracy " in capsys.readouterr().out
+    table = (tmp_path / "evaluation" / "classes.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in table] == ["class", *CLASS_NAMES]
+
+
 def test_export_segmenter__refused(trained, tmp_path):
     model = trained[2].model
     with pytest.raises(ValueError, match="Expected names of 3 classes, got 1"):
