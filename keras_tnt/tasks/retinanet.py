@@ -203,6 +203,10 @@ class TNTObjectDetector(keras_hub.models.RetinaNetObjectDetector):
             data: the images, or a tuple that begins with them.
         """
         images = data[0] if isinstance(data, (list, tuple)) else data
+        # Pixels of large images have more digits than half precision.
+        predictions = {
+            name: ops.cast(value, "float32") for name, value in predictions.items()
+        }
         return super().decode_predictions(predictions, images)
 
     def get_config(self) -> dict[str, Any]:

@@ -98,6 +98,24 @@ def test_detector__suppresses_boxes_of_a_class_only(model):
     assert (found["boxes"][0, 2:].numpy() == -1).all()
 
 
+def test_detector__half_precision_has_whole_pixels(model):
+    rng = np.random.default_rng(0)
+    anchors = model.output["cls_logits"].shape[1]
+    offsets = rng.normal(0, 0.1, (1, anchors, 4))
+    logits = rng.normal(-3, 2, (1, anchors, 5))
+    half = {
+        "bbox_regression": tf.cast(offsets, tf.bfloat16),
+        "cls_logits": tf.cast(logits, tf.bfloat16),
+    }
+    full = {name: tf.cast(value, tf.float32) for name, value in half.items()}
+    images = tf.zeros((1, 64, 96, 3), tf.bfloat16)
+    found = model.decode_predictions(half, images)
+    expected = model.decode_predictions(full, tf.cast(images, tf.float32))
+    assert found["num_detections"].numpy() == [7]
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, atol=1e-3, err_msg=name)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_detector__trains_every_weight(policy):
