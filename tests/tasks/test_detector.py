@@ -9,6 +9,7 @@ import keras_tnt
 from keras_tnt.export import export_detector
 from keras_tnt.tasks import detector
 from keras_tnt.tasks.detections import detections_of
+from tests.helpers.checks import two_replicas
 from tests.helpers.small import build_pyramid_tnt, build_tnt, pixels, randomised
 
 
@@ -168,10 +169,8 @@ def test_detector__a_step_on_two_replicas_equals_one_device():
     truth["labels"][:2] = -1
     truth["labels"][1, 0] = 3
     data = tf.data.Dataset.from_tensor_slices((images, truth)).batch(4)
-    devices = ["CPU:0", "CPU:1"]
     ends, logs, start = [], [], None
-    strategies = tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(devices)
-    for strategy in strategies:
+    for strategy in (tf.distribute.get_strategy(), two_replicas()):
         with strategy.scope():
             model = small_detector(build_tnt(depth=1, input_shape=(64, 96, 3)))
             for weight in model.weights:
