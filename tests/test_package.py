@@ -98,6 +98,7 @@ print(type(model.optimizer).__module__)
     assert run(script) == ["keras_tnt.training.optimizer"]
 
 
+@pytest.mark.slow
 def test_import__initializes_no_device():
     """Devices can be set up until TensorFlow starts them, and no longer."""
     script = """

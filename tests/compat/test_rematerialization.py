@@ -126,6 +126,7 @@ def test_rematerialize__uses_values_of_an_outer_stateless_scope():
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replicas", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_rematerialize__fit_gives_the_same_losses(replicas):
     strategy = (

@@ -177,6 +177,7 @@ def test_tnt__lora_and_freezing_of_projections(rng):
     assert np.abs(model.predict(images, verbose=0) - before).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_load_model__keeps_frozen_layers_and_optimizer(rng, tmp_path):
     model = build_tnt(classes=5)
     for layer in model.layers:

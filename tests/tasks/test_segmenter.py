@@ -44,6 +44,7 @@ def test_segmenter__any_size_files_and_exports(head, tmp_path):
     np.testing.assert_allclose(found, reloaded(other), atol=1e-4)
 
 
+@pytest.mark.slow
 @each_head
 def test_segmenter__trains_every_weight(head):
     """The head's and, but for what follows the last block, the backbone's."""
@@ -75,6 +76,7 @@ def test_segmenter__policies():
     assert model.get_layer("fusion").compute_dtype == "float32"
 
 
+@pytest.mark.slow
 def test_segmenter__backbone_inside_a_model():
     tnt = build_tnt(depth=1, include_top=False)
     images = keras.Input((64, 96, 3))

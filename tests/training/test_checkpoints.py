@@ -112,6 +112,7 @@ checkpoints.save(20, {"a": np.zeros(100_000)}, {"step": 20})
 """
 
 
+@pytest.mark.slow
 def test_checkpoints__full_disk(tmp_path):
     process = subprocess.run(
         [sys.executable, "-c", FULL, str(tmp_path)],

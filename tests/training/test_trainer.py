@@ -237,6 +237,7 @@ def test_train__two_replicas(tmp_path):
                 assert ours[name] == pytest.approx(value, abs=1e-4), name
 
 
+@pytest.mark.slow
 def test_train__loss_not_finite(tmp_path):
     recipe = toy_recipe(learning_rate=1e25, checkpoint_every=1, keep_checkpoints=99)
     with pytest.raises(FloatingPointError, match=r"diverged: .* at step \d+") as error:

@@ -251,6 +251,7 @@ def test_fetch__wrong_token(hub, client):
     assert "Renew HF_TOKEN" in failed["message"]
 
 
+@pytest.mark.slow
 def test_fetch__no_hub(tmp_path):
     with HubServer() as hub:
         client = Client(tmp_path / "home", hub.url)
