@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras_tnt.data.augmentation.box_transforms import check_box_augmentation
 from keras_tnt.data.augmentation.config import Augmentation
 from keras_tnt.data.box_sampler import (
@@ -12,9 +10,7 @@ from keras_tnt.data.box_sampler import (
     EncodedBoxSampler,
 )
 from keras_tnt.data.box_source import BoxSource
-from keras_tnt.data.pipeline import check_batch_size, image_shape, make_batches
-from keras_tnt.data.sampler import Shard
-from keras_tnt.utils.counts import check_count
+from keras_tnt.data.dense_pipeline import dense_dataset, encoded_dataset
 from keras_tnt.utils.lazy import tensorflow as tf
 
 
@@ -84,27 +80,29 @@ def box_dataset(
         images, objects = next(iter(train))
         ```
     """
-    batch_size = check_count("batch_size", batch_size)
-    epochs = check_count("epochs", epochs)
-    first_step = check_count("first_step", first_step, 0)
-    shape = image_shape(image_size, channels)
-    sampler: Any
-    if augmentation is None:
-        steps_per_epoch = -(-len(source) // batch_size)
-        shard = Shard(batch_size, steps_per_epoch, worker, workers, replicas)
-        sampler = BoxEvaluationSampler(source, shard, shape, 1.0)
-    else:
+    if augmentation is not None:
         check_box_augmentation(augmentation)
-        check_batch_size(batch_size, source)
-        steps_per_epoch = len(source) // batch_size
-        shard = Shard(batch_size, steps_per_epoch, worker, workers, replicas)
-        sampler = BoxTrainingSampler(source, shard, shape, 1.0, augmentation, seed)
 
     def finish(step, first, indices, images, boxes, labels, *weights):
         return images, {"boxes": boxes, "labels": labels}
 
-    steps = range(first_step, epochs * steps_per_epoch)
-    return make_batches(sampler, steps, finish, skip_corrupt)
+    return dense_dataset(
+        source,
+        BoxTrainingSampler,
+        BoxEvaluationSampler,
+        finish,
+        batch_size=batch_size,
+        image_size=image_size,
+        channels=channels,
+        augmentation=augmentation,
+        seed=seed,
+        epochs=epochs,
+        first_step=first_step,
+        worker=worker,
+        workers=workers,
+        replicas=replicas,
+        skip_corrupt=skip_corrupt,
+    )
 
 
 def encoded_box_dataset(
@@ -127,11 +125,4 @@ def encoded_box_dataset(
         objects, string (batch,); and weights, float32 (batch,): 0 for images that
         cannot be decoded or fill the last batch.
     """
-    steps = -(-len(source) // batch_size)
-    shard = Shard(batch_size, steps)
-    sampler = EncodedBoxSampler(source, shard, shape, 1.0)
-
-    def finish(step, first, indices, *batch):
-        return batch
-
-    return make_batches(sampler, range(steps), finish, skip_corrupt)
+    return encoded_dataset(source, EncodedBoxSampler, shape, batch_size, skip_corrupt)

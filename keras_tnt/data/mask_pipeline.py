@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
 
 from keras_tnt.data.augmentation.config import Augmentation
 from keras_tnt.data.augmentation.mask_transforms import check_mask_augmentation
+from keras_tnt.data.dense_pipeline import dense_dataset, encoded_dataset
 from keras_tnt.data.mask_sampler import MaskEvaluationSampler, MaskTrainingSampler
 from keras_tnt.data.mask_source import MaskSource
-from keras_tnt.data.pipeline import check_batch_size, image_shape, make_batches
-from keras_tnt.data.sampler import Shard
-from keras_tnt.utils.counts import check_count
 from keras_tnt.utils.lazy import tensorflow as tf
 
 
@@ -76,27 +74,29 @@ def mask_dataset(
         images, masks = next(iter(train))
         ```
     """
-    batch_size = check_count("batch_size", batch_size)
-    epochs = check_count("epochs", epochs)
-    first_step = check_count("first_step", first_step, 0)
-    shape = image_shape(image_size, channels)
-    sampler: Any
-    if augmentation is None:
-        steps_per_epoch = -(-len(source) // batch_size)
-        shard = Shard(batch_size, steps_per_epoch, worker, workers, replicas)
-        sampler = MaskEvaluationSampler(source, shard, shape, 1.0)
-    else:
+    if augmentation is not None:
         check_mask_augmentation(augmentation)
-        check_batch_size(batch_size, source)
-        steps_per_epoch = len(source) // batch_size
-        shard = Shard(batch_size, steps_per_epoch, worker, workers, replicas)
-        sampler = MaskTrainingSampler(source, shard, shape, 1.0, augmentation, seed)
 
     def finish(step, first, indices, images, masks, *weights):
         return images, masks
 
-    steps = range(first_step, epochs * steps_per_epoch)
-    return make_batches(sampler, steps, finish, skip_corrupt)
+    return dense_dataset(
+        source,
+        MaskTrainingSampler,
+        MaskEvaluationSampler,
+        finish,
+        batch_size=batch_size,
+        image_size=image_size,
+        channels=channels,
+        augmentation=augmentation,
+        seed=seed,
+        epochs=epochs,
+        first_step=first_step,
+        worker=worker,
+        workers=workers,
+        replicas=replicas,
+        skip_corrupt=skip_corrupt,
+    )
 
 
 def encoded_mask_dataset(
@@ -118,11 +118,5 @@ def encoded_mask_dataset(
         of that shape, encoded masks, string (batch,), and weights, float32 (batch,):
         0 for images that cannot be decoded or fill the last batch.
     """
-    steps = -(-len(source) // batch_size)
-    shard = Shard(batch_size, steps)
-    sampler = MaskEvaluationSampler(source, shard, shape, 1.0, encoded=True)
-
-    def finish(step, first, indices, *batch):
-        return batch
-
-    return make_batches(sampler, range(steps), finish, skip_corrupt)
+    sampler = functools.partial(MaskEvaluationSampler, encoded=True)
+    return encoded_dataset(source, sampler, shape, batch_size, skip_corrupt)
