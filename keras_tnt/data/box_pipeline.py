@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from keras_tnt.data.augmentation.box_transforms import check_box_augmentation
 from keras_tnt.data.augmentation.config import Augmentation
+from keras_tnt.data.augmentation.mask_transforms import check_dense_augmentation
 from keras_tnt.data.box_sampler import (
     BoxEvaluationSampler,
     BoxTrainingSampler,
@@ -81,7 +81,7 @@ def box_dataset(
         ```
     """
     if augmentation is not None:
-        check_box_augmentation(augmentation)
+        check_dense_augmentation(augmentation, "boxes")
 
     def finish(step, first, indices, images, boxes, labels, *weights):
         return images, {"boxes": boxes, "labels": labels}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from keras_tnt.data.augmentation.config import Augmentation
-from keras_tnt.data.augmentation.mask_transforms import check_mask_augmentation
+from keras_tnt.data.augmentation.mask_transforms import check_dense_augmentation
 from keras_tnt.data.dense_pipeline import dense_dataset, encoded_dataset
 from keras_tnt.data.mask_sampler import MaskEvaluationSampler, MaskTrainingSampler
 from keras_tnt.data.mask_source import MaskSource
@@ -75,7 +75,7 @@ def mask_dataset(
         ```
     """
     if augmentation is not None:
-        check_mask_augmentation(augmentation)
+        check_dense_augmentation(augmentation, "masks")
 
     def finish(step, first, indices, images, masks, *weights):
         return images, masks

@@ -10,7 +10,7 @@ import keras
 
 from keras_tnt import distribute
 from keras_tnt.data import BoxSource, box_dataset, check_boxes, load_box_dataset
-from keras_tnt.data.augmentation.box_transforms import check_box_augmentation
+from keras_tnt.data.augmentation.mask_transforms import check_dense_augmentation
 from keras_tnt.data.box_source import MAX_BOXES
 from keras_tnt.distribute.strategy import Strategy
 from keras_tnt.evaluation import evaluate_detector
@@ -99,7 +99,7 @@ class DetectionTask:
                 "A detector is trained by one process, on one or several devices. "
                 "Start one worker only."
             )
-        check_box_augmentation(recipe.augmentation)
+        check_dense_augmentation(recipe.augmentation, "boxes")
         counts, *_ = [check_boxes(source, recipe.skip_corrupt) for source in sources]
         names = sources[0].class_names
         objects = ", ".join(

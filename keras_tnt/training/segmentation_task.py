@@ -10,7 +10,7 @@ import keras
 
 from keras_tnt import distribute
 from keras_tnt.data import MaskSource, check_masks, load_mask_dataset, mask_dataset
-from keras_tnt.data.augmentation.mask_transforms import check_mask_augmentation
+from keras_tnt.data.augmentation.mask_transforms import check_dense_augmentation
 from keras_tnt.data.mask_source import IGNORED
 from keras_tnt.distribute.strategy import Strategy
 from keras_tnt.evaluation import evaluate_segmenter
@@ -114,7 +114,7 @@ class SegmentationTask:
                 "A segmenter is trained by one process, on one or several devices. "
                 "Start one worker only."
             )
-        check_mask_augmentation(recipe.augmentation)
+        check_dense_augmentation(recipe.augmentation, "masks")
         pixels, *_ = [check_masks(source, recipe.skip_corrupt) for source in sources]
         names = sources[0].class_names
         shares = ", ".join(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from keras_tnt.data.augmentation.config import Augmentation
-from keras_tnt.data.augmentation.mask_transforms import NOT_FOR_MASKS, resize_image
+from keras_tnt.data.augmentation.mask_transforms import resize_image
 from keras_tnt.data.augmentation.transforms import (
     SEEDS,
     Seeds,
@@ -18,16 +18,6 @@ from keras_tnt.data.box_source import BoxSource, decode_objects
 from keras_tnt.utils.lazy import tensorflow as tf
 
 NO_OBJECT = -1  # class of the boxes of zeros that fill a batch
-
-
-def check_box_augmentation(augmentation: Augmentation) -> None:
-    """Raise a `ValueError` if an augmentation cannot move boxes along."""
-    for name in NOT_FOR_MASKS:
-        if getattr(augmentation, name):
-            raise ValueError(
-                f"{name}={getattr(augmentation, name)} is not available for boxes. Set "
-                "it to 0. Crops, flips, three_augment and color_jitter are available."
-            )
 
 
 def training_objects(

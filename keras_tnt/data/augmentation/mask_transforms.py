@@ -18,17 +18,24 @@ from keras_tnt.data.mask_decoding import decode_mask
 from keras_tnt.data.mask_source import MaskSource
 from keras_tnt.utils.lazy import tensorflow as tf
 
-# Settings that would have to mix or move masks in ways that are not implemented.
-NOT_FOR_MASKS = ("rand_augment", "random_erasing", "mixup", "cutmix")
+# Settings that would have to mix or move masks or boxes in ways that are not
+# implemented.
+NOT_FOR_DENSE = ("rand_augment", "random_erasing", "mixup", "cutmix")
 
 
-def check_mask_augmentation(augmentation: Augmentation) -> None:
-    """Raise a `ValueError` if an augmentation cannot move masks along."""
-    for name in NOT_FOR_MASKS:
+def check_dense_augmentation(augmentation: Augmentation, targets: str) -> None:
+    """Raise a `ValueError` if an augmentation cannot move targets along.
+
+    Args:
+        augmentation: the augmentation.
+        targets: what has to be moved, such as `"masks"`, for the message.
+    """
+    for name in NOT_FOR_DENSE:
         if getattr(augmentation, name):
             raise ValueError(
-                f"{name}={getattr(augmentation, name)} is not available for masks. Set "
-                "it to 0. Crops, flips, three_augment and color_jitter are available."
+                f"{name}={getattr(augmentation, name)} is not available for {targets}. "
+                "Set it to 0. Crops, flips, three_augment and color_jitter are "
+                "available."
             )
 
 
