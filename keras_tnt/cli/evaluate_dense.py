@@ -18,14 +18,14 @@ class Kind(NamedTuple):
 
     Attributes:
         load: function from a run directory to a model with the names of its classes.
-        open: function that loads a data set.
+        load_dataset: function that loads a data set.
         evaluate: function from a model and a data set to a report.
         figures: attributes of the report, by the name that is printed.
         of_class: attribute of the report with a value for each class.
     """
 
     load: Callable
-    open: Callable
+    load_dataset: Callable
     evaluate: Callable
     figures: dict[str, str]
     of_class: str
@@ -75,7 +75,7 @@ def evaluate_dense(options: argparse.Namespace, task: str) -> None:
                 f"is a run of {task}. Leave it out."
             )
     kind = KINDS[task]
-    source = kind.open(options.data, options.split, options.data_dir)
+    source = kind.load_dataset(options.data, options.split, options.data_dir)
     model, names = kind.load(options.model)
     if tuple(names) != tuple(source.class_names):
         raise ValueError(
