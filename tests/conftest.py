@@ -1,7 +1,6 @@
 """What every test runs with."""
 
 import fnmatch
-import functools
 import gc
 import os
 from pathlib import Path
@@ -28,23 +27,6 @@ if keras.backend.backend() == "tensorflow":
     )
 
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _first_step_traced_once():
-    """Build the optimizer before `fit`, which takes half as long for a small model."""
-    fit = keras.Model.fit
-
-    @functools.wraps(fit)
-    def fit_with_optimizer(model, *args, **kwargs):
-        if keras.backend.backend() == "tensorflow" and model.compiled and model.built:
-            with model.distribute_strategy.scope():
-                model.optimizer.build(model.trainable_variables)
-        return fit(model, *args, **kwargs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keras.Model, "fit", fit_with_optimizer)
-        yield
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
-from keras_tnt.utils.backend import uses_jax
+from keras_tnt.utils.backend import uses_jax, uses_tensorflow
 
 
 def build_optimizer(model: keras.Model) -> None:
@@ -21,6 +21,20 @@ def build_optimizer(model: keras.Model) -> None:
         model: a compiled `keras.Model`.
     """
     model.optimizer.build(model.trainable_variables)
+
+
+class BuiltOptimizer:
+    """A mixin: `fit` and `train_on_batch` call `build_optimizer` first.
+
+    On JAX and PyTorch, Keras itself does it.
+    """
+
+    def make_train_function(self, force: bool = False) -> Any:
+        optimizer = getattr(self, "optimizer", None)
+        if uses_tensorflow() and optimizer is not None and not optimizer.built:
+            with self.distribute_strategy.scope():  # type: ignore[attr-defined]
+                build_optimizer(self)  # type: ignore[arg-type]
+        return super().make_train_function(force)  # type: ignore[misc]
 
 
 def update_variables(model: keras.Model) -> None:

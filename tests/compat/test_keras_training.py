@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from keras_tnt.compat import keras_training
+from tests.helpers.small import pixels, small
 
 
 class Counted(keras.layers.Layer):
@@ -39,6 +40,24 @@ def test_build_optimizer__still_present():
         "Keras traces the first step once: "
         "remove keras_tnt.compat.keras_training.build_optimizer"
     )
+
+
+def hub_classifier():
+    hub = pytest.importorskip("keras_tnt.keras_hub")
+    backbone = hub.TNTBackbone(
+        image_shape=(32, 48, 3), outer_dim=48, inner_dim=12, depth=1, outer_num_heads=3
+    )
+    return hub.TNTImageClassifier(backbone, 2)
+
+
+@pytest.mark.parametrize("build", [small, hub_classifier])
+def test_built_optimizer__one_trace_of_the_first_step(build):
+    model, traces = build(), []
+    model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+    step = model.train_step
+    model.train_step = lambda data: traces.append(data) or step(data)
+    model.train_on_batch(pixels(model, 2).astype("float32"), np.array([0, 1]))
+    assert len(traces) == 1
 
 
 def test_output_logits__of_an_unchanged_activation():
