@@ -21,9 +21,9 @@ import time
 from pathlib import Path
 
 from PIL import Image
+from vs_timm import PHOTO, RESULTS, WORKERS, install, machine
 
 import keras_tnt
-from benchmarks.vs_timm import PHOTO, RESULTS, WORKERS, install, machine
 from keras_tnt.utils.files import write_json
 
 SIZE = (1632, 1224)  # width and height: two megapixels

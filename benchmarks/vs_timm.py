@@ -1,4 +1,4 @@
-"""Compare TNT-S of keras_tnt with timm: same weights, images and threads.
+"""Compare keras_tnt with timm: the same images and threads, for TNT-S the same weights.
 
     python benchmarks/vs_timm.py [--pairs 7] [--rows training_16 ...]
 
@@ -59,6 +59,14 @@ THEIR_BFLOAT16 = [
     for kind in ("autocast", "bfloat16")
     for suffix in ("", "_compiled")
 ]
+# What workers say beside their times.
+FACTS = (
+    "peak_mib",
+    "mib_after_import",
+    "export_mib",
+    "first_step",
+    "multiply_adds",
+)
 MEMORY = ["train", "train_checkpointing"]
 
 
@@ -70,12 +78,14 @@ class Row(NamedTuple):
         theirs: subjects of timm.
         ours: subjects of keras_tnt.
         size: height and width of the images.
+        cores: number of cores that each subject may use.
     """
 
     batch: int
     theirs: list
     ours: list
     size: int = 224
+    cores: int = 2
 
 
 ROWS = {
@@ -85,7 +95,13 @@ ROWS = {
     "int8_1": Row(1, BOTH, INT8),
     "bfloat16_16": Row(16, THEIR_BFLOAT16, BFLOAT16),
     "bfloat16_1": Row(1, THEIR_BFLOAT16, BFLOAT16),
-    "jpeg_1": Row(1, ["jpeg", "jpeg_compiled"], ["jpeg"]),
+    "pyramid_16": Row(
+        16,
+        ["pyramid", "pyramid_compiled"],
+        ["pyramid_predict", "pyramid-savedmodel-float32"],
+        size=256,
+    ),
+    "jpeg_1": Row(1, ["jpeg", "jpeg_compiled"], ["jpeg", "jpeg_bfloat16"]),
     "training_bfloat16_16": Row(16, ["train_autocast"], ["train", "train_bfloat16"]),
     "training_16": Row(16, ["train"], ["train"]),
     "training_compiled_16": Row(16, ["train", "train_compiled"], ["train"]),
@@ -96,15 +112,17 @@ ROWS = {
     "batch_32": Row(32, BOTH, EXPORTS[:1]),
     "size_384_4": Row(4, BOTH, EXPORTS[:1], size=384),
     "size_512_4": Row(4, BOTH, EXPORTS[:1], size=512),
+    "one_core_16": Row(16, BOTH, EXPORTS[:1], cores=1),
 }
 BATCHES = ["inference_1", "batch_4", "inference_16", "batch_32"]
 SIZES = ["batch_4", "size_384_4", "size_512_4"]
+CORES = ["one_core_16", "inference_16"]
 
 
 class Worker:
     """A process that times one subject on request."""
 
-    def __init__(self, python, script, kind, *arguments):
+    def __init__(self, python, script, kind, *arguments, cores=2):
         self.name = f"{script}:{kind}"
         script = WORKERS / f"{script}_worker.py"
         command = [python, script, kind, *map(str, arguments)]
@@ -114,7 +132,8 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(cores)},
+            preexec_fn=lambda: os.sched_setaffinity(0, range(cores)),
         )
         self.facts = {}
         while not self.facts.get("ready"):
@@ -182,9 +201,11 @@ def measure(row, pairs, peer, weights):
     workers = []
     try:
         for kind in row.theirs:
-            workers.append(Worker(peer, "timm", kind, *arguments))
+            workers.append(Worker(peer, "timm", kind, *arguments, cores=row.cores))
         for kind in (*row.ours, "product"):
-            workers.append(Worker(sys.executable, "keras", kind, *arguments))
+            workers.append(
+                Worker(sys.executable, "keras", kind, *arguments, cores=row.cores)
+            )
         times, calls = take_turns(workers, pairs)
         facts = {worker.name: worker.facts for worker in workers}
     finally:
@@ -193,16 +214,17 @@ def measure(row, pairs, peer, weights):
     return {
         "batch": row.batch,
         "size": row.size,
+        "cores": row.cores,
         "seconds": times,
         "calls": calls,
-        "peak_mib": {name: known["peak_mib"] for name, known in facts.items()},
-        "first_step": {
-            name: known["first_step"]
-            for name, known in facts.items()
-            if "first_step" in known
-        },
+        **{fact: gather(fact, facts) for fact in FACTS},
         "largest_difference": difference(facts),
     }
+
+
+def gather(fact, facts):
+    """Return a fact of the workers that have it, by name."""
+    return {name: known[fact] for name, known in facts.items() if fact in known}
 
 
 def take_turns(workers, turns):
@@ -266,23 +288,38 @@ def write(row, record):
 
 
 def plot_cost(results, path):
-    """Plot the time per image by batch size and by image size."""
-    figure, axes = new_figure(1, 2, (9, 3.6))
+    """Plot speed by batch size and by cores, time and memory by image size."""
+    figure, axes = new_figure(2, 2, (9, 7))
     panels = (
-        ("images in a batch, 224x224", "batch", BATCHES),
-        ("height and width, batch 4", "size", SIZES),
+        ("images in a batch, 224x224", "images a second", "batch", BATCHES, speed),
+        ("cores, batch 16", "images a second", "cores", CORES, speed),
+        ("height and width, batch 4", "ms an image", "size", SIZES, cost),
+        ("height and width, batch 4", "MiB above imports", "size", SIZES, memory),
     )
-    for axis, (title, varied, rows) in zip(axes.flat, panels, strict=True):
+    for axis, (title, unit, varied, rows, value) in zip(axes.flat, panels, strict=True):
+        found = [results[row] for row in rows if row in results]
         for name in (*(f"timm:{kind}" for kind in BOTH), f"keras:{EXPORTS[0]}"):
-            found = [results[row] for row in rows if row in results]
-            costs = [
-                1e3 * statistics.median(record["seconds"][name]) / record["batch"]
-                for record in found
-            ]
-            axis.plot([record[varied] for record in found], costs, "o-", label=name)
-        axis.set(xlabel=title, ylabel="ms an image", ylim=(0, None))
+            values = [value(record, name) for record in found]
+            axis.plot([record[varied] for record in found], values, "o-", label=name)
+        axis.set(xlabel=title, ylabel=unit, ylim=(0, None))
+        axis.set_xticks([record[varied] for record in found])
         axis.legend()
     save_figure(figure, path)
+
+
+def speed(record, name):
+    """Return the images that a subject computes in a second."""
+    return 1e3 / cost(record, name)
+
+
+def cost(record, name):
+    """Return the milliseconds of a subject for an image."""
+    return 1e3 * statistics.median(record["seconds"][name]) / record["batch"]
+
+
+def memory(record, name):
+    """Return the peak memory of a subject above that after its imports, in MiB."""
+    return record["peak_mib"][name] - record["mib_after_import"][name]
 
 
 def table(results):
@@ -298,8 +335,9 @@ def table(results):
             "",
             f"### {row}",
             "",
-            f"| | median, ms | spread, ms | as fast as {base} | of the product | MiB |",
-            "|---|---|---|---|---|---|",
+            f"| | median, ms | spread, ms | as fast as {base} | of the product "
+            "| MiB | above import |",
+            "|---|---|---|---|---|---|---|",
         ]
         for name, seconds in record["seconds"].items():
             turns = zip(record["seconds"][base], seconds, strict=True)
@@ -307,7 +345,10 @@ def table(results):
             lines.append(
                 f"| {name} | {1e3 * statistics.median(seconds):.1f} "
                 f"| {1e3 * min(seconds):.1f}-{1e3 * max(seconds):.1f} | {ratio:.2f} "
-                f"| {share(row, name, record)} | {record['peak_mib'][name]:.0f} |"
+                f"| {share(row, name, record)} | {record['peak_mib'][name]:.0f} "
+                f"| {memory(record, name):.0f} |"
+                if "mib_after_import" in record
+                else "| |"
             )
     return "\n".join(lines[1:]) + "\n"
 

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-os.environ["OMP_NUM_THREADS"] = "2"
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import keras
@@ -16,7 +15,7 @@ import numpy as np
 import protocol
 import tensorflow as tf
 
-tf.config.threading.set_intra_op_parallelism_threads(2)
+tf.config.threading.set_intra_op_parallelism_threads(protocol.cores())
 
 from keras_hub import models as hub
 from xla_program import of_program

@@ -1,39 +1,40 @@
-"""Time TNT-S of keras_tnt on request; started by vs_timm.py."""
+"""Time TNT-S or PyramidTNT-S of keras_tnt on request; started by vs_timm.py."""
 
+import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-os.environ["OMP_NUM_THREADS"] = "2"
 
 import keras
 import numpy as np
 import protocol
 import tensorflow as tf
 
-tf.config.threading.set_intra_op_parallelism_threads(2)
+tf.config.threading.set_intra_op_parallelism_threads(protocol.cores())
 
 import keras_tnt
-from keras_tnt.export import export_model
 from keras_tnt.export.load_exported import load_exported
 from keras_tnt.training import AdamW
 
 S_1 = (1, 4, 8, 12)
+PYRAMID = "PyramidTNTSmall"
 PREDICTED = 64  # images per call of `model.predict`
 
 
-def build(images, weights, **options):
-    """Return TNT-S with timm's weights for images of this size."""
-    model = keras_tnt.TNTSmall(
+def build(images, weights, name="TNTSmall", **options):
+    """Return a model for images of this size, TNT-S with timm's weights."""
+    model = getattr(keras_tnt, name)(
         weights=None,
         include_preprocessing=False,
         input_shape=images.shape[1:],
         **options,
     )
-    if "inner_blocks" not in options:
+    if name == "TNTSmall" and "inner_blocks" not in options:
         keras_tnt.load_weights(model, weights)
     return model
 
@@ -64,24 +65,33 @@ def plain_transformer(images):
     return ViTImageClassifier(backbone, num_classes=1000, activation="softmax")
 
 
-def exported(images, weights, file_format, precision):
-    """Return an exported model in its own runtime."""
-    # Exports scale pixels themselves; weights do not affect their speed.
-    model = keras_tnt.TNTSmall(weights=None, input_shape=images.shape[1:])
-    pixels = (images + 1) * 127.5
+def export(weights, size, file_format="savedmodel", precision="float32", name=None):
+    """Export a model in another process; return the path."""
     directory = tempfile.mkdtemp(dir=Path(weights).parent)  # deleted after the run
-    result = export_model(
-        model, f"{directory}/model", file_format, precision, calibration=pixels[:4]
+    script = Path(__file__).with_name("export_worker.py")
+    arguments = [name or "TNTSmall", file_format, precision, f"{directory}/model", size]
+    process = subprocess.run(
+        [sys.executable, script, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
-    runtime = load_exported(result.path, file_format)
+    facts = json.loads(process.stdout)
+    protocol.say(export_mib=facts["export_mib"])
+    return Path(facts["path"])
+
+
+def exported(images, weights, file_format, precision, name=None):
+    """Return an exported model in its own runtime."""
+    path = export(weights, images.shape[1], file_format, precision, name)
+    runtime = load_exported(path, file_format)
+    pixels = (images + 1) * 127.5
     return lambda: runtime.predict_on_batch(pixels)
 
 
-def serve_jpeg(weights):
+def serve_jpeg(weights, precision):
     """Return a prediction of one JPEG by the signature that a server calls."""
-    model = keras_tnt.TNTSmall(weights=None)
-    directory = tempfile.mkdtemp(dir=Path(weights).parent)  # deleted after the run
-    path = export_model(model, f"{directory}/model").path
+    path = export(weights, 224, precision=precision)
     function = tf.saved_model.load(str(path)).signatures["serving_default"]
     contents = tf.constant([Path(weights).with_name("photo.jpg").read_bytes()])
     return lambda: function(image_bytes=contents)["scores"].numpy()
@@ -112,9 +122,15 @@ def work(kind, batch, weights, size):
     """Return the function to time."""
     if kind == "product":
         return product()
-    if kind == "jpeg":
-        return serve_jpeg(weights)
+    if kind.startswith("jpeg"):
+        return serve_jpeg(weights, "bfloat16" if "bfloat16" in kind else "float32")
     images = protocol.images(batch, size).transpose(0, 2, 3, 1)
+    if kind == "pyramid_predict":
+        model = build(images, weights, PYRAMID)
+        protocol.say(multiply_adds=keras_tnt.complexity(model).multiply_adds)
+        return predict(model, images)
+    if kind.startswith("pyramid"):
+        return exported(images, weights, *kind.split("-")[1:], PYRAMID)
     if kind == "predict":
         return predict(build(images, weights), images)
     if kind == "predict_bfloat16":
@@ -133,5 +149,6 @@ def work(kind, batch, weights, size):
 
 
 kind, batch, weights, size = sys.argv[1:]
-batches = PREDICTED // int(batch) if kind.startswith("predict") else 1
+protocol.say(mib_after_import=protocol.peak_mib())
+batches = PREDICTED // int(batch) if "predict" in kind else 1
 protocol.serve(work(kind, int(batch), weights, int(size)), batches)

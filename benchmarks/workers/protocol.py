@@ -24,6 +24,11 @@ def say(**facts):
     print(json.dumps(facts), file=CHANNEL, flush=True)
 
 
+def cores():
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def peak_mib():
     """Return the peak of this process's memory so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,4 +1,7 @@
-"""Time TNT-S of timm on request; started by vs_timm.py in PyTorch's environment."""
+"""Time timm's models on request; started by vs_timm.py in PyTorch's environment.
+
+The model is TNT-S, or a pyramid for kinds that begin with "pyramid".
+"""
 
 import io
 import sys
@@ -9,14 +12,27 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from torch.utils.flop_counter import FlopCounterMode
 
-torch.set_num_threads(2)
+torch.set_num_threads(protocol.cores())
+
+# The pyramid of transformers that is nearest to PyramidTNT-S in multiply-adds, each at
+# its published size.
+MODELS = {"tnt": "tnt_s_patch16_224", "pyramid": "twins_svt_small"}
+PYRAMID_SIZE = 224
 
 
-def build(**options):
-    """Return timm's TNT-S, equal in each process."""
+def build(name="tnt", **options):
+    """Return timm's model, equal in each process."""
     torch.manual_seed(0)
-    return timm.create_model("tnt_s_patch16_224", pretrained=False, **options)
+    return timm.create_model(MODELS[name], pretrained=False, **options)
+
+
+def multiply_adds(model, images):
+    """Return those of one image, without the small ones that PyTorch does not count."""
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        model(images[:1])
+    return counter.get_total_flops() // 2
 
 
 def serve_jpeg(content, compiled):
@@ -43,7 +59,9 @@ def autocast(enabled):
 
 def predict(images, kind):
     """Return a forward pass without gradients."""
-    model = build(img_size=images.shape[-1]).eval()
+    name = "pyramid" if kind.startswith("pyramid") else "tnt"
+    model = build(name, img_size=images.shape[-1]).eval()
+    protocol.say(multiply_adds=multiply_adds(model, images))
     if kind.startswith("bfloat16"):
         model, images = model.bfloat16(), images.bfloat16()
     if kind.endswith("compiled"):
@@ -87,8 +105,10 @@ def work(kind, batch, weights, size):
     compiled = kind.endswith("compiled")
     if kind.startswith("jpeg"):
         return serve_jpeg(Path(weights).with_name("photo.jpg").read_bytes(), compiled)
-    images = torch.from_numpy(protocol.images(int(batch), int(size)))
+    size = PYRAMID_SIZE if kind.startswith("pyramid") else int(size)
+    images = torch.from_numpy(protocol.images(int(batch), size))
     return (train if kind.startswith("train") else predict)(images, kind)
 
 
+protocol.say(mib_after_import=protocol.peak_mib())
 protocol.serve(work(*sys.argv[1:]))
