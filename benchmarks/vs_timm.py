@@ -14,6 +14,7 @@ vs_timm.md and the plot are made from all rows. Needs the extra export.
 import argparse
 import datetime
 import json
+import math
 import os
 import platform
 import statistics
@@ -300,9 +301,10 @@ def plot_cost(results, path):
         found = [results[row] for row in rows if row in results]
         for name in (*(f"timm:{kind}" for kind in BOTH), f"keras:{EXPORTS[0]}"):
             values = [value(record, name) for record in found]
-            axis.plot([record[varied] for record in found], values, "o-", label=name)
+            varying = [record.get(varied, 2) for record in found]
+            axis.plot(varying, values, "o-", label=name)
         axis.set(xlabel=title, ylabel=unit, ylim=(0, None))
-        axis.set_xticks([record[varied] for record in found])
+        axis.set_xticks(varying)
         axis.legend()
     save_figure(figure, path)
 
@@ -319,7 +321,8 @@ def cost(record, name):
 
 def memory(record, name):
     """Return the peak memory of a subject above that after its imports, in MiB."""
-    return record["peak_mib"][name] - record["mib_after_import"][name]
+    after_import = record.get("mib_after_import", {name: math.nan})
+    return record["peak_mib"][name] - after_import[name]
 
 
 def table(results):
@@ -347,8 +350,6 @@ def table(results):
                 f"| {1e3 * min(seconds):.1f}-{1e3 * max(seconds):.1f} | {ratio:.2f} "
                 f"| {share(row, name, record)} | {record['peak_mib'][name]:.0f} "
                 f"| {memory(record, name):.0f} |"
-                if "mib_after_import" in record
-                else "| |"
             )
     return "\n".join(lines[1:]) + "\n"
 

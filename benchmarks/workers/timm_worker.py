@@ -110,5 +110,7 @@ def work(kind, batch, weights, size):
     return (train if kind.startswith("train") else predict)(images, kind)
 
 
-protocol.say(mib_after_import=protocol.peak_mib())
-protocol.serve(work(*sys.argv[1:]))
+after_import = protocol.peak_mib()
+run = work(*sys.argv[1:])
+protocol.say(mib_after_import=after_import)
+protocol.serve(run)
