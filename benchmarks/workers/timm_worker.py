@@ -59,9 +59,10 @@ def autocast(enabled):
 
 def predict(images, kind):
     """Return a forward pass without gradients."""
-    name = "pyramid" if kind.startswith("pyramid") else "tnt"
-    model = build(name, img_size=images.shape[-1]).eval()
-    protocol.say(multiply_adds=multiply_adds(model, images))
+    pyramid = kind.startswith("pyramid")
+    model = build("pyramid" if pyramid else "tnt", img_size=images.shape[-1]).eval()
+    if pyramid:
+        protocol.say(multiply_adds=multiply_adds(model, images))
     if kind.startswith("bfloat16"):
         model, images = model.bfloat16(), images.bfloat16()
     if kind.endswith("compiled"):
