@@ -24,7 +24,7 @@ from tests.helpers.random_models import (
     random_models,
 )
 
-EXAMPLES = int(os.environ.get("RANDOM_MODELS", "20"))
+EXAMPLES = int(os.environ.get("RANDOM_MODELS", "8"))
 
 
 @pytest.mark.slow

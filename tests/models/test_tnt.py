@@ -19,7 +19,9 @@ from tests.helpers.small import build_tnt
     ("arguments", "parameters"),
     [
         ({}, 91_879),
-        ({"se_ratio": 0.25, "qkv_bias": True}, 94_855),
+        pytest.param(
+            {"se_ratio": 0.25, "qkv_bias": True}, 94_855, marks=pytest.mark.slow
+        ),
         pytest.param({"inner_blocks": (2,)}, 80_335, marks=pytest.mark.extra_large),
         pytest.param(
             {"patch_size": 8, "inner_stride": 2, "input_shape": (16, 24, 1)},

@@ -122,8 +122,8 @@ def trained(part, strategy, dtype, optimizer, monkeypatch):
     [
         ("replica", "float32", 1e-5),
         ("step", "float32", 1e-5),
-        pytest.param("replica", "mixed_float16", 5e-3, marks=pytest.mark.slow),
-        pytest.param("step", "mixed_float16", 5e-3, marks=pytest.mark.slow),
+        pytest.param("replica", "mixed_float16", 5e-3, marks=pytest.mark.extra_large),
+        ("step", "mixed_float16", 5e-3),
     ],
 )
 def test_compiled_steps__equal_the_plain_ones(part, dtype, tolerance, monkeypatch):
@@ -166,7 +166,9 @@ def test_part_with_teacher__on_one_device_only(caplog):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["one", "two"])
+@pytest.mark.parametrize(
+    "strategy", [pytest.param("one", marks=pytest.mark.extra_large), "two"]
+)
 def test_train__compiled_equals_plain(strategy, tmp_path):
     """A whole training, with averaged weights and a teacher."""
     strategy = (
