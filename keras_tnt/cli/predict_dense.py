@@ -29,6 +29,7 @@ class Masks:
 
     directory = "masks"
     endings = (".png", "_plot.png")
+    empty: dict[str, list] = {"shares": []}
 
     def __init__(self, source: str):
         self.segmenter = load_segmenter(source)
@@ -54,6 +55,7 @@ class Boxes:
 
     directory = "boxes"
     endings = (".png",)
+    empty: dict[str, list] = {"objects": []}
 
     def __init__(self, source: str):
         self.detector = load_detector(source)
@@ -99,6 +101,9 @@ def predict_dense(options: argparse.Namespace, task: str) -> int:
         except ValueError as error:
             failed += 1
             print(f"keras-tnt: {error}", file=sys.stderr)
+            if options.json:
+                record = {"path": str(path), **kind.empty, "error": str(error)}
+                print(json.dumps(record))
             continue
         files = [out / f"{path.stem}{ending}" for ending in kind.endings]
         record, lines = model.write(image, files, options.top)

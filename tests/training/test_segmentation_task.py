@@ -169,8 +169,12 @@ def test_commands__draw_masks_and_export(trained, tmp_path, capsys):
     assert (out / "000_plot.png").stat().st_size > 1000
     (tmp_path / "broken.png").write_bytes(b"")
     command[1], command[-1] = str(tmp_path / "broken.png"), str(tmp_path / "none")
-    assert main(command) == 1
-    assert "is empty" in capsys.readouterr().err
+    assert main([*command, "--json"]) == 1
+    said = capsys.readouterr()
+    assert "is empty" in said.err
+    record = json.loads(said.out)
+    assert record == {"path": command[1], "shares": [], "error": record["error"]}
+    assert "is empty" in record["error"]
 
     exported = ["export", "--model", str(run), "--out", str(tmp_path / "served")]
     assert main(exported) == 0
