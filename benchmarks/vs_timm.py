@@ -68,6 +68,11 @@ FACTS = (
     "first_step",
     "multiply_adds",
 )
+PYRAMIDS = [
+    f"pyramid_{name}{suffix}"
+    for name in ("pcpvt", "svt")
+    for suffix in ("", "_compiled")
+]
 MEMORY = ["train", "train_checkpointing"]
 
 
@@ -98,7 +103,7 @@ ROWS = {
     "bfloat16_1": Row(1, THEIR_BFLOAT16, BFLOAT16),
     "pyramid_16": Row(
         16,
-        ["pyramid", "pyramid_compiled"],
+        PYRAMIDS,
         ["pyramid_predict", "pyramid-savedmodel-float32"],
         size=256,
     ),

@@ -1,6 +1,6 @@
 """Time timm's models on request; started by vs_timm.py in PyTorch's environment.
 
-The model is TNT-S, or a pyramid for kinds that begin with "pyramid".
+The model is TNT-S, or for kinds that begin with "pyramid" the one in `MODELS`.
 """
 
 import io
@@ -16,9 +16,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 torch.set_num_threads(protocol.cores())
 
-# The pyramid of transformers that is nearest to PyramidTNT-S in multiply-adds, each at
-# its published size.
-MODELS = {"tnt": "tnt_s_patch16_224", "pyramid": "twins_svt_small"}
+# Of the pyramids of transformers, the two that are nearest to PyramidTNT-S in
+# multiply-adds, each at its published size.
+MODELS = {
+    "tnt": "tnt_s_patch16_224",
+    "pyramid_pcpvt": "twins_pcpvt_small",
+    "pyramid_svt": "twins_svt_small",
+}
 PYRAMID_SIZE = 224
 
 
@@ -59,9 +63,10 @@ def autocast(enabled):
 
 def predict(images, kind):
     """Return a forward pass without gradients."""
-    pyramid = kind.startswith("pyramid")
-    model = build("pyramid" if pyramid else "tnt", img_size=images.shape[-1]).eval()
-    if pyramid:
+    name = kind.removesuffix("_compiled")
+    name = name if name in MODELS else "tnt"
+    model = build(name, img_size=images.shape[-1]).eval()
+    if name != "tnt":
         protocol.say(multiply_adds=multiply_adds(model, images))
     if kind.startswith("bfloat16"):
         model, images = model.bfloat16(), images.bfloat16()
