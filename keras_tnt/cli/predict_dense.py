@@ -29,7 +29,7 @@ class Masks:
 
     directory = "masks"
     endings = (".png", "_plot.png")
-    empty: dict[str, list] = {"shares": []}
+    found = "shares"  # in a record
 
     def __init__(self, source: str):
         self.segmenter = load_segmenter(source)
@@ -55,7 +55,7 @@ class Boxes:
 
     directory = "boxes"
     endings = (".png",)
-    empty: dict[str, list] = {"objects": []}
+    found = "objects"  # in a record
 
     def __init__(self, source: str):
         self.detector = load_detector(source)
@@ -102,7 +102,7 @@ def predict_dense(options: argparse.Namespace, task: str) -> int:
             failed += 1
             print(f"keras-tnt: {error}", file=sys.stderr)
             if options.json:
-                record = {"path": str(path), **kind.empty, "error": str(error)}
+                record = {"path": str(path), kind.found: [], "error": str(error)}
                 print(json.dumps(record))
             continue
         files = [out / f"{path.stem}{ending}" for ending in kind.endings]
