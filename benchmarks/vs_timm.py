@@ -97,7 +97,7 @@ class Row(NamedTuple):
 ROWS = {
     "inference_16": Row(16, BOTH, ["predict", *EXPORTS]),
     "inference_1": Row(1, BOTH, ["predict", *EXPORTS]),
-    "int8_16": Row(16, BOTH, INT8),
+    "int8_16": Row(16, [*BOTH, "bfloat16"], INT8),
     "int8_1": Row(1, BOTH, INT8),
     "bfloat16_16": Row(16, THEIR_BFLOAT16, BFLOAT16),
     "bfloat16_1": Row(1, THEIR_BFLOAT16, BFLOAT16),
