@@ -66,7 +66,7 @@ def main():
         "as_fast_as_timm": ratios,
         "machine": machine(peer),
     }
-    write_json(RESULTS.with_name("predict_files.json"), record)
+    write_json(record, RESULTS.with_name("predict_files.json"))
     print(ratios)
 
 

@@ -13,6 +13,12 @@ from keras_tnt.training.recipe import Recipe
 from keras_tnt.training.recipes import RECIPES
 from keras_tnt.visualization.plot_results import plot_training_curves
 
+# What --task alone stands for.
+TASK_RECIPES = {
+    "segmentation": "tnt_small_segmentation",
+    "detection": "tnt_small_detection",
+}
+
 
 def add_command(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
@@ -26,8 +32,8 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     )
     train.add_argument(
         "--recipe",
-        required=True,
-        help=f"{', '.join(RECIPES)}, or the recipe.json of a run",
+        help=f"{', '.join(RECIPES)}, or the recipe.json of a run; needed unless --task "
+        f"is {' or '.join(TASK_RECIPES)}",
     )
     train.add_argument(
         "--out",
@@ -43,7 +49,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
-    name = options.recipe
+    name = options.recipe or recipe_of_task(given_fields(options).get("task"))
     recipe = override(read_recipe(name), options)
     directory = options.out or _default_directory(name)
     strategy = distribute.create_strategy(options.strategy)
@@ -70,6 +76,16 @@ def plot_history(run: RunDirectory) -> None:
             "keras_tnt.visualization import plot_training_curves; "
             f"plot_training_curves('{run.history}', '{run.curves}')\""
         )
+
+
+def recipe_of_task(task: str | None) -> str:
+    """Return the name of the recipe of a task, for a command without ``--recipe``."""
+    if task not in TASK_RECIPES:
+        raise ValueError(
+            f"There is no --recipe. Expected {', '.join(RECIPES)}, or the recipe.json "
+            f"of a run; or --task {' or --task '.join(TASK_RECIPES)}."
+        )
+    return TASK_RECIPES[task]
 
 
 def _default_directory(name):

@@ -6,9 +6,10 @@ import json
 import pytest
 
 from keras_tnt.cli import _parser, main
-from keras_tnt.cli.train import override
+from keras_tnt.cli.train import override, recipe_of_task
 from keras_tnt.data import Augmentation
 from keras_tnt.training import Recipe, RunDirectory, transfer_pets
+from keras_tnt.training.recipes import RECIPES
 from tests.helpers.toy import OPTIONS
 
 TOY = [
@@ -92,6 +93,26 @@ def test_train__user_errors(change, message, tmp_path, monkeypatch, capsys):
     assert main([*TOY, *change]) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("task", ["segmentation", "detection"])
+def test_train__task_without_recipe(task, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    recipe = RECIPES[recipe_of_task(task)]()
+    assert recipe.task == task
+    assert main(["train", "--task", task, "--data", "none", "--weights=null"]) == 1
+    said = capsys.readouterr().err
+    assert "none" in said
+    assert "--recipe" not in said
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("task", [[], ["--task=classification"], ["--task=null"]])
+def test_train__neither_recipe_nor_task(task, capsys):
+    assert main(["train", "--data=images", *task]) == 1
+    assert (
+        "There is no --recipe. Expected tnt_small_imagenet" in capsys.readouterr().err
+    )
 
 
 def test_train__unknown_option(capsys):
