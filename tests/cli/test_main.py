@@ -196,6 +196,7 @@ def call(*command, **environment):
     )
 
 
+@pytest.mark.slow
 def test_main__python_m(run):
     """Whatever TensorFlow logs, standard output is the answers alone."""
     command = (sys.executable, "-m", "keras_tnt", "predict", *PHOTOS)

@@ -131,6 +131,7 @@ def test_export_model__lower_precision(file_format, wide, tmp_path):
         assert sizes["float16"] < 0.8 * 4 * wide.count_params()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_export_model__bfloat16_is_for_cpus(policy, tmp_path):
     """The norms are those for CPUs, which others get by export_saved_model."""

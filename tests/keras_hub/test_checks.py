@@ -108,6 +108,7 @@ class TestPyramidTNTBackbone(HubTestCase):
 class TestPyramidTNTImageClassifier(HubTestCase):
     cls = tnt_hub.PyramidTNTImageClassifier
 
+    @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning")
     @pytest.mark.filterwarnings("ignore:The `check_types`:DeprecationWarning")
     def test_task(self):

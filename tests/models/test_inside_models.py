@@ -45,6 +45,7 @@ def check_trains_and_reloads(model, data, directory):
     np.testing.assert_allclose(loaded.predict_on_batch(data), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("structure", [dict, list])
 def test_inside_models__several_inputs(structure, tmp_path):
     model = with_age(structure)

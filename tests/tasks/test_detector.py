@@ -43,6 +43,7 @@ def objects(batch=2, size=(64, 96)):
     }
 
 
+@pytest.mark.slow
 def test_detector__files_and_exports(model, tmp_path):
     images = pixels(model, batch=3).astype("float32")
     expected = model.predict_on_batch(images)
@@ -242,6 +243,7 @@ def test_detector__wrong_arguments(arguments, message):
         detector(**arguments)
 
 
+@pytest.mark.slow
 def test_detector__published_size():
     """Levels 3 to 7 of TNT-Ti at strides 8 to 128, nine anchors at each place."""
     tnt = keras_tnt.TNTTiny(input_shape=(256, 384, 3), include_top=False)

@@ -132,6 +132,7 @@ def test_recipe__fields_of_other_tasks(changes, message, trained):
         dataclasses.replace(trained[0], **changes)
 
 
+@pytest.mark.slow
 def test_commands__draw_boxes_and_export(trained, tmp_path, capsys):
     recipe, run, result = trained
     image = f"{recipe.data}/images/validation/000.png"

@@ -117,6 +117,7 @@ def test_fetch__cached(hub, client):
     assert len(hub.downloads()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("disable", ["0", "1"])
 def test_fetch__progress_bar(hub, client, disable):
     hub.publish(REPO, b"weights")
@@ -126,6 +127,7 @@ def test_fetch__progress_bar(hub, client, disable):
     assert ("model.safetensors: 100%" in client.stderr) == (disable == "0")
 
 
+@pytest.mark.slow
 def test_fetch__new_commit(hub, client):
     hub.publish(REPO, b"old")
     (old,) = client.fetch(f"hf://{REPO}")
@@ -136,6 +138,7 @@ def test_fetch__new_commit(hub, client):
     assert pathlib.Path(old["path"]).read_bytes() == b"old"
 
 
+@pytest.mark.slow
 def test_fetch__revision(hub, client):
     commit = hub.publish(REPO, b"main")
     hub.publish(REPO, b"proposed", branch="refs/pr/1")
@@ -153,6 +156,7 @@ def test_fetch__pinned_file(hub, client):
     assert newer["sha256"] == sha256(b"newer")
 
 
+@pytest.mark.slow
 def test_fetch__another_file_than_pinned(hub, client):
     commit = hub.publish(REPO, b"tampered")
     client.pins = {"tnt_small": {"revision": commit, "sha256": sha256(b"checked")}}
@@ -236,6 +240,7 @@ def test_fetch__refused(hub, client):
         assert OWN_FILE in answer["message"]
 
 
+@pytest.mark.slow
 def test_fetch__token(hub, client):
     hub.publish("owner/gated", b"weights")
     hub.gated.add("owner/gated")
@@ -243,6 +248,7 @@ def test_fetch__token(hub, client):
     assert opened["sha256"] == sha256(b"weights")
 
 
+@pytest.mark.slow
 def test_fetch__wrong_token(hub, client):
     hub.publish(REPO, b"weights")
     (failed,) = client.fetch(f"hf://{REPO}", HF_TOKEN="hf_expired")
@@ -275,6 +281,7 @@ def test_fetch__no_hub(tmp_path):
     assert OWN_FILE in missing["message"]
 
 
+@pytest.mark.slow
 def test_fetch__proxy(hub, client):
     hub.publish(REPO, b"weights")
     # A name that no resolver knows: only the proxy, played by the hub, can answer.
@@ -285,6 +292,7 @@ def test_fetch__proxy(hub, client):
     assert f"http://hub.invalid/{REPO}/resolve/main/model.safetensors" in targets
 
 
+@pytest.mark.slow
 def test_fetch__proxy_down(client):
     client.endpoint = "http://hub.invalid"
     (failed,) = client.fetch(f"hf://{REPO}")
@@ -293,6 +301,7 @@ def test_fetch__proxy_down(client):
     assert "HTTPS_PROXY" in failed["message"]
 
 
+@pytest.mark.slow
 def test_fetch__read_only_cache(hub, client):
     hub.publish(REPO, b"weights")
     client.home.write_text("a file where a directory is expected")
