@@ -132,6 +132,7 @@ class Worker:
         self.name = f"{script}:{kind}"
         script = WORKERS / f"{script}_worker.py"
         command = [python, script, kind, *map(str, arguments)]
+        allowed = sorted(os.sched_getaffinity(0))[:cores]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -139,7 +140,7 @@ class Worker:
             stderr=subprocess.DEVNULL,
             text=True,
             env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(cores)},
-            preexec_fn=lambda: os.sched_setaffinity(0, range(cores)),
+            preexec_fn=lambda: os.sched_setaffinity(0, allowed),
         )
         self.facts = {}
         while not self.facts.get("ready"):
@@ -306,7 +307,7 @@ def plot_cost(results, path):
         found = [results[row] for row in rows if row in results]
         for name in (*(f"timm:{kind}" for kind in BOTH), f"keras:{EXPORTS[0]}"):
             values = [value(record, name) for record in found]
-            varying = [record.get(varied, 2) for record in found]
+            varying = [record[varied] for record in found]
             axis.plot(varying, values, "o-", label=name)
         axis.set(xlabel=title, ylabel=unit, ylim=(0, None))
         axis.set_xticks(varying)

@@ -54,7 +54,7 @@ model.fit(train, epochs=5, shuffle=False, verbose=2)
 version = keras_tnt.export_saved_model(
     model, options.out, labels=class_names, crop_fraction=1.0
 )
-test = list(data.fashion_mnist_mini("test[:10]").as_numpy_iterator())
+test = list(data.fashion_mnist_mini("test[:5]").as_numpy_iterator())
 images = tf.stack([tf.cast(image, tf.float32) for image, _ in test])
 difference = check_saved_model(version, images, model.predict(images, verbose=0))
 print(f"{version} equals the model (largest difference {difference:.1g}).")

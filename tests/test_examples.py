@@ -50,8 +50,8 @@ def test_examples__export_and_serve(tmp_path):
     output = run_example("export_and_serve.py", tmp_path, "--port", str(port))
     assert "exported/clothing/1 equals the model" in output
     answers = re.findall(r"^([\w -/]+): ([\w -/]+) \((\d+)%\)$", output, re.MULTILINE)
-    assert len(answers) == 10
-    assert sum(name == best for name, best, _ in answers) >= 5
+    assert len(answers) == 5
+    assert sum(name == best for name, best, _ in answers) >= 3
     assert "nothing: not an image" in output
 
 

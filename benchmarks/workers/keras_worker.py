@@ -65,11 +65,11 @@ def plain_transformer(images):
     return ViTImageClassifier(backbone, num_classes=1000, activation="softmax")
 
 
-def export(weights, size, file_format="savedmodel", precision="float32", name=None):
+def export(weights, size, file_format, precision, name="TNTSmall"):
     """Export a model in another process; return the path."""
     directory = tempfile.mkdtemp(dir=Path(weights).parent)  # deleted after the run
     script = Path(__file__).with_name("export_worker.py")
-    arguments = [name or "TNTSmall", file_format, precision, f"{directory}/model", size]
+    arguments = [name, file_format, precision, f"{directory}/model", size]
     process = subprocess.run(
         [sys.executable, script, *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -81,7 +81,7 @@ def export(weights, size, file_format="savedmodel", precision="float32", name=No
     return Path(facts["path"])
 
 
-def exported(images, weights, file_format, precision, name=None):
+def exported(images, weights, file_format, precision, name="TNTSmall"):
     """Return an exported model in its own runtime."""
     path = export(weights, images.shape[1], file_format, precision, name)
     runtime = load_exported(path, file_format)
@@ -91,7 +91,7 @@ def exported(images, weights, file_format, precision, name=None):
 
 def serve_jpeg(weights, precision):
     """Return a prediction of one JPEG by the signature that a server calls."""
-    path = export(weights, 224, precision=precision)
+    path = export(weights, 224, "savedmodel", precision)
     function = tf.saved_model.load(str(path)).signatures["serving_default"]
     contents = tf.constant([Path(weights).with_name("photo.jpg").read_bytes()])
     return lambda: function(image_bytes=contents)["scores"].numpy()

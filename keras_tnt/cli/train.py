@@ -27,8 +27,8 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         help="train or fine-tune a model, or resume a training",
         description="Train a model with a recipe. The same command again resumes "
         "the training.",
-        usage="keras-tnt train --recipe RECIPE [--out OUT] [--strategy STRATEGY] "
-        "[--FIELD VALUE ...]",
+        usage="keras-tnt train (--recipe RECIPE | --task TASK) [--out OUT] "
+        "[--strategy STRATEGY] [--FIELD VALUE ...]",
     )
     train.add_argument(
         "--recipe",
