@@ -10,7 +10,12 @@ import numpy as np
 
 from keras_tnt.data.error_handling import readable_errors
 from keras_tnt.data.source import ImageSource
-from keras_tnt.evaluation.batches import box_size, check_any_image, evaluation_batches
+from keras_tnt.evaluation.batches import (
+    box_size,
+    check_any_image,
+    default_batch_size,
+    evaluation_batches,
+)
 from keras_tnt.evaluation.class_matching import match_classes
 from keras_tnt.evaluation.reliability import Calibration
 from keras_tnt.evaluation.report import Report
@@ -22,7 +27,7 @@ SMALLEST = 1e-7  # probability in a logarithm, as in Keras's losses
 def evaluate_classifier(
     classifier: tuple[Any, Sequence[str], float],
     source: ImageSource,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     skip_corrupt: bool = False,
     verbose: int = 0,
     all_classes: bool = False,
@@ -43,7 +48,7 @@ def evaluate_classifier(
     Args:
         classifier: a `keras_tnt.inference.classifier.Classifier`.
         source: the images, from `keras_tnt.data.load_dataset`.
-        batch_size: images a step.
+        batch_size: images a step, by default 16 on CPUs, else 64.
         skip_corrupt: whether to leave out images that cannot be decoded.
         verbose: 1 for a progress bar, 0 for silence.
         all_classes: whether a class that the data set does not have can be an answer.
@@ -73,6 +78,8 @@ def evaluate_classifier(
         >>> report.images, report.top_1 <= report.top_5
         (40, True)
     """
+    if batch_size is None:
+        batch_size = default_batch_size()
     model, model_names, crop_fraction = classifier
     columns = match_classes(model_names, source.class_names)
     size = model.input_shape[1:3]

@@ -198,24 +198,26 @@ def _resize_and_crop(images, size, box):
     scale = tf.cast(new, tf.float32) / tf.cast(old, tf.float32)
     corner = tf.round(tf.cast(new - size, tf.float32) / 2)
 
-    def resample(images, size, scale, corner):
-        images = tf.raw_ops.ScaleAndTranslate(
-            images=images,
-            size=size,
-            scale=scale,
-            translation=-corner,
+    def resample_rows(images, axis):
+        """Resample the rows of images to this axis of the crop."""
+        batch, rows, columns, channels = tf.unstack(tf.shape(images))
+        # A row is one pixel with many channels: the op vectorizes over channels.
+        resampled = tf.raw_ops.ScaleAndTranslate(
+            images=tf.reshape(images, [batch, rows, 1, columns * channels]),
+            size=[size[axis], 1],
+            scale=tf.stack([scale[axis], 1.0]),
+            translation=tf.stack([-corner[axis], 0.0]),
             kernel_type="keyscubic",
             antialias=True,
         )
-        return tf.clip_by_value(tf.floor(images + 0.5), 0.0, 255.0)
+        levels = tf.clip_by_value(tf.floor(resampled + 0.5), 0.0, 255.0)
+        return tf.reshape(levels, [batch, size[axis], columns, channels])
 
-    # Only the pixels of the crop are computed, so a very long image costs no memory.
-    across, down = tf.constant([0.0, 1.0]), tf.constant([1.0, 0.0])
     # The op reads bytes as they are: floats would take four times the memory.
-    images = resample(
-        images if images.dtype == tf.uint8 else tf.cast(images, tf.float32),
-        tf.stack([tf.cast(old[0], tf.int32), size[1]]),
-        scale * across + down,
-        corner * across,
-    )
-    return resample(images, size, scale * down + across, corner * down)
+    if images.dtype != tf.uint8:
+        images = tf.cast(images, tf.float32)
+    # Only the pixels of the crop are computed, so a very long image costs no memory.
+    columns = resample_rows(tf.transpose(images, (0, 2, 1, 3)), axis=1)
+    resized = resample_rows(tf.transpose(columns, (0, 2, 1, 3)), axis=0)
+    resized.set_shape([images.shape[0], *size, images.shape[-1]])
+    return resized

@@ -1,5 +1,6 @@
 """Classifying image files."""
 
+import functools
 import glob
 import logging
 import os
@@ -11,17 +12,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_tnt.evaluation.batches import default_batch_size
 from keras_tnt.images import SUFFIXES, load_image, preprocess_input, rgb_to_gray
 from keras_tnt.images.preprocess import check_scale
 from keras_tnt.images.suffixes import count_other_files, has_image_suffix
 from keras_tnt.inference.classifier import Classifier
 from keras_tnt.utils.arguments import as_list
+from keras_tnt.utils.backend import uses_tensorflow
 from keras_tnt.utils.counts import check_count
+from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import PathLike, Tensor
 
 logger = logging.getLogger(__name__)
-
-BATCH_SIZE = 32
 
 
 class Prediction(NamedTuple):
@@ -125,22 +127,27 @@ def predict_files(
     """
     paths = as_list("paths", paths)
     top = check_count("top", top)
+    prepare_image = functools.partial(prepare, classifier)
+    if uses_tensorflow():  # as one graph, which needs less of Python
+        color_image = tf.TensorSpec((None, None, 3), tf.uint8)
+        prepare_image = tf.function(prepare_image, input_signature=[color_image])
 
     def load(path):
         try:
-            return prepare(classifier, load_image(path, apply_orientation))
+            return prepare_image(load_image(path, apply_orientation))
         except (OSError, ValueError) as error:
             return error
 
+    batch_size = default_batch_size()
     batches = [
-        paths[start : start + BATCH_SIZE] for start in range(0, len(paths), BATCH_SIZE)
+        paths[start : start + batch_size] for start in range(0, len(paths), batch_size)
     ]
     for batch, loaded in zip(batches, _load_ahead(load, batches), strict=True):
         errors = [each for each in loaded if isinstance(each, Exception)]
         if errors and on_error is None:
             raise errors[0]
         images = [each for each in loaded if not isinstance(each, Exception)]
-        size = BATCH_SIZE if len(batches) > 1 else len(images)
+        size = batch_size if len(batches) > 1 else len(images)
         classes = iter(_classify_padded(classifier, images, top, size))
         for path, each in zip(batch, loaded, strict=True):
             if isinstance(each, Exception):

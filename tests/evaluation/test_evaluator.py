@@ -155,7 +155,9 @@ def test_evaluate_classifier__views():
     source = load_dataset("fashion_mnist_mini", "test[:1%]")
     model = Looking()
     classifier = Classifier(model, NAMES, 20 / 28)
-    report = evaluate_classifier(classifier, source, flip=True, five_crops=True)
+    report = evaluate_classifier(
+        classifier, source, batch_size=20, flip=True, five_crops=True
+    )
     assert report.images == 20
     np.testing.assert_allclose(report.calibration.confidence.sum(), 20 * 0.5)
     assert model.calls == 10

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_tnt.evaluation.batches import default_batch_size
 from keras_tnt.inference.classification import (
-    BATCH_SIZE,
     classify,
     find_images,
     predict_files,
@@ -75,8 +75,9 @@ def test_predict_files__batches_of_one_size(image_files, tmp_path):
     model = dense_classifier()
     damaged = tmp_path / "damaged.jpg"
     damaged.write_bytes(b"\xff\xd8\xff")
-    paths = [*image_files * 5, damaged]
-    assert BATCH_SIZE < len(paths) < 2 * BATCH_SIZE
+    paths = [*image_files * 3, damaged]
+    batch_size = default_batch_size()
+    assert batch_size < len(paths) < 2 * batch_size
     shapes, failed = set(), []
 
     class Recorded:
@@ -90,9 +91,9 @@ def test_predict_files__batches_of_one_size(image_files, tmp_path):
     predictions = list(
         predict_files(classifier, paths, on_error=lambda path, _: failed.append(path))
     )
-    assert shapes == {(BATCH_SIZE, *model.input_shape[1:])}
+    assert shapes == {(batch_size, *model.input_shape[1:])}
     assert failed == [str(damaged)]
-    scores = np.tile(expected_scores(model, image_files, 0.9), (5, 1))
+    scores = np.tile(expected_scores(model, image_files, 0.9), (3, 1))
     check_predictions(predictions, paths[:-1], scores, NAMES, 5)
 
 
