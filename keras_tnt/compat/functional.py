@@ -5,11 +5,11 @@ from typing import Any
 import keras
 
 from keras_tnt.compat.keras_layers import WeightStates
-from keras_tnt.compat.keras_training import BuiltOptimizer
+from keras_tnt.compat.keras_training import MendedLoops
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class Functional(BuiltOptimizer, keras.Model):
+class Functional(MendedLoops, keras.Model):
     """A functional model whose dtype policy is that of its layers.
 
     Fault: Keras does not save the policy of a functional model. `compile` reads it to

@@ -23,11 +23,26 @@ def build_optimizer(model: keras.Model) -> None:
     model.optimizer.build(model.trainable_variables)
 
 
-class BuiltOptimizer:
-    """A mixin: `fit` and `train_on_batch` call `build_optimizer` first.
+class MendedLoops:
+    """A mixin of models, for the loops of TensorFlow's backend.
 
-    On JAX and PyTorch, Keras itself does it.
+    `fit` and `train_on_batch` call `build_optimizer` first. Under a strategy, `fit` and
+    `evaluate` do not read a batch to build what is built.
+
+    Fault of the latter: Keras makes an iterator and reads a batch, and then finds that
+    there is nothing to build. For each evaluation the pipeline starts twice.
+    Issue: no issue known.
+    Seen in: Keras 3.15.1 (first and last version checked).
     """
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None):
+        parts = [
+            *self._flatten_layers(),  # type: ignore[attr-defined]
+            self._compile_metrics,  # type: ignore[attr-defined]
+            self._compile_loss,  # type: ignore[attr-defined]
+        ]
+        if not all(part is None or part.built for part in parts):
+            super()._maybe_symbolic_build(iterator, data_batch)  # type: ignore[misc]
 
     def make_train_function(self, force: bool = False) -> Any:
         optimizer = getattr(self, "optimizer", None)

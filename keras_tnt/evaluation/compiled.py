@@ -56,29 +56,62 @@ def evaluate(
         print(metrics["accuracy"])
         ```
     """
-    check_single_label(source)
-    batch_size = check_count("batch_size", batch_size)
-    strategy = strategy or distribute.current_strategy()
-    steps = math.ceil(len(source) / batch_size)
-    dataset = distribute.distribute_dataset(
-        strategy,
-        lambda worker, workers, replicas: evaluation_batches(
-            model,
-            source,
-            batch_size,
-            crop_fraction,
-            skip_corrupt=skip_corrupt,
-            worker=worker,
-            workers=workers,
-            replicas=replicas,
-        ),
+    evaluator = CompiledEvaluator(
+        model, source, batch_size, crop_fraction, skip_corrupt, strategy
     )
-    with distribute.distribution_scope(strategy):
-        metrics = model.evaluate(
-            dataset, steps=steps, callbacks=callbacks, verbose=verbose, return_dict=True
+    return evaluator(callbacks, verbose)
+
+
+class CompiledEvaluator:
+    """Evaluates a compiled model on a source, any number of times.
+
+    The pipeline is built once. The arguments are those of `evaluate`, in two parts.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        source: ImageSource,
+        batch_size: int,
+        crop_fraction: float,
+        skip_corrupt: bool,
+        strategy: Strategy | None,
+    ):
+        check_single_label(source)
+        self.model, self.source = model, source
+        self.batch_size = check_count("batch_size", batch_size)
+        self.strategy = strategy or distribute.current_strategy()
+        self.dataset = distribute.distribute_dataset(
+            self.strategy,
+            lambda worker, workers, replicas: evaluation_batches(
+                model,
+                source,
+                self.batch_size,
+                crop_fraction,
+                skip_corrupt=skip_corrupt,
+                worker=worker,
+                workers=workers,
+                replicas=replicas,
+            ),
         )
-    # Each worker knows the corrupt images of its own shard only.
-    images = len(source) - distribute.total(strategy, len(source.corrupt))
-    check_any_image(images, source)
-    metrics["loss"] = loss_per_image(metrics["loss"], steps, batch_size, images)
-    return metrics
+
+    def __call__(
+        self, callbacks: Sequence[keras.callbacks.Callback] = (), verbose: int = 0
+    ) -> dict[str, float]:
+        steps = math.ceil(len(self.source) / self.batch_size)
+        with distribute.distribution_scope(self.strategy):
+            metrics = self.model.evaluate(
+                self.dataset,
+                steps=steps,
+                callbacks=callbacks,
+                verbose=verbose,
+                return_dict=True,
+            )
+        # Each worker knows the corrupt images of its own shard only.
+        corrupt = distribute.total(self.strategy, len(self.source.corrupt))
+        images = len(self.source) - corrupt
+        check_any_image(images, self.source)
+        metrics["loss"] = loss_per_image(
+            metrics["loss"], steps, self.batch_size, images
+        )
+        return metrics

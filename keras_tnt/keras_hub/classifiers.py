@@ -6,7 +6,7 @@ import keras
 import keras_hub
 
 from keras_tnt.compat import keras_layers
-from keras_tnt.compat.keras_training import BuiltOptimizer
+from keras_tnt.compat.keras_training import MendedLoops
 from keras_tnt.compat.sublayer_state import (
     policy_of,
     sublayer_arguments,
@@ -27,7 +27,7 @@ from keras_tnt.utils.typing import DType, Tensor
 from keras_tnt.weights.transfer import transfer_weights
 
 
-class HubClassifier(BuiltOptimizer, keras_hub.models.ImageClassifier):
+class HubClassifier(MendedLoops, keras_hub.models.ImageClassifier):
     """What the classifiers have in common; see `TNTImageClassifier`."""
 
     def __init__(

@@ -10,7 +10,7 @@ import keras
 import keras_hub
 from keras import ops
 
-from keras_tnt.compat.keras_training import BuiltOptimizer
+from keras_tnt.compat.keras_training import MendedLoops
 from keras_tnt.compat.libraries import reset_retinanet_heads
 from keras_tnt.structure import find_tnt, stem
 from keras_tnt.tasks.box_decoder import BoxDecoder
@@ -26,7 +26,7 @@ BETA = 0.1  # of the smooth L1 loss
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
-class TNTObjectDetector(BuiltOptimizer, keras_hub.models.RetinaNetObjectDetector):
+class TNTObjectDetector(MendedLoops, keras_hub.models.RetinaNetObjectDetector):
     """A RetinaNet whose backbone is a TNT or PyramidTNT.
 
     `keras_tnt.tasks.detector` builds it and describes the arguments. Boxes are ``xyxy``

@@ -10,7 +10,7 @@ import keras
 from keras_tnt.data import image_dataset, load_dataset
 from keras_tnt.data.source import ImageSource
 from keras_tnt.distribute.strategy import Strategy
-from keras_tnt.evaluation import evaluate
+from keras_tnt.evaluation.compiled import CompiledEvaluator
 from keras_tnt.training.losses import BinaryCrossentropy
 from keras_tnt.training.recipe import Recipe
 from keras_tnt.utils.lazy import tensorflow as tf
@@ -63,25 +63,21 @@ class ClassificationTask:
             **position,
         )
 
-    def evaluate(
+    def evaluator(
         self,
         recipe: Recipe,
         model: keras.Model,
         source: ImageSource,
         strategy: Strategy,
-        callbacks: list[keras.callbacks.Callback],
-        verbose: int,
-    ) -> dict[str, float]:
-        """Return the loss and metrics of the model on a source."""
-        return evaluate(
+    ) -> CompiledEvaluator:
+        """Return a function that returns loss and metrics of the model on a source."""
+        return CompiledEvaluator(
             model,
             source,
-            batch_size=recipe.batch_size,
-            crop_fraction=recipe.crop_fraction,
-            skip_corrupt=recipe.skip_corrupt,
-            strategy=strategy,
-            callbacks=callbacks,
-            verbose=verbose,
+            recipe.batch_size,
+            recipe.crop_fraction,
+            recipe.skip_corrupt,
+            strategy,
         )
 
     def check(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -66,24 +66,26 @@ class DetectionTask:
             **position,
         )
 
-    def evaluate(
+    def evaluator(
         self,
         recipe: Recipe,
         model: keras.Model,
         source: BoxSource,
         strategy: Strategy,
-        callbacks: list[keras.callbacks.Callback],
-        verbose: int,
-    ) -> dict[str, float]:
-        """Return the average precision of the model on a source."""
-        report = evaluate_detector(
-            model,
-            source,
-            batch_size=recipe.batch_size,
-            skip_corrupt=recipe.skip_corrupt,
-            callbacks=callbacks,
-        )
-        return {"ap": report.ap, "ap50": report.ap50, "ap75": report.ap75}
+    ) -> Callable[[list, int], dict[str, float]]:
+        """Return a function that returns the average precision of the model."""
+
+        def evaluate(callbacks, verbose):
+            report = evaluate_detector(
+                model,
+                source,
+                batch_size=recipe.batch_size,
+                skip_corrupt=recipe.skip_corrupt,
+                callbacks=callbacks,
+            )
+            return {"ap": report.ap, "ap50": report.ap50, "ap75": report.ap75}
+
+        return evaluate
 
     def check(
         self, recipe: Recipe, sources: list[BoxSource], strategy: Strategy

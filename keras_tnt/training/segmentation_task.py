@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -77,28 +77,30 @@ class SegmentationTask:
             **position,
         )
 
-    def evaluate(
+    def evaluator(
         self,
         recipe: Recipe,
         model: keras.Model,
         source: MaskSource,
         strategy: Strategy,
-        callbacks: list[keras.callbacks.Callback],
-        verbose: int,
-    ) -> dict[str, float]:
-        """Return the loss and metrics of the model on a source."""
-        report = evaluate_segmenter(
-            model,
-            source,
-            batch_size=recipe.batch_size,
-            skip_corrupt=recipe.skip_corrupt,
-            callbacks=callbacks,
-        )
-        return {
-            "loss": report.loss,
-            "mean_iou": report.mean_iou,
-            "pixel_accuracy": report.accuracy,
-        }
+    ) -> Callable[[list, int], dict[str, float]]:
+        """Return a function that returns loss and metrics of the model."""
+
+        def evaluate(callbacks, verbose):
+            report = evaluate_segmenter(
+                model,
+                source,
+                batch_size=recipe.batch_size,
+                skip_corrupt=recipe.skip_corrupt,
+                callbacks=callbacks,
+            )
+            return {
+                "loss": report.loss,
+                "mean_iou": report.mean_iou,
+                "pixel_accuracy": report.accuracy,
+            }
+
+        return evaluate
 
     def check(
         self, recipe: Recipe, sources: list[MaskSource], strategy: Strategy

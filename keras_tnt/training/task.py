@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import keras
@@ -52,16 +52,13 @@ class Task(Protocol):
                 ``replicas``, as in `keras_tnt.data.image_dataset`.
         """
 
-    def evaluate(
-        self,
-        recipe: Recipe,
-        model: keras.Model,
-        source: Any,
-        strategy: Strategy,
-        callbacks: list[keras.callbacks.Callback],
-        verbose: int,
-    ) -> dict[str, float]:
-        """Return the loss and metrics of the model on a source."""
+    def evaluator(
+        self, recipe: Recipe, model: keras.Model, source: Any, strategy: Strategy
+    ) -> Callable[[list, int], dict[str, float]]:
+        """Return a function that returns loss and metrics of the model on a source.
+
+        Its arguments are Keras callbacks and ``verbose``, as for Keras's `evaluate`.
+        """
 
 
 TASKS: dict[str, Task] = {

@@ -140,7 +140,11 @@ class TrainingRun:
 
     def _fit(self, step, logs, save):
         recipe = self.recipe
-        evaluation = Evaluation(self._evaluate, self.average)
+        evaluate = self.task.evaluator(
+            recipe, self.model, self.sources.validation, self.strategy
+        )
+        evaluate = functools.partial(evaluate, [self.stop], int(self.verbose == 1))
+        evaluation = Evaluation(evaluate, self.average)
         history = WriteHistory(
             self.history,
             learning_rates(recipe, self.steps_per_epoch),
@@ -229,16 +233,6 @@ class TrainingRun:
             ),
             shuffle=False,  # the dataset is shuffled
             verbose=0,
-        )
-
-    def _evaluate(self):
-        return self.task.evaluate(
-            self.recipe,
-            self.model,
-            self.sources.validation,
-            self.strategy,
-            [self.stop],
-            int(self.verbose == 1),
         )
 
     def _keep_last_good(self, error):

@@ -51,13 +51,46 @@ def hub_classifier():
 
 
 @pytest.mark.parametrize("build", [small, hub_classifier])
-def test_built_optimizer__one_trace_of_the_first_step(build):
+def test_mended_loops__one_trace_of_the_first_step(build):
     model, traces = build(), []
     model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
     step = model.train_step
     model.train_step = lambda data: traces.append(data) or step(data)
     model.train_on_batch(pixels(model, 2).astype("float32"), np.array([0, 1]))
     assert len(traces) == 1
+
+
+def count_starts_of_pipeline(model):
+    """Return how often the second evaluation of a model starts its pipeline."""
+    starts = []
+    shapes = [(2, *shape[1:]) for shape in (model.input_shape, model.output_shape)]
+
+    def batches():
+        starts.append(True)
+        yield tuple(np.ones(shape) for shape in shapes)
+
+    dataset = tf.data.Dataset.from_generator(
+        batches, output_signature=tuple(tf.TensorSpec(shape) for shape in shapes)
+    )
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    dataset = strategy.experimental_distribute_dataset(dataset)
+    model.evaluate(dataset, steps=1, verbose=0)
+    starts.clear()
+    model.evaluate(dataset, steps=1, verbose=0)
+    return len(starts)
+
+
+def test_mended_loops__one_start_of_the_pipeline():
+    with tf.distribute.OneDeviceStrategy("/cpu:0").scope():
+        ours = small()
+        plain = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        for model in (ours, plain):
+            model.compile("sgd", "mse", metrics=["mae"])
+    assert count_starts_of_pipeline(ours) == 1
+    assert count_starts_of_pipeline(plain) == 2, (
+        "Keras reads no batch for what is built: remove _maybe_symbolic_build of "
+        "keras_tnt.compat.keras_training.MendedLoops"
+    )
 
 
 def test_output_logits__of_an_unchanged_activation():
