@@ -8,7 +8,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 # A file's tests run in one process, so that its fixtures are built once.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: dist test-dist test-config notebook docs fuzz-models demo test test-all test-extra-large test-oldest test-nightly test-jax test-torch test-gpu test-study coverage fuzz lint clean
+.PHONY: dist test-dist test-config notebook docs fuzz-models demo test test-all test-end-to-end test-extra-large test-oldest test-nightly test-jax test-torch test-gpu test-study coverage fuzz lint clean
 
 demo: $(VENV)/demo.stamp
 	$(VENV)/bin/keras-tnt demo
@@ -20,6 +20,11 @@ test: $(VENV)/dev.stamp
 test-all: $(VENV)/dev.stamp
 	$(PYTEST) $(PARALLEL) -m "not exclusive" --durations=60
 	$(PYTEST) $(PARALLEL) -m exclusive --durations=20
+
+# Examples, notebook, demo, guides and distributions as users run them, and models as they
+# build them.
+test-end-to-end: $(VENV)/dev.stamp
+	$(PYTEST) $(PARALLEL) -m end_to_end --durations=20
 
 # Further sizes and formats of what the tests above show for one. Before a release.
 test-extra-large: $(VENV)/dev.stamp
@@ -65,7 +70,7 @@ test-study: $(VENV)/dev.stamp
 	$(PYTEST) projects/inner_attention_study
 
 coverage: $(VENV)/dev.stamp
-	$(PYTEST) $(PARALLEL) -m "not exclusive" --cov --cov-report=
+	$(PYTEST) $(PARALLEL) -m "not exclusive or end_to_end" --cov --cov-report=
 	$(PYTEST) $(PARALLEL) -m exclusive --cov --cov-append
 
 # 20,000 damaged images against a SavedModel, in its own process.

@@ -55,15 +55,17 @@ def rng():
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out what is too large, and begin with the files that have slow tests.
+    """Leave out what has a target of its own, and begin with the files that have slow tests.
 
     No worker then ends with a slow file alone.
     """
-    if "extra_large" not in config.option.markexpr:
-        large = [item for item in items if item.get_closest_marker("extra_large")]
-        config.hook.pytest_deselected(items=large)
-        items[:] = [item for item in items if item not in large]
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    for mark in ("extra_large", "end_to_end"):
+        if mark not in config.option.markexpr:
+            others = [item for item in items if item.get_closest_marker(mark)]
+            config.hook.pytest_deselected(items=others)
+            items[:] = [item for item in items if item not in others]
+    marks = ("slow", "end_to_end")
+    slow = {item.path for item in items if any(map(item.get_closest_marker, marks))}
     items.sort(key=lambda item: item.path not in slow)
 
 

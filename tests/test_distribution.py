@@ -52,7 +52,7 @@ def contents(wheel):
         return set(file.namelist())
 
 
-@pytest.mark.slow
+@pytest.mark.end_to_end
 def test_wheel__has_the_package_without_images(distribution):
     names, wheel = distribution
     tracked = subprocess.run(
@@ -66,7 +66,7 @@ def test_wheel__has_the_package_without_images(distribution):
     assert wheel.stat().st_size < 1_000_000
 
 
-@pytest.mark.slow
+@pytest.mark.end_to_end
 def test_wheel__of_the_images(tmp_path):
     names, wheel = build(ROOT / "demo_data", tmp_path)
     package = ROOT / "demo_data" / "keras_tnt_demo_data"
@@ -83,7 +83,7 @@ def test_wheel__of_the_images(tmp_path):
     assert contents(wheel) >= {*files, licensed}
 
 
-@pytest.mark.slow
+@pytest.mark.end_to_end
 def test_wheel__runs_where_it_is_installed(distribution, tmp_path):
     """In an environment of its own; the packages that it needs come from this one."""
     _, wheel = distribution

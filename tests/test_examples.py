@@ -27,14 +27,14 @@ def run_example(name, directory, *arguments):
     return process.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.end_to_end
 def test_examples__train_imagenet(tmp_path):
     output = run_example("train_imagenet.py", tmp_path, "--epochs", "2")
     assert re.search(r"Accuracy of the weights [\d.]+%, of their EMA", output)
     assert (tmp_path / "runs" / "train_imagenet" / "model.keras").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.end_to_end
 def test_examples__finetune(tmp_path):
     output = run_example("finetune.py", tmp_path)
     accuracy = float(re.search(r"Accuracy ([\d.]+)%", output)[1])
@@ -43,7 +43,7 @@ def test_examples__finetune(tmp_path):
     assert model.input_shape == (None, 42, 42, 1)
 
 
-@pytest.mark.slow
+@pytest.mark.end_to_end
 def test_examples__export_and_serve(tmp_path):
     pytest.importorskip("litserve")
     (port,) = free_ports(1)
@@ -64,14 +64,14 @@ def test_examples__multi_worker(tmp_path, monkeypatch):
     assert (tmp_path / "runs" / "multi_worker" / "model.keras").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.end_to_end
 def test_examples__segmentation(tmp_path):
     output = run_example("segmentation.py", tmp_path, "--scenes", "640", "--epochs=2")
     assert float(re.search(r"mIoU ([\d.]+) on 300 scenes", output)[1]) > 0.15
     assert (tmp_path / "runs" / "segmentation" / "masks.png").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.end_to_end
 def test_examples__detection(tmp_path):
     pytest.importorskip("keras_hub", reason="KerasHub is not installed (extra hub)")
     output = run_example("detection.py", tmp_path, "--scenes", "240", "--epochs=2")
@@ -81,7 +81,7 @@ def test_examples__detection(tmp_path):
     assert (tmp_path / "runs" / "detection" / "boxes.png").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.end_to_end
 def test_examples__retrieval(tmp_path):
     model = small(patch_size=7, inner_stride=2, input_shape=(28, 28, 1))
     model.save(tmp_path / "model.keras")

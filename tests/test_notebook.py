@@ -38,7 +38,7 @@ def test_notebook__committed_outputs():
     assert NOTEBOOK.stat().st_size < 400_000
 
 
-@pytest.mark.slow
+@pytest.mark.end_to_end
 def test_notebook__runs(tmp_path):
     process = subprocess.run(
         [

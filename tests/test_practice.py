@@ -13,7 +13,7 @@ from tests.helpers.small import small
 PAGE = (ROOT / "docs" / "practice.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^## (.+?)$|^```python\n(.*?)^```", PAGE, re.M | re.S)
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.end_to_end,
     # KerasTuner uses old names of `threading`.
     pytest.mark.filterwarnings("ignore:currentThread|getName:DeprecationWarning"),
     # KerasHub shuffles a data set that Keras does not.

@@ -27,7 +27,7 @@ from tests.helpers.random_models import (
 EXAMPLES = int(os.environ.get("RANDOM_MODELS", "8"))
 
 
-@pytest.mark.slow
+@pytest.mark.end_to_end
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of models frozen as a whole
 @given(random_models)
 @settings(

@@ -22,7 +22,7 @@ from keras_tnt.inference.classifier import load_classifier
 from keras_tnt.training import RunDirectory
 from keras_tnt.training.history import History
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.end_to_end]
 
 # Every run has a process of its own, so that they run side by side.
 TOY = """
