@@ -55,7 +55,7 @@ def rng():
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out what has a target of its own, and begin with the files that have slow tests.
+    """Leave out what has a target of its own, and begin with slow files.
 
     No worker then ends with a slow file alone.
     """

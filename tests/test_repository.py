@@ -50,7 +50,7 @@ def test_file__follows_schema(schema):
 def test_workflow__targets_exist(path):
     """After `make`, or in a matrix."""
     text = path.read_text(encoding="utf-8")
-    targets = set(re.findall(r"run: make ([\w-]+)|\b(test-\w+)", text))
+    targets = set(re.findall(r"run: make ([\w-]+)|\b(test-[\w-]+)", text))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     (phony,) = re.findall(r"^\.PHONY: (.*)", makefile, re.MULTILINE)
     assert targets

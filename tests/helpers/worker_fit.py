@@ -94,13 +94,16 @@ def faults(strategy, model):
     def except_scalars(self, reduce_op, value, axis):
         return (theirs if axis == 0 else ours)(self, reduce_op, value, axis)
 
+    with strategy.scope():
+        plain = keras.Model(model.inputs, model.outputs)
+        plain.compile("sgd", "categorical_crossentropy")
     data = distribute.distribute_dataset(strategy, batches(3, model))
     found = []
-    for repair in (except_batches, except_scalars):
+    for repair in (ours, except_batches, except_scalars):
         MultiWorkerStrategy.reduce = repair
-        model.make_train_function(force=True)
+        plain.make_train_function(force=True)
         try:
-            model.fit(data, steps_per_epoch=1, shuffle=False, verbose=0)
+            plain.fit(data, steps_per_epoch=1, shuffle=False, verbose=0)
         except ValueError:
             found.append(repair.__name__)
     MultiWorkerStrategy.reduce = ours
