@@ -21,6 +21,7 @@ from keras_tnt.export.load_exported import find_format, load_exported
 from keras_tnt.export.metadata import ExportMetadata
 from keras_tnt.export.precision import in_precision
 from keras_tnt.inference.classifier import load_classifier
+from keras_tnt.utils.cpu import has_bfloat16
 from tests.helpers import ASSETS
 from tests.helpers.runtimes import RUNTIMES, need_runtime
 from tests.helpers.small import dense_classifier, pixels, small
@@ -121,7 +122,11 @@ def test_export_model__lower_precision(file_format, wide, tmp_path):
         )
         exported = load(result.path)
         differences = np.abs(exported.predict_on_batch(images) - expected)
-        assert 1e-6 < differences.max(axis=1).mean() < tolerance
+        difference = differences.max(axis=1).mean()
+        assert difference < tolerance
+        # OpenVINO computes in float32 where the processor has no bfloat16.
+        if (file_format, precision) != ("openvino", "bfloat16") or has_bfloat16():
+            assert difference > 1e-6
         assert 0 < result.difference < tolerance
         assert exported.metadata.precision == precision
         sizes[precision] = size_of_weights(result.path)
