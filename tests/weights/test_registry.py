@@ -21,9 +21,11 @@ OWN_FILE = "by other means, pass its path as `weights=`"
 # huggingface_hub reads its environment at import, so each client is a process. It loads
 # registry.py alone: neither Keras nor TensorFlow is needed, and they take seconds.
 CLIENT = """
-import dataclasses, hashlib, importlib.util, json, sys, time
+import dataclasses, hashlib, importlib.util, json, pathlib, sys, time, types
 
 time.sleep = lambda seconds: None  # huggingface_hub waits up to 8 s between attempts
+package = sys.modules["keras_tnt"] = types.ModuleType("keras_tnt")
+package.__path__ = [str(pathlib.Path(sys.argv[1]).parents[1])]
 spec = importlib.util.spec_from_file_location("registry", sys.argv[1])
 registry = sys.modules["registry"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(registry)
