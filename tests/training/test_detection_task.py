@@ -73,6 +73,7 @@ def test_train__detector(trained):
     assert report.class_names == CLASS_NAMES
 
 
+@pytest.mark.slow
 def test_train__detector_resumes_exactly(trained, tmp_path):
     """As a run that was killed in the middle of the second epoch."""
     recipe, run, result = trained

@@ -73,6 +73,7 @@ def test_train__segmenter(trained):
     assert found == pytest.approx(best["mean_iou"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_train__segmenter_resumes_exactly(trained, tmp_path):
     """As a run that was killed in the middle of the second epoch."""
     recipe, run, result = trained
