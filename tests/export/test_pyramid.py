@@ -9,7 +9,12 @@ from keras_tnt.export.load_exported import find_format, load_exported
 from tests.helpers.runtimes import RUNTIMES, need_runtime
 from tests.helpers.small import pixels, small_pyramid
 
-every_format = pytest.mark.parametrize("file_format", RUNTIMES)
+# The other formats are tested with small models.
+OTHERS = [
+    pytest.param(name, marks=pytest.mark.extra_large)
+    for name in RUNTIMES
+    if name != "savedmodel"
+]
 
 
 def check_export(model, file_format, directory):
@@ -56,7 +61,7 @@ def test_export_model__pyramid_sizes(file_format, size, tmp_path):
         pytest.param("PyramidTNTMedium", marks=pytest.mark.extra_large),
     ],
 )
-@every_format
+@pytest.mark.parametrize("file_format", ["savedmodel", *OTHERS])
 def test_export_model__published_pyramids(builder, file_format, tmp_path):
     model = getattr(keras_tnt, builder)(weights=None)
     check_export(model, file_format, tmp_path)
