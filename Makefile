@@ -79,7 +79,7 @@ fuzz: $(VENV)/dev.stamp
 
 # 300 models as users build them: saved, trained, exported, explained. About an hour.
 fuzz-models: $(VENV)/dev.stamp
-	RANDOM_MODELS=300 $(PYTEST) tests/test_random_models.py
+	RANDOM_MODELS=300 $(PYTEST) -m end_to_end tests/test_random_models.py
 
 lint: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff check .

@@ -123,7 +123,7 @@ def trained(part, strategy, dtype, optimizer, monkeypatch):
         ("replica", "float32", 1e-5),
         ("step", "float32", 1e-5),
         pytest.param("replica", "mixed_float16", 5e-3, marks=pytest.mark.extra_large),
-        pytest.param("step", "mixed_float16", 5e-3, marks=pytest.mark.extra_large),
+        ("step", "mixed_float16", 5e-3),
     ],
 )
 def test_compiled_steps__equal_the_plain_ones(part, dtype, tolerance, monkeypatch):
