@@ -8,7 +8,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 # A file's tests run in one process, so that its fixtures are built once.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: dist test-dist test-config notebook docs fuzz-models demo test test-all test-end-to-end test-extra-large test-oldest test-nightly test-jax test-torch test-gpu test-study coverage fuzz lint clean
+.PHONY: dist test-dist test-config notebook docs fuzz-models demo test test-all test-processes test-end-to-end test-extra-large test-oldest test-nightly test-jax test-torch test-gpu test-study coverage fuzz lint clean
 
 demo: $(VENV)/demo.stamp
 	$(VENV)/bin/keras-tnt demo
@@ -16,10 +16,13 @@ demo: $(VENV)/demo.stamp
 test: $(VENV)/dev.stamp
 	$(PYTEST) $(PARALLEL) -m "not slow"
 
-# The tests of `make test`, the slow ones, and those that start processes of their own.
+# The tests of `make test`, and the slow ones.
 test-all: $(VENV)/dev.stamp
-	$(PYTEST) $(PARALLEL) -m "not exclusive" --durations=60
-	$(PYTEST) $(PARALLEL) -m exclusive --durations=20
+	$(PYTEST) $(PARALLEL) --durations=60
+
+# Workers, servers, clients, training on JAX, and runs that are killed.
+test-processes: $(VENV)/dev.stamp
+	$(PYTEST) $(PARALLEL) -m processes --durations=20
 
 # Examples, notebook, demo, guides and distributions as users run them, and models as they
 # build them.
@@ -50,7 +53,7 @@ test-nightly:
 	$(NIGHTLY)/bin/python -m pytest -m "not slow" tests/layers tests/models
 
 # The core on Keras's other backends, without TensorFlow. Training on JAX, whose batches
-# TensorFlow makes, is part of `make test`. PyTorch's wheel for Linux
+# TensorFlow makes, is part of `make test-processes`. PyTorch's wheel for Linux
 # brings CUDA: 5.5 GB.
 CORE := keras h5py huggingface_hub ml_dtypes safetensors pillow pytest pytest-xdist
 test-jax test-torch: test-%:
@@ -70,8 +73,8 @@ test-study: $(VENV)/dev.stamp
 	$(PYTEST) projects/inner_attention_study
 
 coverage: $(VENV)/dev.stamp
-	$(PYTEST) $(PARALLEL) -m "not exclusive or end_to_end" --cov --cov-report=
-	$(PYTEST) $(PARALLEL) -m exclusive --cov --cov-append
+	$(PYTEST) $(PARALLEL) --cov --cov-report=
+	$(PYTEST) $(PARALLEL) -m "processes or end_to_end" --cov --cov-append
 
 # 20,000 damaged images against a SavedModel, in its own process.
 fuzz: $(VENV)/dev.stamp

@@ -26,6 +26,8 @@ if keras.backend.backend() == "tensorflow":
         [tf.config.LogicalDeviceConfiguration()] * 2,
     )
 
+# Marks of tests that `make test-all` leaves to targets of their own.
+OF_OTHER_TARGETS = ("processes", "end_to_end", "extra_large")
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 
 
@@ -59,12 +61,12 @@ def pytest_collection_modifyitems(config, items):
 
     No worker then ends with a slow file alone.
     """
-    for mark in ("extra_large", "end_to_end"):
+    for mark in OF_OTHER_TARGETS:
         if mark not in config.option.markexpr:
-            others = [item for item in items if item.get_closest_marker(mark)]
-            config.hook.pytest_deselected(items=others)
+            others = {item for item in items if item.get_closest_marker(mark)}
+            config.hook.pytest_deselected(items=list(others))
             items[:] = [item for item in items if item not in others]
-    marks = ("slow", "end_to_end")
+    marks = ("slow", *OF_OTHER_TARGETS)
     slow = {item.path for item in items if any(map(item.get_closest_marker, marks))}
     items.sort(key=lambda item: item.path not in slow)
 

@@ -85,6 +85,7 @@ print(*(set(sys.modules) - before) & set({HEAVY!r}.split()))
     assert run(script) == []
 
 
+@pytest.mark.slow
 def test_import__loads_trained_model(tmp_path):
     model = keras.Sequential([keras.layers.Dense(2)])
     model.compile(keras_tnt.training.AdamW(1e-3), "mse")
@@ -120,6 +121,7 @@ except RuntimeError:
     assert run(script) == ["3", "started"]
 
 
+@pytest.mark.processes
 def test_package__every_module_can_be_imported():
     """None of them does anything to the process."""
     script = """

@@ -184,11 +184,13 @@ def saved(directory):
     return directory, run_in_a_process(LOAD, directory)
 
 
+@pytest.mark.slow
 def test_every_registered_class__loads_after_import(saved):
     directory, (loaded, *_) = saved
     assert loaded == json.loads((directory / "objects.json").read_text())
 
 
+@pytest.mark.slow
 def test_compiled_models__load_after_import(saved):
     directory, (_, *loaded) = saved
     optimizers = dict(loaded)
@@ -203,7 +205,7 @@ def test_compiled_models__load_after_import(saved):
         )
 
 
-@pytest.mark.slow
+@pytest.mark.processes
 @pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="needs JAX")
 def test_every_registered_class__loads_without_tensorflow(directory, tmp_path):
     """On JAX, after `import keras_tnt` alone, where TensorFlow cannot be imported."""

@@ -29,6 +29,7 @@ def site(tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_site__documents_public_names(site):
     """Every name in the tables leads to a heading and, of a function, its arguments."""
     page = (site / "docs" / "api" / "index.html").read_text(encoding="utf-8")

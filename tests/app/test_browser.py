@@ -23,8 +23,7 @@ from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.exclusive,
+    pytest.mark.processes,
     pytest.mark.skipif(
         not (BROWSER and DRIVER), reason="chromium or chromedriver is not installed"
     ),

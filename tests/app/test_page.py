@@ -22,7 +22,7 @@ from tests.helpers.app_server import serving
 from tests.helpers.encoded import bmp
 from tests.helpers.small import dense_classifier
 
-pytestmark = [pytest.mark.slow]
+pytestmark = pytest.mark.processes
 
 try:
     import gradio

@@ -20,7 +20,7 @@ from tests.helpers.app_runs import NAMES, PHOTO, make_run
 from tests.helpers.small import pixels, small, small_pyramid
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_explain_prediction__equal_to_predict_command(channels, tmp_path, capsys):
     run = make_run(tmp_path / "run", channels)
     assert main(["predict", str(PHOTO), "--model", str(run), "--json"]) == 0
@@ -94,6 +94,7 @@ def test_explain_prediction__image_is_what_the_model_sees(channels, size):
         assert np.ptp(view, axis=-1).max() == 0
 
 
+@pytest.mark.slow
 def test_explain_prediction__exported_model_has_no_maps(tmp_path):
     model = small()
     names = [f"class {i}" for i in range(7)]

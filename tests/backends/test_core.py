@@ -1,7 +1,7 @@
 """The core on any backend of Keras, with or without TensorFlow.
 
-`make test-all` runs these tests on TensorFlow, `make test-jax` on JAX and `make
-test-torch` on PyTorch, both without TensorFlow.
+`make test-jax` runs these tests on JAX and `make test-torch` on PyTorch, both without
+TensorFlow; `make test-extra-large` runs them on TensorFlow.
 """
 
 import importlib.util
@@ -37,7 +37,9 @@ CASES = [
     "pyramid_tnt",
     "pyramid_tnt_deep",
 ]
-pytestmark = pytest.mark.slow
+# On TensorFlow, the tests of each part show the same.
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+pytestmark = pytest.mark.extra_large if ON_TENSORFLOW else pytest.mark.slow
 WITH_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
 without_tensorflow = pytest.mark.skipif(
     WITH_TENSORFLOW, reason="TensorFlow is installed"

@@ -40,6 +40,7 @@ def test_benchmark__invalid_numbers(arguments):
         list(benchmark(small(depth=1), **arguments))
 
 
+@pytest.mark.slow
 def test_benchmark_command__report(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     small(depth=1).save("model.keras")

@@ -27,7 +27,10 @@ def sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".safetensors"])
+@pytest.mark.parametrize(
+    "suffix",
+    [".keras", pytest.param(".weights.h5", marks=pytest.mark.slow), ".safetensors"],
+)
 def test_convert__file(suffix, model, source, tmp_path, capsys):
     out = tmp_path / f"tnt{suffix}"
     command = ["convert", str(source), str(out)]

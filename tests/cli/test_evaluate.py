@@ -60,6 +60,7 @@ def test_evaluate__user_errors(model, tmp_path, capsys):
     assert not (tmp_path / "out" / "report.json").exists()
 
 
+@pytest.mark.slow
 def test_evaluate__corrupt_images(tmp_path, capsys):
     path = tmp_path / "model.keras"
     small(input_shape=(32, 48, 1), classes=2).save(path)

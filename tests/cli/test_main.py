@@ -196,7 +196,7 @@ def call(*command, **environment):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.processes
 def test_main__python_m(run):
     """Whatever TensorFlow logs, standard output is the answers alone."""
     command = (sys.executable, "-m", "keras_tnt", "predict", *PHOTOS)
@@ -210,6 +210,7 @@ def test_main__python_m(run):
     assert "keras-tnt: There is no model 'nothing'." in bad.stderr
 
 
+@pytest.mark.processes
 def test_main__installed_command():
     command = Path(sys.executable).with_name("keras-tnt")
     if not command.exists():
@@ -282,7 +283,7 @@ main(["train", "--help"])
 """
 
 
-@pytest.mark.slow
+@pytest.mark.processes
 def test_main__where_the_encoding_is_not_utf_8(tmp_path):
     names = ["größe", "katze", "靴"]
     run = RunDirectory.create(tmp_path / "run")

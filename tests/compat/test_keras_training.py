@@ -183,7 +183,7 @@ model.fit(np.ones((2, 1)), np.ones(2), batch_size=1, callbacks=[Read()], verbose
 """
 
 
-@pytest.mark.slow
+@pytest.mark.processes
 @pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="needs JAX")
 def test_update_variables__read_within_fit_on_jax():
     done = subprocess.run(

@@ -37,7 +37,14 @@ def gradients(model, compiler=lambda step: step):
     return [first, second, *found]
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "float32",
+        "mixed_float16",
+        pytest.param("mixed_bfloat16", marks=pytest.mark.slow),
+    ],
+)
 def test_rematerialize__same_masks_losses_and_gradients(policy):
     keras.config.set_dtype_policy(policy)
     plain, remat = gradients(build()), gradients(build(remat=True))
@@ -150,6 +157,7 @@ def test_rematerialize__fit_gives_the_same_losses(replicas):
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_remat__is_saved_and_does_not_change_inference(tmp_path):
     model = build(remat=True)
     assert [w.path for w in model.weights] == [w.path for w in build().weights]

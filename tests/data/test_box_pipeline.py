@@ -67,6 +67,7 @@ def test_box_dataset__augmentation_moves_boxes_along(source):
     assert found > 40
 
 
+@pytest.mark.slow
 def test_box_dataset__a_step_is_a_function_of_seed_and_number(source):
     whole = batches(source, augmentation=CROPS, epochs=3, seed=7)
     rest = batches(source, augmentation=CROPS, epochs=3, seed=7, first_step=4)

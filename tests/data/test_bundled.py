@@ -148,7 +148,7 @@ def test_fashion_mnist_mini__images_missing(monkeypatch):
         fashion_mnist_mini("test")
 
 
-@pytest.mark.slow
+@pytest.mark.processes
 def test_fashion_mnist_mini__no_network_no_writes():
     process = subprocess.run(
         [sys.executable, "-c", OFFLINE_READER],

@@ -53,6 +53,7 @@ def test_mask_dataset__masks_move_along(source):
     assert 3 < len(among) < 21
 
 
+@pytest.mark.slow
 def test_mask_dataset__resumes_and_divides(source):
     whole = batches(source, epochs=2, seed=3)
     assert_equal(batches(source, epochs=2, seed=3, first_step=1), whole[1:])

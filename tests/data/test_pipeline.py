@@ -218,7 +218,7 @@ LIGHT = dataclasses.replace(IMAGENET_AUGMENTATION, rand_augment=0)
     ("augmentation", "splits"),
     [
         (IMAGENET_AUGMENTATION, [(2, 2)]),
-        (LIGHT, [(1, 4), (4, 1)]),
+        pytest.param(LIGHT, [(1, 4), (4, 1)], marks=pytest.mark.extra_large),
         (dataclasses.replace(LIGHT, mix_group_size=2, mix_mode="pair"), [(1, 4)]),
         (None, [(1, 2), (2, 2)]),
     ],
@@ -500,7 +500,7 @@ def failing(source, error, bad, times=10**9):
     return dataclasses.replace(source, fetch=fetch, corrupt={})
 
 
-AUGMENTATIONS = [None, FLIP_AUGMENTATION]
+AUGMENTATIONS = [None, pytest.param(FLIP_AUGMENTATION, marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("augmentation", AUGMENTATIONS)

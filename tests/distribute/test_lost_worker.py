@@ -7,7 +7,7 @@ import pytest
 from tests.helpers import run_workers, worker_train
 from tests.helpers.runs import assert_same_run
 
-pytestmark = [pytest.mark.slow, pytest.mark.exclusive]
+pytestmark = pytest.mark.processes
 
 
 @pytest.mark.parametrize(

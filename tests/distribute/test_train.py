@@ -10,7 +10,7 @@ from tests.helpers import run_workers, worker_train
 from tests.helpers.checks import two_replicas
 from tests.helpers.runs import assert_same_run, history
 
-pytestmark = [pytest.mark.slow, pytest.mark.exclusive]
+pytestmark = pytest.mark.processes
 
 FILES = {
     "checkpoints/step-00000005.safetensors",

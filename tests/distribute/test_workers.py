@@ -11,7 +11,7 @@ import tensorflow as tf
 from tests.helpers import run_workers, worker_fit
 from tests.helpers.checks import two_replicas
 
-pytestmark = [pytest.mark.slow, pytest.mark.exclusive]
+pytestmark = pytest.mark.processes
 
 
 @pytest.fixture(scope="module")

@@ -49,6 +49,7 @@ class ByShade:
         return objects
 
 
+@pytest.mark.slow
 def test_evaluate_detector__at_the_size_of_the_images(tmp_path):
     """Also of an image of another size; a crowd and a missed object among them."""
     write_boxes(tmp_path, {"": 6})

@@ -63,9 +63,9 @@ def test_export_saved_model__one_answers_two_sizes(kind, tmp_path):
         ("tnt", "onnx"),
         ("tnt", "litert"),
         ("tnt", "openvino"),
-        ("pyramid", "onnx"),
-        pytest.param("pyramid", "litert", marks=pytest.mark.slow),
-        pytest.param("pyramid", "openvino", marks=pytest.mark.slow),
+        pytest.param("pyramid", "onnx", marks=pytest.mark.slow),
+        pytest.param("pyramid", "litert", marks=pytest.mark.extra_large),
+        pytest.param("pyramid", "openvino", marks=pytest.mark.extra_large),
     ],
 )
 def test_export_model__any_size(kind, file_format, tmp_path):
@@ -97,7 +97,11 @@ def test_export_model__any_size_refuses_parts_of_patches(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [{"image_size": (96, 64)}, {"precision": "float16"}]
+    "options",
+    [
+        {"image_size": (96, 64)},
+        pytest.param({"precision": "float16"}, marks=pytest.mark.slow),
+    ],
 )
 def test_export_model__any_size_at_a_fixed_size(options, tmp_path):
     need_runtime("litert")

@@ -47,10 +47,15 @@ def assert_same(answer, row, expected, expected_row):
         np.testing.assert_array_equal(answer[name][row], value[expected_row])
 
 
+@pytest.fixture(scope="module")
+def expected(color, photos):
+    answer = color.classify([photos[0], photos[2], photos[1]])
+    assert answer["ok"].all()
+    return answer
+
+
 @pytest.mark.parametrize("kind", BAD)
-def test_serving_default__corrupt_image_marked(kind, color, photos):
-    expected = color.classify([photos[0], photos[2], photos[1]])
-    assert expected["ok"].all()
+def test_serving_default__corrupt_image_marked(kind, expected, color, photos):
     answer = color.classify([photos[0], BAD[kind], photos[1]])
     assert_marked(answer, 1)
     assert_same(answer, 0, expected, 0)
@@ -58,9 +63,8 @@ def test_serving_default__corrupt_image_marked(kind, color, photos):
 
 
 @pytest.mark.parametrize("kind", UNUSUAL)
-def test_serving_default__unusual_image(kind, color, photos):
-    expected = color.classify([photos[0], photos[2]])
-    answer = color.classify([photos[0], UNUSUAL[kind]])
+def test_serving_default__unusual_image(kind, expected, color, photos):
+    answer = color.classify([photos[0], UNUSUAL[kind], photos[1]])
     assert_same(answer, 0, expected, 0)
     for name, value in color.live_classes([UNUSUAL[kind]]).items():
         if name == "scores":
@@ -69,6 +73,7 @@ def test_serving_default__unusual_image(kind, color, photos):
             np.testing.assert_array_equal(answer[name][1], value[0])
 
 
+@pytest.mark.slow
 def test_serving_default__only_corrupt_images(gray):
     answer = gray.classify([b"", b"x", BAD["text"]])
     for row in range(3):

@@ -64,7 +64,9 @@ def snapshot(directory):
 
 
 @every_format
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", ["color", pytest.param("gray", marks=pytest.mark.slow)]
+)
 def test_export_model__equal_to_keras(kind, file_format, exports):
     model, result = exports(kind, file_format)
     assert result.difference <= 1e-4

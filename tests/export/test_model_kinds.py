@@ -56,7 +56,7 @@ MODELS = {
 }
 
 
-QUICK = ("operation", "sequential", "resizing in sequential", "subclassed, logits")
+QUICK = ("sequential", "subclassed, logits")
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,7 @@ def test_export_saved_model__labels_and_settings(image_files, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_export_saved_model__versions(tmp_path):
     model, path = dense_classifier(), tmp_path / "models" / "pets"
     export = keras_tnt.export_saved_model
@@ -225,7 +226,9 @@ def test_check_saved_model__damaged(color, tmp_path):
         check_saved_model(damaged, np.zeros((1, 32, 48, 3)), np.zeros((1, 7)))
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "policy", [pytest.param("mixed_float16", marks=pytest.mark.slow), "mixed_bfloat16"]
+)
 def test_export_saved_model__mixed_precision(policy, image_files, tmp_path):
     keras.config.set_dtype_policy(policy)
     model = small(depth=1)

@@ -9,8 +9,7 @@ import pytest
 from tests.helpers import ROOT
 
 
-@pytest.mark.exclusive
-@pytest.mark.slow
+@pytest.mark.processes
 def test_serve__load_loses_and_swaps_no_answer(tmp_path):
     pytest.importorskip("litserve")
     arguments = ["--minutes", "0.1", "--out", str(tmp_path / "load.json")]

@@ -254,7 +254,7 @@ np.savez(outputs, **{name: value.numpy() for name, value in answers.items()})
 """
 
 
-@pytest.mark.slow
+@pytest.mark.processes
 def test_signatures__two_exports_equal(color, tmp_path):
     """Each in a process of its own."""
     np.save(tmp_path / "images.npy", pixels(color.model, 7))

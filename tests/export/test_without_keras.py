@@ -109,7 +109,7 @@ for name in ("keras", "keras_tnt", "tf_keras", "keras.layers"):
     assert process.stdout.splitlines() == NO_KERAS, process.stderr[-2000:]
 
 
-@pytest.mark.slow
+@pytest.mark.processes
 def test_reload_saved_model__every_signature(
     color, photos, run_without_keras, tmp_path
 ):

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 import keras_tnt
 
@@ -42,6 +43,10 @@ def small(**arguments):
 def small_pyramid(**arguments):
     """A small PyramidTNT, the same each time, in which every weight matters."""
     return randomised(build_pyramid_tnt(**arguments))
+
+
+# For tests of both kinds of models. Pyramids take twice as long.
+BOTH = (small, pytest.param(small_pyramid, marks=pytest.mark.slow))
 
 
 def dense_classifier(classes=7, activation="softmax", input_shape=(32, 48, 3)):

@@ -98,7 +98,14 @@ def test_predict_files__batches_of_one_size(image_files, tmp_path):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize(("top", "crop_fraction"), [(1, 0.9), (3, 1.0), (100, 0.9)])
+@pytest.mark.parametrize(
+    ("top", "crop_fraction"),
+    [
+        pytest.param(1, 0.9, marks=pytest.mark.slow),
+        (3, 1.0),
+        pytest.param(100, 0.9, marks=pytest.mark.slow),
+    ],
+)
 def test_predict_files__equal_to_model(channels, top, crop_fraction, image_files):
     model = small(input_shape=(32, 48, channels))
     classifier = Classifier(model, NAMES, crop_fraction)

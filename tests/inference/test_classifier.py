@@ -101,7 +101,15 @@ class TestLoadClassifier:
         with pytest.raises(ValueError, match=r"None or one of .*'auto'.*got 'float16'"):
             load_classifier(path, precision="float16")
 
-    @pytest.mark.parametrize("file_format", RUNTIMES)
+    @pytest.mark.parametrize(
+        "file_format",
+        ["onnx"]
+        + [
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in RUNTIMES
+            if name != "onnx"
+        ],
+    )
     def test_load_classifier__every_format(self, file_format, image_files, tmp_path):
         """Names, crop and size come with the export, whatever it is called."""
         need_runtime(file_format)

@@ -87,6 +87,7 @@ class TestTNTBackbone(HubTestCase):
 class TestPyramidTNTBackbone(HubTestCase):
     cls = tnt_hub.PyramidTNTBackbone
 
+    @pytest.mark.slow
     @LIST_OF_INPUTS
     def test_backbone(self):
         self.run_vision_backbone_test(
@@ -126,6 +127,7 @@ class TestPyramidTNTImageClassifier(HubTestCase):
 class TestTNTImageClassifier(HubTestCase):
     cls = tnt_hub.TNTImageClassifier
 
+    @pytest.mark.slow
     # KerasHub shuffles a data set that Keras does not, and uses an old argument.
     @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning")
     @pytest.mark.filterwarnings("ignore:The `check_types`:DeprecationWarning")

@@ -78,6 +78,7 @@ def test_from_preset__backbone(inner_blocks, tmp_path):
     assert all(weight.dtype == "float32" for weight in half.weights)
 
 
+@pytest.mark.slow
 def test_from_preset__classifier(tmp_path):
     converter = tnt_hub.TNTImageConverter(image_size=(32, 48))
     preprocessor = tnt_hub.TNTImageClassifierPreprocessor(converter)
@@ -271,12 +272,12 @@ def adapt(task):
     "change",
     [
         freeze,
-        freeze_backbone_and_train_its_norm,
-        freeze_all_and_train_the_head,
+        pytest.param(freeze_backbone_and_train_its_norm, marks=pytest.mark.slow),
+        pytest.param(freeze_all_and_train_the_head, marks=pytest.mark.slow),
         quantize,
-        quantize_to_int4,
-        quantize_to_float8,
-        train_biases_of_frozen_parts,
+        pytest.param(quantize_to_int4, marks=pytest.mark.slow),
+        pytest.param(quantize_to_float8, marks=pytest.mark.slow),
+        pytest.param(train_biases_of_frozen_parts, marks=pytest.mark.slow),
         adapt,
     ],
 )

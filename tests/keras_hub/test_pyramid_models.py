@@ -6,11 +6,11 @@ import pytest
 
 import keras_tnt
 from tests.helpers.small import (
+    BOTH,
     PYRAMID_DEFAULTS,
     build_tnt,
     pixels,
     randomised,
-    small,
     small_pyramid,
 )
 
@@ -39,7 +39,7 @@ def test_pyramid_backbone__is_a_pyramid_tnt():
         np.testing.assert_allclose(found, stage, atol=1e-4)
 
 
-@pytest.mark.parametrize("build", [small, small_pyramid])
+@pytest.mark.parametrize("build", BOTH)
 def test_from_tnt__computes_the_same(build, tmp_path):
     model = build()
     images = pixels(model)
@@ -75,6 +75,7 @@ def test_pyramid_backbone__lora(tmp_path):
     assert len(loaded.trainable_weights) == len(model.trainable_weights)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(
     "ignore:(Layer .* does not have a|.model.quantize):UserWarning"
 )

@@ -85,7 +85,7 @@ def test_from_preset__another_model(changes, message, preset):
         tnt_hub.TNTBackbone.from_preset(preset)
 
 
-@pytest.mark.slow
+@pytest.mark.processes
 def test_from_preset__hub_and_cache(tmp_path):
     script = (
         "import sys; from keras_tnt.keras_hub import TNTImageClassifier\n"

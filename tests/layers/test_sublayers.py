@@ -102,15 +102,15 @@ def state(model):
     "change",
     [
         freeze_parts,
-        freeze_above_then_train_below,
+        pytest.param(freeze_above_then_train_below, marks=pytest.mark.slow),
         train_attention_of_frozen_blocks,
-        train_biases_of_frozen_layers,
-        train_embeddings_of_frozen_layers,
+        pytest.param(train_biases_of_frozen_layers, marks=pytest.mark.slow),
+        pytest.param(train_embeddings_of_frozen_layers, marks=pytest.mark.slow),
         freeze_all_but_biases,
         adapt,
-        adapt_frozen,
+        pytest.param(adapt_frozen, marks=pytest.mark.slow),
         quantize,
-        quantize_one,
+        pytest.param(quantize_one, marks=pytest.mark.slow),
     ],
 )
 def test_model__is_as_before(change, tmp_path):
@@ -147,13 +147,13 @@ def adapt_then_quantize(model):
 @pytest.mark.parametrize(
     "change",
     [
-        quantize_part,
+        pytest.param(quantize_part, marks=pytest.mark.slow),
         adapt,
-        adapt_then_quantize,
+        pytest.param(adapt_then_quantize, marks=pytest.mark.slow),
         quantized("int8", adapt),
-        quantized("int4"),
-        quantized("int4", adapt),
-        quantized("float8"),
+        pytest.param(quantized("int4"), marks=pytest.mark.slow),
+        pytest.param(quantized("int4", adapt), marks=pytest.mark.slow),
+        pytest.param(quantized("float8"), marks=pytest.mark.slow),
     ],
 )
 def test_model__trains_on_after_reloading(change, tmp_path):
@@ -183,6 +183,7 @@ def test_model__trains_on_after_reloading(change, tmp_path):
     assert losses[1] != losses[0]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(IGNORED)
 def test_pyramid__is_as_before():
     model = small_pyramid(input_shape=(32, 32, 3))

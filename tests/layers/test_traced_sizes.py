@@ -12,7 +12,9 @@ MODELS = {
     "pyramid": build_pyramid_tnt,
     "odd pyramid": lambda: build_pyramid_tnt(input_shape=(40, 72, 3)),
 }
-every_model = pytest.mark.parametrize("kind", MODELS)
+every_model = pytest.mark.parametrize(
+    "kind", ["tnt", pytest.param("pyramid", marks=pytest.mark.slow), "odd pyramid"]
+)
 MOST_AXES = 6  # that LiteRT transposes
 
 

@@ -23,7 +23,9 @@ from tests.helpers.small import (
 NATIVE = (64, 96)
 SIZES = [NATIVE, (96, 160)]
 BUILDERS = {"tnt": small, "pyramid": small_pyramid}
-each_kind = pytest.mark.parametrize("kind", BUILDERS)
+each_kind = pytest.mark.parametrize(
+    "kind", ["tnt", pytest.param("pyramid", marks=pytest.mark.slow)]
+)
 PATCH_SIZES = {"tnt": 16, "pyramid": 8}
 # Operations in the static models' graphs before there were others.
 BEFORE = {
@@ -68,6 +70,7 @@ def test_any_size__equals_models_of_each_size(kind, tmp_path):
         np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["tnt", pytest.param("pyramid", marks=pytest.mark.extra_large)]
 )
@@ -143,7 +146,7 @@ def batches():
     [
         ("tnt", {}),
         ("tnt", {"remat": True, "dtype": "mixed_bfloat16"}),
-        ("pyramid", {}),
+        pytest.param("pyramid", {}, marks=pytest.mark.extra_large),
         pytest.param("pyramid", {"remat": True}, marks=pytest.mark.extra_large),
     ],
 )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_tnt
-from tests.helpers.small import pixels, small, small_pyramid
+from tests.helpers.small import BOTH, pixels
 
 VARIANTS = [keras_tnt.TNTTiny, keras_tnt.PyramidTNTBase]
 
@@ -20,7 +20,7 @@ def policies(model):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [small, small_pyramid])
+@pytest.mark.parametrize("make", BOTH)
 def test_dtype__equals_global_policy(make, tmp_path):
     policy = "mixed_bfloat16"
     model = make(dtype=policy)
@@ -40,7 +40,7 @@ def test_dtype__equals_global_policy(make, tmp_path):
     np.testing.assert_array_equal(expected.predict(images, verbose=0), outputs)
 
 
-@pytest.mark.parametrize("make", [small, small_pyramid])
+@pytest.mark.parametrize("make", BOTH)
 def test_dtype__features_and_policy_object(make):
     for pooling in (None, "avg", "max"):
         model = make(

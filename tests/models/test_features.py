@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import keras_tnt
 from tests.helpers import reference
-from tests.helpers.small import pixels, small, small_pyramid
+from tests.helpers.small import BOTH, pixels, small, small_pyramid
 
 
 def shapes(features):
@@ -95,7 +95,7 @@ def test_feature_extractor__default_blocks_and_no_later_layers():
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize("make", [small, small_pyramid])
+@pytest.mark.parametrize("make", BOTH)
 def test_feature_extractor__mixed_precision(make, policy):
     exact = make()
     blocks = {"blocks": (2, 1)}
@@ -109,7 +109,7 @@ def test_feature_extractor__mixed_precision(make, policy):
         assert error < 0.1 * np.linalg.norm(expected[name])
 
 
-@pytest.mark.parametrize("make", [small, small_pyramid])
+@pytest.mark.parametrize("make", BOTH)
 def test_feature_extractor__nested_tnt_keeps_layers_before_it(make):
     tnt = make(include_top=False, pooling="avg")
     height, width, channels = tnt.input_shape[1:]
@@ -137,7 +137,7 @@ def test_feature_extractor__leaves_model_unchanged():
     np.testing.assert_array_equal(model(images), expected)
 
 
-@pytest.mark.parametrize("make", [small, small_pyramid])
+@pytest.mark.parametrize("make", BOTH)
 def test_feature_extractor__trains_with_a_head(make):
     model = make()
     features = keras_tnt.feature_extractor(model, (1, 2))
@@ -160,7 +160,7 @@ def test_feature_extractor__trains_with_a_head(make):
     assert all((a != b).any() for a, b in zip(before, after, strict=True) if a.ndim > 1)
 
 
-@pytest.mark.parametrize("make", [small, small_pyramid])
+@pytest.mark.parametrize("make", BOTH)
 def test_feature_extractor__saves_and_exports(make, tmp_path):
     model = make()
     options = {"class_token": True} if make is small else {}

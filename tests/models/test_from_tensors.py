@@ -45,9 +45,9 @@ def test_build_from_tensors__tnt(options):
 @pytest.mark.parametrize(
     "options",
     [
-        {},
+        pytest.param({}, marks=pytest.mark.slow),
         {"se_ratio": 0.25, "qkv_bias": True, "mlp_ratio": 2.0},
-        {"include_top": False, "pooling": "avg"},
+        pytest.param({"include_top": False, "pooling": "avg"}, marks=pytest.mark.slow),
     ],
 )
 def test_build_from_tensors__pyramid_tnt(options):

@@ -10,7 +10,11 @@ from tests.helpers.small import pixels, small, small_pyramid
 
 
 @pytest.mark.parametrize(
-    ("build", "shape"), [(small, (48, 64, 3)), (small_pyramid, (96, 64, 3))]
+    ("build", "shape"),
+    [
+        (small, (48, 64, 3)),
+        pytest.param(small_pyramid, (96, 64, 3), marks=pytest.mark.slow),
+    ],
 )
 def test_at_image_size__equals_a_model_built_at_that_size(build, shape, tmp_path):
     model = build(depth=1) if build is small else build()

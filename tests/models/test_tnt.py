@@ -39,7 +39,7 @@ def test_tnt__passes_the_checks(arguments, parameters, tmp_path):
     [
         (keras_tnt.TNTTiny, {}, 6_076_408, 1.4),
         (keras_tnt.TNTSmall, {}, 23_768_584, 5.2),
-        (keras_tnt.TNTBase, {}, 65_428_680, 14.1),
+        pytest.param(keras_tnt.TNTBase, {}, 65_428_680, 14.1, marks=pytest.mark.slow),
         (keras_tnt.TNTSmall, {"se_ratio": 0.25}, 24_668_296, 5.2),
     ],
 )
@@ -55,6 +55,7 @@ def test_variants__published_sizes(builder, arguments, parameters, gmacs):
     assert model.output_shape == (None, 1000)
 
 
+@pytest.mark.slow
 def test_tnt__same_values_under_xla():
     images = reference.images("tnt_official")
     model = reference.build("tnt_official")

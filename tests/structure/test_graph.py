@@ -8,7 +8,7 @@ import pytest
 
 from keras_tnt.models.features import feature_extractor
 from keras_tnt.structure import extend_from_input, find_tnt
-from tests.helpers.small import pixels, small, small_pyramid
+from tests.helpers.small import BOTH, pixels, small
 
 
 def halved(tnt, **options):
@@ -43,7 +43,7 @@ def large(images):
 
 
 @pytest.mark.parametrize("build", [halved, in_sequence, twice])
-@pytest.mark.parametrize("make", [small, small_pyramid])
+@pytest.mark.parametrize("make", BOTH)
 def test_extend_from_input__nested_tnt(build, make):
     tnt = make(include_top=False, pooling="avg")
     model = build(tnt)

@@ -52,13 +52,19 @@ def box_recipe(directory, **changes):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def recipe(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("boxes")
+    boxes = write_boxes(directory, {"train": 8, "validation": 3})
+    return box_recipe(boxes, keep="best")
+
+
+@pytest.fixture(scope="module")
+def trained(recipe, tmp_path_factory):
     directory = tmp_path_factory.mktemp("detection")
-    boxes = write_boxes(directory / "boxes", {"train": 8, "validation": 3})
-    recipe = box_recipe(boxes, keep="best")
-    return recipe, directory / "run", train(recipe, directory / "run", verbose=0)
+    return recipe, directory, train(recipe, directory, verbose=0)
 
 
+@pytest.mark.slow
 def test_train__detector(trained):
     recipe, run, result = trained
     row = result.history[-1]
@@ -115,10 +121,10 @@ def test_train__faults_of_boxes_are_named_before_the_first_step(tmp_path):
         ({"task_options": {"levels": [2, 9]}}, "maps of the levels 1 to 4"),
     ],
 )
-def test_train__recipes_that_do_not_fit_the_boxes(changes, message, trained, tmp_path):
-    recipe = dataclasses.replace(trained[0], **changes)
+def test_train__recipes_that_do_not_fit_the_boxes(changes, message, recipe, tmp_path):
+    changed = dataclasses.replace(recipe, **changes)
     with pytest.raises(ValueError, match=message):
-        train(recipe, tmp_path / "run", verbose=0)
+        train(changed, tmp_path / "run", verbose=0)
 
 
 @pytest.mark.parametrize(
@@ -128,9 +134,9 @@ def test_train__recipes_that_do_not_fit_the_boxes(changes, message, trained, tmp
         ({"class_weights": (1, 1, 1)}, "has no effect with task=detection"),
     ],
 )
-def test_recipe__fields_of_other_tasks(changes, message, trained):
+def test_recipe__fields_of_other_tasks(changes, message, recipe):
     with pytest.raises(ValueError, match=message):
-        dataclasses.replace(trained[0], **changes)
+        dataclasses.replace(recipe, **changes)
 
 
 @pytest.mark.slow
@@ -168,6 +174,7 @@ def test_commands__draw_boxes_and_export(trained, tmp_path, capsys):
         load_segmenter(run)
 
 
+@pytest.mark.slow
 def test_command__evaluate_detection(trained, tmp_path, capsys):
     recipe, run, result = trained
     out = tmp_path / "evaluation"
@@ -194,9 +201,8 @@ def test_command__evaluate_detection(trained, tmp_path, capsys):
     assert "Expected the same, in the same order" in capsys.readouterr().err
 
 
-@pytest.mark.slow
-def test_command__detection(trained, tmp_path, capsys):
-    recipe, *_ = trained
+@pytest.mark.end_to_end
+def test_command__detection(recipe, tmp_path, capsys):
     path = tmp_path / "recipe.json"
     record = dataclasses.asdict(recipe) | {"epochs": 1}
     path.write_text(json.dumps({"recipe": record, "class_names": []}))

@@ -161,6 +161,7 @@ def assert_close(found, expected, atol):
         np.testing.assert_allclose(value, other, atol=atol)
 
 
+@pytest.mark.slow
 def test_distilling__same_on_two_replicas_and_under_xla():
     teacher = dense(seed=1)
     expected = fit(teacher)

@@ -60,7 +60,11 @@ def assert_all_close(ours, theirs, atol=1e-6):
 
 @pytest.mark.parametrize(
     ("decay", "warmup", "strategy"),
-    [(0.3, True, "one"), (0.999, True, "two"), (0.999, False, "one")],
+    [
+        pytest.param(0.3, True, "one", marks=pytest.mark.slow),
+        (0.999, True, "two"),
+        pytest.param(0.999, False, "one", marks=pytest.mark.slow),
+    ],
 )
 def test_ema__average_of_steps(decay, warmup, strategy):
     """Also of batch normalization's moving statistics."""

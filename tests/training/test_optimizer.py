@@ -137,7 +137,9 @@ def trained(optimizer, model, steps=5):
     return [tf.cast(weight.value, "float32").numpy() for weight in model.weights]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    "dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("name", OPTIONS)
 def test_adamw__equals_keras(name, dtype):
     found = []
@@ -374,6 +376,7 @@ def test_adamw__reload_continues(tmp_path):
         np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
 
 
+@pytest.mark.slow
 def test_adamw__two_replicas():
     weights = []
     for strategy in (tf.distribute.OneDeviceStrategy("/cpu:0"), two_replicas()):

@@ -51,13 +51,19 @@ def mask_recipe(directory, **changes):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def recipe(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("masks")
+    masks = write_masks(directory, {"train": 8, "validation": 3})
+    return mask_recipe(masks, keep="best", class_weights=(1, 2, 1))
+
+
+@pytest.fixture(scope="module")
+def trained(recipe, tmp_path_factory):
     directory = tmp_path_factory.mktemp("segmentation")
-    masks = write_masks(directory / "masks", {"train": 8, "validation": 3})
-    recipe = mask_recipe(masks, keep="best", class_weights=(1, 2, 1))
-    return recipe, directory / "run", train(recipe, directory / "run", verbose=0)
+    return recipe, directory, train(recipe, directory, verbose=0)
 
 
+@pytest.mark.slow
 def test_train__segmenter(trained):
     recipe, run, result = trained
     row = result.history[-1]
@@ -94,9 +100,8 @@ def test_train__segmenter_resumes_exactly(trained, tmp_path):
         assert again.history[1][name] == pytest.approx(result.history[1][name])
 
 
-@pytest.mark.slow
-def test_command__segmentation(trained, tmp_path, capsys):
-    recipe, *_ = trained
+@pytest.mark.end_to_end
+def test_command__segmentation(recipe, tmp_path, capsys):
     path = tmp_path / "recipe.json"
     record = dataclasses.asdict(recipe) | {"epochs": 1}
     path.write_text(json.dumps({"recipe": record, "class_names": []}))
@@ -130,10 +135,10 @@ def test_train__faults_are_named_before_the_first_step(tmp_path):
         ({"task_options": {"head": "fcn"}}, "head must be one of"),
     ],
 )
-def test_train__recipes_that_do_not_fit_the_masks(changes, message, trained, tmp_path):
-    recipe = dataclasses.replace(trained[0], **changes)
+def test_train__recipes_that_do_not_fit_the_masks(changes, message, recipe, tmp_path):
+    changed = dataclasses.replace(recipe, **changes)
     with pytest.raises(ValueError, match=message):
-        train(recipe, tmp_path / "run", verbose=0)
+        train(changed, tmp_path / "run", verbose=0)
 
 
 @pytest.mark.parametrize(
@@ -150,9 +155,9 @@ def test_train__recipes_that_do_not_fit_the_masks(changes, message, trained, tmp
         ),
     ],
 )
-def test_recipe__task(changes, message, trained):
+def test_recipe__task(changes, message, recipe):
     with pytest.raises(ValueError, match=message):
-        dataclasses.replace(trained[0], **changes)
+        dataclasses.replace(recipe, **changes)
 
 
 @pytest.mark.slow
@@ -197,6 +202,7 @@ def test_commands__draw_masks_and_export(trained, tmp_path, capsys):
     assert "exported as a savedmodel in float32 only" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "written"),
     [
@@ -223,6 +229,7 @@ def test_predict__two_images_of_one_mask(names, written, trained, tmp_path, caps
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_predict__masks_replace_no_file(trained, tmp_path, monkeypatch, capsys):
     recipe, run, _ = trained
     images = tmp_path / "images"
@@ -243,6 +250,7 @@ def test_predict__masks_replace_no_file(trained, tmp_path, monkeypatch, capsys):
         assert {path.name for path in Path(out).iterdir()} == names
 
 
+@pytest.mark.slow
 def test_command__evaluate_segmentation(trained, tmp_path, capsys):
     recipe, run, result = trained
     command = ["evaluate", "--model", str(run), "--data", recipe.data]
@@ -254,6 +262,7 @@ def test_command__evaluate_segmentation(trained, tmp_path, capsys):
     assert [line.split(",")[0] for line in table] == ["class", *CLASS_NAMES]
 
 
+@pytest.mark.slow
 def test_export_segmenter__refused(trained, tmp_path):
     model = trained[2].model
     with pytest.raises(ValueError, match="Expected names of 3 classes, got 1"):

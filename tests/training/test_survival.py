@@ -20,8 +20,6 @@ from tests.helpers.toy import environment_without_coverage, toy_recipe
 from tests.training.test_detection_task import box_recipe
 from tests.training.test_segmentation_task import mask_recipe
 
-pytestmark = [pytest.mark.slow]
-
 # Slow enough to be hit in the middle, with everything that is random.
 RECIPE = toy_recipe(
     model_options={"depth": 3, "dropout_rate": 0.1, "drop_path_rate": 0.2},
@@ -96,6 +94,7 @@ def assert_same_end(directory, expected):
         assert ours == pytest.approx(theirs, abs=1e-5)
 
 
+@pytest.mark.end_to_end
 @pytest.mark.parametrize(
     ("make_recipe", "write"), [(mask_recipe, write_masks), (box_recipe, write_boxes)]
 )
@@ -124,6 +123,7 @@ def test_train__killed_dense_task_equals_uninterrupted(make_recipe, write, tmp_p
             np.testing.assert_array_equal(found.tensors[name], tensor, err_msg=name)
 
 
+@pytest.mark.processes
 def test_train__killed_and_stopped_equals_uninterrupted(unbroken, tmp_path):
     directory = tmp_path / "run"
     killed = start(directory)
@@ -150,7 +150,7 @@ def test_train__killed_and_stopped_equals_uninterrupted(unbroken, tmp_path):
     assert_same_end(directory, unbroken[0])
 
 
-@pytest.mark.slow
+@pytest.mark.processes
 def test_train__full_disk(unbroken, tmp_path):
     """The limit on the size of a file stands for the disk's: the same call fails."""
     directory = tmp_path / "run"

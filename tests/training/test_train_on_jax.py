@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.processes,
     pytest.mark.skipif(
         not all(map(importlib.util.find_spec, ("jax", "tensorflow"))),
         reason="needs JAX, and TensorFlow for tf.data",
@@ -150,7 +150,6 @@ def test_train__resumes_in_another_layout(runs):
     assert_same_state(runs / "resumed", runs / "one", atol=1e-5)
 
 
-@pytest.mark.slow
 def test_train__killed_and_stopped_equals_uninterrupted(runs):
     run = runs / "killed"
     helper = ("-m", "tests.helpers.jax_layouts")

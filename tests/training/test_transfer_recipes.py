@@ -162,18 +162,15 @@ def test_transfer_recipes__open_their_data(name, with_data):
     assert labels == joined.get(name, [0, 1, 2, 3])
 
 
-slow = pytest.mark.slow
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
         "transfer_flowers",
-        pytest.param("transfer_cifar10", marks=slow),
-        pytest.param("transfer_cifar100", marks=slow),
-        pytest.param("transfer_pets", marks=slow),
-        pytest.param("transfer_inaturalist2019", marks=slow),
+        pytest.param("transfer_cifar10", marks=pytest.mark.extra_large),
+        pytest.param("transfer_cifar100", marks=pytest.mark.extra_large),
+        pytest.param("transfer_pets", marks=pytest.mark.extra_large),
+        "transfer_inaturalist2019",
     ],
 )
 def test_transfer_recipes__train(name, with_data, capsys):

@@ -8,7 +8,7 @@ from scipy.special import softmax
 
 import keras_tnt
 from tests.helpers import reference
-from tests.helpers.small import pixels, small, small_pyramid
+from tests.helpers.small import BOTH, pixels, small, small_pyramid
 
 CASES = [
     "tnt_official",
@@ -79,7 +79,7 @@ def test_attention_maps__shapes_of_pyramid():
     check_maps(maps)
 
 
-@pytest.mark.parametrize("build", [small, small_pyramid])
+@pytest.mark.parametrize("build", BOTH)
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_attention_maps__mixed_precision(policy, build):
     exact = build()
@@ -147,7 +147,7 @@ def graph_ops(model):
     return [op.type for op in function.get_concrete_function().graph.get_operations()]
 
 
-@pytest.mark.parametrize("build", [small, small_pyramid])
+@pytest.mark.parametrize("build", BOTH)
 def test_attention_maps__model_unchanged(build):
     model = build(dropout_rate=0.1, drop_path_rate=0.1)
     images = pixels(model)
@@ -167,7 +167,7 @@ def test_attention_maps__model_unchanged(build):
     np.testing.assert_array_equal(model.predict(images, verbose=0), probabilities)
 
 
-@pytest.mark.parametrize("build", [small, small_pyramid])
+@pytest.mark.parametrize("build", BOTH)
 def test_attention_maps__images_independent(build):
     model = build()
     images = pixels(model)
@@ -198,7 +198,7 @@ def test_attention_maps__extended_model():
         check_same_maps(maps, expected)
 
 
-@pytest.mark.parametrize("build", [small, small_pyramid])
+@pytest.mark.parametrize("build", BOTH)
 def test_attention_maps__nested_tnt(build):
     """Two models deep, behind a layer that halves the images."""
     tnt = build(include_top=False, pooling="avg")

@@ -24,7 +24,7 @@ def images_of(page):
     return [part.partition(")")[0] for part in parts]
 
 
-@pytest.mark.slow
+@pytest.mark.end_to_end
 def test_make_gallery__page_and_images(tmp_path, monkeypatch):
     script = load_script()
     (tmp_path / "docs" / "images").mkdir(parents=True)

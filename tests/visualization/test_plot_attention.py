@@ -21,7 +21,7 @@ from keras_tnt.visualization import (
 )
 from tests.helpers import ASSETS
 from tests.helpers.figures import image_of, saved_figures
-from tests.helpers.small import pixels, small, small_pyramid
+from tests.helpers.small import BOTH, pixels, small, small_pyramid
 
 PHOTO = str(ASSETS / "astronaut_small.png")
 NAMES = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu"]
@@ -91,7 +91,7 @@ def test_plot_patch_attention__data(monkeypatch, tmp_path):
         plot_patch_attention(maps, [3], tmp_path / "patches.png")
 
 
-@pytest.mark.parametrize("build", [small, small_pyramid])
+@pytest.mark.parametrize("build", BOTH)
 def test_plot_attention__models(build, tmp_path):
     maps, image = seen(build())
     blocks = [1, max(maps.outer)]
@@ -132,6 +132,7 @@ def run(tmp_path_factory):
     return save_run(tmp_path_factory.mktemp("runs") / "run", model)
 
 
+@pytest.mark.slow
 def test_attention_command__three_images(run, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["attention", PHOTO, "--model", run, "--out", str(out)]) == 0

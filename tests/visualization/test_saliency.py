@@ -6,7 +6,7 @@ import pytest
 
 import keras_tnt
 from keras_tnt.visualization import grad_cam, integrated_gradients
-from tests.helpers.small import pixels, small, small_pyramid
+from tests.helpers.small import BOTH, pixels, small, small_pyramid
 
 
 def of_one_patch(patch, negative=False):
@@ -77,7 +77,7 @@ def test_grad_cam__without_softmax():
         )
 
 
-@pytest.mark.parametrize("build", [small, small_pyramid])
+@pytest.mark.parametrize("build", BOTH)
 def test_grad_cam__nested_model(build):
     tnt = build(include_top=False, pooling="avg")
     images = pixels(tnt, 2)

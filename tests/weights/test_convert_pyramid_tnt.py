@@ -76,6 +76,7 @@ def test_convert_pyramid_tnt__grid_recorded(tmp_path):
     assert os.listdir(tmp_path) == ["wide.safetensors"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".safetensors", ".keras"])
 def test_load_weights__pyramid_other_size_head_channels(suffix, tmp_path, caplog):
     """Positions and biases are resampled, whatever the file; the head stays fresh."""
@@ -206,6 +207,7 @@ def test_load_weights__pyramid_mismatch(changes, message, tmp_path):
     unchanged(build(), path, message)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
 def test_load_weights__pyramid_other_kind(suffix, tmp_path):
     tnt = reference.build("tnt_timm")

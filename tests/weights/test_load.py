@@ -113,7 +113,11 @@ def test_load_weights__prefix_and_half_precision(tmp_path):
 
 @pytest.mark.parametrize(
     "prefix",
-    ["_orig_mod.", "model.", "backbone.", "ema.", "module._orig_mod.", "a.b.c."],
+    ["_orig_mod.", "module._orig_mod."]
+    + [
+        pytest.param(prefix, marks=pytest.mark.slow)
+        for prefix in ("model.", "backbone.", "ema.", "a.b.c.")
+    ],
 )
 @pytest.mark.parametrize("case", ["tnt_timm", "tnt_official"])
 def test_load_weights__names_behind_a_common_prefix(prefix, case, tmp_path):
@@ -235,7 +239,9 @@ def test_load_weights__one_channel(timm_file):
     )
 
 
-@pytest.mark.parametrize("channels", [2, 4, 6, 7])
+@pytest.mark.parametrize(
+    "channels", [2, *[pytest.param(n, marks=pytest.mark.slow) for n in (4, 6, 7)]]
+)
 @pytest.mark.parametrize("suffix", [".safetensors", ".keras"])
 def test_load_weights__other_channels(channels, suffix, timm_file, tmp_path):
     color = reference.build(CASE)
@@ -261,7 +267,9 @@ def test_load_weights__channels_of_source_not_three(tmp_path):
         small(input_shape=(64, 64, 4), weights=str(tmp_path / "two.keras"))
 
 
-@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+@pytest.mark.parametrize(
+    "suffix", [".keras", pytest.param(".weights.h5", marks=pytest.mark.slow)]
+)
 class TestKerasFiles:
     def save(self, model, directory, suffix):
         path = directory / f"model{suffix}"
@@ -391,7 +399,14 @@ class TestFilesWithArchitecture:
         )
 
 
-@pytest.mark.parametrize("compiled", ["saved", "loaded", "both"])
+@pytest.mark.parametrize(
+    "compiled",
+    [
+        pytest.param("saved", marks=pytest.mark.slow),
+        pytest.param("loaded", marks=pytest.mark.slow),
+        "both",
+    ],
+)
 def test_load_weights__h5_keeps_the_optimizer(compiled, tmp_path):
     """`fit` with `ModelCheckpoint(save_weights_only=True)` saves the optimizer too."""
     saved, model = reference.build(CASE), small()
@@ -587,7 +602,7 @@ def test_load_weights__pytorch_missing(tmp_path, monkeypatch):
         keras_tnt.load_weights(small(), tmp_path / "tnt.pth.tar")
 
 
-@pytest.mark.slow
+@pytest.mark.processes
 def test_load_weights__imagenet_from_hub(tmp_path):
     """A user's `TNTSmall()` against a hub on loopback, then offline from the cache."""
     source = tmp_path / "source.safetensors"

@@ -17,7 +17,7 @@ from tests.models.test_from_tensors import TINY
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 REPO = "timm/tnt_s_patch16_224.in1k"
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.processes
 
 
 def run(script, *arguments, hub, home):

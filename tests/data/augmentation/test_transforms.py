@@ -183,7 +183,14 @@ def test_evaluation_transform__equal_to_published(crop_fraction):
         np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "gray JPEG", "gray PNG", "16-bit PNG"])
+@pytest.mark.parametrize(
+    "kind",
+    ["PNG", "gray JPEG"]
+    + [
+        pytest.param(kind, marks=pytest.mark.slow)
+        for kind in ("JPEG", "gray PNG", "16-bit PNG")
+    ],
+)
 def test_transforms__gray_and_color(kind):
     """Gray is Pillow's; gray images in color have three equal channels."""
     contents = encoded(photo(24, 20), kind)
