@@ -29,9 +29,9 @@ test-processes: $(VENV)/dev.stamp
 test-end-to-end: $(VENV)/dev.stamp
 	$(PYTEST) $(PARALLEL) -m end_to_end --durations=20
 
-# Further sizes and formats of what the tests above show for one. Before a release.
+# Further sizes, formats and options of what the tests above show for one.
 test-extra-large: $(VENV)/dev.stamp
-	$(PYTEST) -m extra_large
+	$(PYTEST) $(PARALLEL) -m extra_large
 
 # Layers, models and data at the lower bounds of pyproject.toml, on Python 3.11.
 OLDEST := .venv-oldest

@@ -30,6 +30,7 @@ from keras_tnt.models import (
 from keras_tnt.models.features import feature_extractor
 from keras_tnt.structure import complexity
 from keras_tnt.utils.lazy import LazyClass
+from keras_tnt.utils.memory import keep_freed_memory
 from keras_tnt.visualization import attention_maps
 from keras_tnt.weights import (
     enable_lora,
@@ -79,6 +80,7 @@ __all__ = [
     "enable_lora",
     "export_saved_model",
     "feature_extractor",
+    "keep_freed_memory",
     "layers",
     "list_models",
     "load_image",

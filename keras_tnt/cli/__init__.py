@@ -22,6 +22,7 @@ from keras_tnt.cli import (
 )
 from keras_tnt.training.callbacks import TrainingInterrupted
 from keras_tnt.utils.files import local_path
+from keras_tnt.utils.memory import keep_freed_memory
 
 __all__ = ["main"]
 
@@ -68,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s")
+    keep_freed_memory()
     try:
         if getattr(options, "out", None):
             local_path(options.out)  # fails before the work starts

@@ -28,6 +28,7 @@ from keras_tnt.training.run_directory import RunDirectory
 from keras_tnt.training.task import task_of
 from keras_tnt.training.teacher import find_teacher, logits_function
 from keras_tnt.training.training_run import TrainingResult, TrainingRun
+from keras_tnt.utils.memory import keep_freed_memory
 from keras_tnt.utils.typing import PathLike
 
 
@@ -84,6 +85,7 @@ def train(
         print(result.history[-1]["val_accuracy"])
         ```
     """
+    keep_freed_memory()
     run = RunDirectory(directory)
     strategy = strategy or distribute.create_strategy()
     distribute.check_strategy(strategy)

@@ -63,7 +63,6 @@ def trained(recipe, tmp_path_factory):
     return recipe, directory, train(recipe, directory, verbose=0)
 
 
-@pytest.mark.slow
 def test_train__segmenter(trained):
     recipe, run, result = trained
     row = result.history[-1]
