@@ -14,8 +14,8 @@ from keras_tnt.utils.lazy import tensorflow as tf
 def default_batch_size() -> int:
     """Return the images a step that suit the devices: 16 on CPUs, else 64.
 
-    On CPUs a batch of 64 can take 1.4 times as long for each image of TNT-S, see
-    `keras_tnt.utils.memory.keep_freed_memory`, and is not faster with that setting.
+    On CPUs a batch of 64 takes up to 1.4 times as long for each image of TNT-S: the C
+    library gives large blocks back to the system, which clears them for each operation.
     """
     return 16 if runs_on_cpu_only() else 64
 

@@ -3,12 +3,14 @@
 import ctypes
 import os
 
-# Of glibc's malloc.h, and their values: 2 GiB, and one heap for all threads.
-OPTIONS = {-1: 2**31 - 1, -3: 2**31 - 1, -8: 1}
+# Of glibc's malloc.h. TOP_PAD is the size of two heaps of a thread, which are then kept
+# when they are empty.
+TRIM_THRESHOLD, MMAP_THRESHOLD, TOP_PAD = -1, -3, -2
+OPTIONS = {TRIM_THRESHOLD: 2**31 - 1, MMAP_THRESHOLD: 2**31 - 1, TOP_PAD: 2**27}
 VARIABLES = (
     "MALLOC_TRIM_THRESHOLD_",
     "MALLOC_MMAP_THRESHOLD_",
-    "MALLOC_ARENA_MAX",
+    "MALLOC_TOP_PAD_",
     "GLIBC_TUNABLES",
 )
 
@@ -18,19 +20,17 @@ def keep_freed_memory() -> bool:
 
     By default, glibc gives large blocks back to the system when they are freed. The
     next operation gets new pages, which the system clears first. On CPUs that can take
-    as long as the model: with this setting, a step of `keras-tnt demo` takes about half
-    the time, and TNT-S in batches of 64 takes 0.7 times as long.
+    as long as the model: a step of `keras-tnt demo` takes about half the time with this
+    setting, and TNT-S 0.9 times as long.
 
-    The commands and `keras_tnt.training.train` do this themselves. Call it before the
-    first operation if you use `model.fit` or `model.predict` on CPUs: threads that have
-    computed keep heaps of their own. It holds for the whole process, which then keeps
-    as much memory as it needed at most. Without this package, set the variables
-    ``MALLOC_TRIM_THRESHOLD_`` and ``MALLOC_MMAP_THRESHOLD_`` to 2147483647 and
-    ``MALLOC_ARENA_MAX`` to 1.
+    The commands and `keras_tnt.training.train` do this themselves. Call it before
+    `model.fit` or `model.predict` on CPUs. It holds for the whole process, which then
+    keeps as much memory as it needed at most.
 
     Returns:
-        Whether it was set. It is not where the C library is not glibc, or where one of
-        the variables above or ``GLIBC_TUNABLES`` is set.
+        Whether it was set. It is not where the C library is not glibc, or where the
+        environment has settings for it: ``MALLOC_TRIM_THRESHOLD_``,
+        ``MALLOC_MMAP_THRESHOLD_``, ``MALLOC_TOP_PAD_`` or ``GLIBC_TUNABLES``.
 
     Example:
         >>> import keras_tnt
