@@ -21,6 +21,7 @@ import keras_tnt
 from keras_tnt.export.load_exported import load_exported
 from keras_tnt.training import AdamW
 
+keras_tnt.keep_freed_memory()
 S_1 = (1, 4, 8, 12)
 PYRAMID = "PyramidTNTSmall"
 PREDICTED = 64  # images per call of `model.predict`
