@@ -2,9 +2,9 @@
 
     python benchmarks/freed_memory.py [--pairs 7]
 
-Each row runs in two processes, with and without the setting, which take turns. A ratio is
-the median over the pairs; above 1, the setting is faster. Page faults are of one step.
-Writes results/freed_memory.json.
+Each row runs in two processes, with and without the setting, which take turns. A ratio
+is the median over the pairs; above 1, the setting is faster. Page faults are those of
+one step. Writes results/freed_memory.json.
 """
 
 import argparse
@@ -47,7 +47,9 @@ def make_step(name, batch):
     demo = name.startswith("demo")
     if demo:
         recipe = fashion_mnist_demo()
-        model = keras_tnt.TNT(classes=10, input_shape=(28, 28, 1), **recipe.model_options)
+        model = keras_tnt.TNT(
+            classes=10, input_shape=(28, 28, 1), **recipe.model_options
+        )
     else:
         model = keras_tnt.TNTSmall(weights=None)
     rng = np.random.default_rng(0)

@@ -218,7 +218,7 @@ LIGHT = dataclasses.replace(IMAGENET_AUGMENTATION, rand_augment=0)
     ("augmentation", "splits"),
     [
         (IMAGENET_AUGMENTATION, [(2, 2)]),
-        pytest.param(LIGHT, [(1, 4), (4, 1)], marks=pytest.mark.extra_large),
+        (LIGHT, [(1, 4), (4, 1)]),
         (dataclasses.replace(LIGHT, mix_group_size=2, mix_mode="pair"), [(1, 4)]),
         (None, [(1, 2), (2, 2)]),
     ],

@@ -64,8 +64,8 @@ def test_export_saved_model__one_answers_two_sizes(kind, tmp_path):
         ("tnt", "litert"),
         ("tnt", "openvino"),
         pytest.param("pyramid", "onnx", marks=pytest.mark.slow),
-        pytest.param("pyramid", "litert", marks=pytest.mark.extra_large),
-        pytest.param("pyramid", "openvino", marks=pytest.mark.extra_large),
+        pytest.param("pyramid", "litert", marks=pytest.mark.slow),
+        pytest.param("pyramid", "openvino", marks=pytest.mark.slow),
     ],
 )
 def test_export_model__any_size(kind, file_format, tmp_path):

@@ -146,7 +146,7 @@ def batches():
     [
         ("tnt", {}),
         ("tnt", {"remat": True, "dtype": "mixed_bfloat16"}),
-        pytest.param("pyramid", {}, marks=pytest.mark.extra_large),
+        ("pyramid", {}),
         pytest.param("pyramid", {"remat": True}, marks=pytest.mark.extra_large),
     ],
 )

@@ -7,9 +7,7 @@ from tests.helpers.small import dense_classifier, pixels, small, small_pyramid
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "build", [small, pytest.param(small_pyramid, marks=pytest.mark.extra_large)]
-)
+@pytest.mark.parametrize("build", [small, small_pyramid])
 def test_reset_classifier__keeps_everything_but_the_head(build, tmp_path):
     model = build()
     images = pixels(model)

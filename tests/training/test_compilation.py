@@ -121,7 +121,7 @@ def trained(part, strategy, dtype, optimizer, monkeypatch):
     ("part", "dtype", "tolerance"),
     [
         ("replica", "float32", 1e-5),
-        pytest.param("step", "float32", 1e-5, marks=pytest.mark.extra_large),
+        ("step", "float32", 1e-5),
         pytest.param("replica", "mixed_float16", 5e-3, marks=pytest.mark.extra_large),
         ("step", "mixed_float16", 5e-3),
     ],

@@ -94,7 +94,7 @@ def assert_same_end(directory, expected):
         assert ours == pytest.approx(theirs, abs=1e-5)
 
 
-@pytest.mark.end_to_end
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("make_recipe", "write"), [(mask_recipe, write_masks), (box_recipe, write_boxes)]
 )

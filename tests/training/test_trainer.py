@@ -279,12 +279,9 @@ def test_train__fine_tuning(trained, tmp_path, capsys):
     "changes",
     [
         {"accumulation_steps": 3, "clip_norm": 1.0, "layer_decay": 0.7},
-        pytest.param(
-            {"remat": True, "jit_compile": True, "steps_per_execution": 5},
-            marks=pytest.mark.extra_large,
-        ),
+        {"remat": True, "jit_compile": True, "steps_per_execution": 5},
         {"precision": "float16", "ema_decay": 0.9},
-        pytest.param({"precision": "bfloat16"}, marks=pytest.mark.extra_large),
+        {"precision": "bfloat16"},
     ],
     ids=lambda changes: next(iter(changes)),
 )

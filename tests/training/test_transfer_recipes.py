@@ -167,9 +167,9 @@ def test_transfer_recipes__open_their_data(name, with_data):
     "name",
     [
         "transfer_flowers",
-        pytest.param("transfer_cifar10", marks=pytest.mark.extra_large),
-        pytest.param("transfer_cifar100", marks=pytest.mark.extra_large),
-        pytest.param("transfer_pets", marks=pytest.mark.extra_large),
+        "transfer_cifar10",
+        "transfer_cifar100",
+        "transfer_pets",
         "transfer_inaturalist2019",
     ],
 )
