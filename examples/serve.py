@@ -16,6 +16,7 @@ import argparse
 import base64
 import binascii
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -106,6 +107,8 @@ def main():
     parser.add_argument("--port", type=int, default=8501)
     parser.add_argument("--batch-size", type=int, default=32, help="largest batch")
     arguments = parser.parse_args()
+    # Shells start a script's background processes with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     api = SavedModel(
         arguments.directory.resolve(),
         max_batch_size=arguments.batch_size,

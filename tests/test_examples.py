@@ -1,6 +1,7 @@
 """The examples run as they stand."""
 
 import re
+import signal
 import subprocess
 import sys
 
@@ -15,13 +16,14 @@ EXAMPLES = ROOT / "examples"
 
 
 def run_example(name, directory, *arguments):
-    """What an example prints."""
+    """What an example prints, in the background of a script: SIGINT is ignored."""
     process = subprocess.run(
         [sys.executable, str(EXAMPLES / name), *arguments],
         cwd=directory,
         capture_output=True,
         text=True,
         timeout=900,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )
     assert process.returncode == 0, process.stderr[-3000:]
     return process.stdout
