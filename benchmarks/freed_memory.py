@@ -27,7 +27,7 @@ import tensorflow as tf
 
 import keras_tnt
 from keras_tnt.cli.benchmark import describe_machine
-from keras_tnt.training import AdamW, fashion_mnist_demo
+from keras_tnt.training import AdamW
 from keras_tnt.utils.files import atomic_write
 
 RESULTS = Path(__file__).with_name("results") / "freed_memory.json"
@@ -37,21 +37,13 @@ ROWS = {
     "inference_16": (16, 2),
     "inference_64": (64, 1),
     "training_16": (16, 1),
-    "demo_training_64": (64, 10),
 }
 SETTINGS = ("kept", "returned")
 
 
 def make_step(name, batch):
-    """Return a step of TNT-S, or of the demo's training."""
-    demo = name.startswith("demo")
-    if demo:
-        recipe = fashion_mnist_demo()
-        model = keras_tnt.TNT(
-            classes=10, input_shape=(28, 28, 1), **recipe.model_options
-        )
-    else:
-        model = keras_tnt.TNTSmall(weights=None)
+    """Return a step of TNT-S."""
+    model = keras_tnt.TNTSmall(weights=None)
     rng = np.random.default_rng(0)
     images = rng.uniform(0, 255, (batch, *model.input_shape[1:])).astype("float32")
     if name.startswith("inference"):
