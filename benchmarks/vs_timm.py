@@ -128,7 +128,7 @@ CORES = ["one_core_16", "inference_16"]
 class Worker:
     """A process that times one subject on request."""
 
-    def __init__(self, python, script, kind, *arguments, cores=2):
+    def __init__(self, python, script, kind, *arguments, cores=2, **environment):
         self.name = f"{script}:{kind}"
         script = WORKERS / f"{script}_worker.py"
         command = [python, script, kind, *map(str, arguments)]
@@ -139,7 +139,9 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(cores)},
+            env=os.environ
+            | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(cores)}
+            | environment,
             preexec_fn=lambda: os.sched_setaffinity(0, allowed),
         )
         self.facts = {}
@@ -150,7 +152,7 @@ class Worker:
         """Return the seconds per batch, averaged over some calls."""
         print(calls, file=self.process.stdin, flush=True)
         answer = self._answer()
-        self.facts["peak_mib"] = answer["peak_mib"]
+        self.facts |= {fact: answer[fact] for fact in ("peak_mib", "page_faults")}
         return answer["seconds"]
 
     def calls_in(self, seconds):

@@ -34,18 +34,25 @@ def peak_mib():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def page_faults():
+    """Return the page faults of this process so far, without reads from the disk."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
 def serve(run, batches=1):
     """Warm up, then time the number of calls in each line of the input.
 
-    The seconds are per batch; a call runs `batches` batches.
+    The seconds are per batch; a call runs `batches` batches. Page faults are per call.
     """
     for _ in range(2):
         answer = run()
     sample = np.ravel(answer)[:1000].astype(float).tolist()
     say(ready=True, sample=sample)
     for line in sys.stdin:
+        calls, faults = int(line), page_faults()
         started = time.perf_counter()
-        for _ in range(int(line)):
+        for _ in range(calls):
             run()
-        seconds = (time.perf_counter() - started) / int(line) / batches
-        say(seconds=seconds, peak_mib=peak_mib())
+        seconds = (time.perf_counter() - started) / calls / batches
+        faults = (page_faults() - faults) / calls
+        say(seconds=seconds, peak_mib=peak_mib(), page_faults=faults)
