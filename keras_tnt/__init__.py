@@ -5,6 +5,11 @@ image and a large one over the patches. The models here compute what the publish
 checkpoints compute, and load them.
 """
 
+from keras_tnt.compat.onednn import use_onednn
+
+use_onednn()  # before TensorFlow is imported
+
+# isort: split
 import keras
 
 from keras_tnt import layers, tasks, training

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework.test_util import IsMklEnabled
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 
@@ -36,15 +37,6 @@ def executed(function, *inputs):
     }
 
 
-def _has_onednn_norm():
-    """Whether TensorFlow's oneDNN operations are in use: on x86 with these."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-    return "avx512_vnni" in flags or "avx_vnni" in flags
-
-
 needs_onednn = pytest.mark.skipif(
-    not _has_onednn_norm(), reason="TensorFlow uses no oneDNN here"
+    not IsMklEnabled(), reason="TensorFlow uses no oneDNN here"
 )

@@ -1,10 +1,10 @@
-"""What `keras_tnt.keep_freed_memory` saves on a CPU.
+"""What the settings of keras_tnt for CPUs give: freed memory is kept, and oneDNN.
 
-    python benchmarks/freed_memory.py [--pairs 7]
+    python benchmarks/cpu_settings.py [--pairs 7]
 
-TNT-S runs in two processes, with and without the setting, which take turns. A ratio is
-the median over the pairs; above 1, the setting is faster. Page faults are those of one
-call, in the last turn. Writes results/freed_memory.json.
+TNT-S runs in three processes, with both settings and without one of them, which take
+turns. A ratio is the median over the turns; above 1, the setting is faster. Page faults
+are those of one call, in the last turn. Writes results/cpu_settings.json.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from vs_timm import PACKAGES, Worker, host, take_turns
 import keras_tnt
 from keras_tnt.utils.files import write_json
 
-RESULTS = Path(__file__).with_name("results") / "freed_memory.json"
+RESULTS = Path(__file__).with_name("results") / "cpu_settings.json"
 # Kind of keras_worker.py, batch size.
 ROWS = {
     "inference_1": ("savedmodel-float32", 1),
@@ -26,8 +26,13 @@ ROWS = {
     "inference_64": ("savedmodel-float32", 64),
     "training_16": ("train", 16),
 }
-# The worker keeps freed memory, unless its environment has settings of its own.
-SETTINGS = {"kept": {}, "returned": {"GLIBC_TUNABLES": ""}}
+# The environments of the workers. keras_tnt does not change what the user has set.
+BOTH = "both"
+SETTINGS = {
+    BOTH: {},
+    "memory returned": {"GLIBC_TUNABLES": ""},
+    "without oneDNN": {"TF_ENABLE_ONEDNN_OPTS": "0"},
+}
 
 
 def main():
@@ -43,11 +48,14 @@ def main():
             row = measure(kind, batch, weights, options.pairs)
             record["rows"][name] = row
             write_json(record, RESULTS)
-            print(f"{name}: {row['ratio']:.2f}", flush=True)
+            ratios = {
+                setting: f"{ratio:.2f}" for setting, ratio in row["ratio"].items()
+            }
+            print(f"{name}: {ratios}", flush=True)
 
 
 def measure(kind, batch, weights, pairs):
-    """Time a row with and without the setting, in turns."""
+    """Time a row with both settings and without one of them, in turns."""
     workers = []
     try:
         for setting, environment in SETTINGS.items():
@@ -58,9 +66,14 @@ def measure(kind, batch, weights, pairs):
     finally:
         for worker in workers:
             worker.end()
-    turns = zip(seconds["kept"], seconds["returned"], strict=True)
+    ratios = {
+        setting: statistics.median(
+            other / both for other, both in zip(times, seconds[BOTH], strict=True)
+        )
+        for setting, times in seconds.items()
+    }
     return {
-        "ratio": statistics.median(returned / kept for kept, returned in turns),
+        "ratio": ratios,
         "seconds": seconds,
         "calls": calls,
         **{
