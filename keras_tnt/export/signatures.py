@@ -11,7 +11,7 @@ from keras_tnt.export.validation import as_functional, choose_image_size
 from keras_tnt.images import decode_image, preprocess_input, rgb_to_gray
 from keras_tnt.layers.layer_norm import decomposed_layer_norm
 from keras_tnt.models.tokens import patch_map
-from keras_tnt.structure import architecture, find_head, stem
+from keras_tnt.structure import architecture, class_token_alone, find_head, stem
 from keras_tnt.utils.lazy import tensorflow as tf
 
 SMALLEST_PROBABILITY = np.finfo("float32").tiny  # positive, so that it has a logarithm
@@ -110,12 +110,15 @@ def _predictions(model, activation, layer_norms):
         tensors["feature_map"] = feature_map
     if layers or feature_map is not None:
         tensors["embedding"] = head.features
-    body = keras.Model(model.inputs, tensors)
+    body = class_token_alone(keras.Model(model.inputs, list(tensors.values())))
 
     def predict(images):
         with layer_norms():
-            outputs = body(images, training=False)
-        found = {name: tf.cast(value, tf.float32) for name, value in outputs.items()}
+            outputs = keras.tree.flatten(body(images, training=False))
+        found = {
+            name: tf.cast(value, tf.float32)
+            for name, value in zip(tensors, outputs, strict=True)
+        }
         for linear in layers:
             found["logits"] = tf.cast(linear(found["embedding"]), tf.float32)
         if "logits" in found:

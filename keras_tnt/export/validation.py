@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
+from keras_tnt.models.functional import Functional
 from keras_tnt.structure import find_tnt, has_graph, has_preprocessing
 from keras_tnt.structure.architecture import image_size as size_of_tnt
 from keras_tnt.utils.arguments import as_list
@@ -17,8 +18,8 @@ def as_functional(model: keras.Model) -> keras.Model:
         model: a functional, Sequential or subclassed model of one input and one output.
 
     Returns:
-        A functional `keras.Model` of the same layers. A subclassed model is its only
-        layer.
+        A functional `keras.Model` of the same layers, ``model`` itself if it was built
+        by this package. A subclassed model is its only layer.
 
     Raises:
         ValueError: if the model has not been built, or has several inputs or outputs.
@@ -41,6 +42,8 @@ def as_functional(model: keras.Model) -> keras.Model:
             "Expected a classifier of gray or color images, with one input and one "
             f"output, got a model with tensors of shapes {shapes}."
         )
+    if isinstance(model, Functional):  # it computes less than a model of its graph
+        return model
     return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
 
 

@@ -27,7 +27,8 @@ class TNTLayer(VisibleSublayers, keras_layers.WeightStates):
             ``frozen_weights`` or ``trained_weights``, as in the config.
     """
 
-    # Whether the outputs, attention scores aside, have the shapes of the inputs.
+    # Whether the outputs, attention scores aside, have the shapes of the inputs. With
+    # ``num_queries``, the last output has as many tokens.
     keeps_shapes = False
 
     def __init__(
@@ -60,7 +61,12 @@ class TNTLayer(VisibleSublayers, keras_layers.WeightStates):
         args, kwargs = keras.tree.map_structure(self._as_input, (args, kwargs))
         scores = kwargs.get("return_attention_scores")
         if self.keeps_shapes and not scores and self._is_built_for(args):
-            return args[0] if len(args) == 1 else tuple(args)
+            *others, last = args
+            num_queries = kwargs.get("num_queries")
+            if num_queries is not None:
+                shape = (last.shape[0], num_queries, *last.shape[2:])
+                last = keras.KerasTensor(shape, last.dtype)
+            return (*others, last) if others else last
         if self.built:
             return keras.Operation.compute_output_spec(self, *args, **kwargs)
         return type(self).from_config(self.get_config())(*args, **kwargs)

@@ -36,9 +36,12 @@ class SelfAttention(TNTLayer):
             ``(batch, num_heads, tokens, tokens)``, are the weights of the keys (last
             axis) for each query (third axis), before dropout; they sum to one over
             the keys.
+        num_queries: number of tokens, from the first on, whose outputs and scores are
+            computed; all by default. Keys and values are those of all tokens.
 
     Raises:
-        ValueError: if ``dim`` is not a multiple of ``num_heads``.
+        ValueError: if ``dim`` is not a multiple of ``num_heads``, or there are fewer
+            tokens than ``num_queries``.
 
     Example:
         >>> import keras
@@ -83,20 +86,28 @@ class SelfAttention(TNTLayer):
         inputs: Tensor,
         training: bool | None = None,
         return_attention_scores: bool = False,
+        num_queries: int | None = None,
     ) -> Tensor:
         tokens, dim = sizes(inputs)
+        queries = tokens if num_queries is None else num_queries
+        if isinstance(tokens, int) and not 0 < queries <= tokens:
+            raise ValueError(
+                f"num_queries must be from 1 to the {tokens} tokens, got {queries}."
+            )
         head_dim = dim // self.num_heads
         # Tokens as rows: the CPU backend fuses a Dense only if its input has rank 2.
         qkv = self.qkv(ops.reshape(inputs, (-1, dim)))
         qkv = ops.reshape(qkv, (-1, tokens, 3, self.num_heads, head_dim))
         query, key, value = ops.unstack(ops.transpose(qkv, (2, 0, 3, 1, 4)), 3, axis=0)
+        if num_queries is not None:
+            query = query[:, :, :queries]
         scores = ops.matmul(query * head_dim**-0.5, ops.transpose(key, (0, 1, 3, 2)))
         scores = ops.softmax(scores, axis=-1)
         weights = self.attention_dropout(scores, training=training)
         heads = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
         outputs = self.projection(ops.reshape(heads, (-1, dim)))
         outputs = self.dropout(outputs, training=training)
-        outputs = ops.reshape(outputs, (-1, tokens, dim))
+        outputs = ops.reshape(outputs, (-1, queries, dim))
         return (outputs, scores) if return_attention_scores else outputs
 
     def get_config(self) -> dict[str, Any]:

@@ -52,6 +52,8 @@ class TNTBlock(PixelProjectionLayer):
             outer_scores)``. Their shapes are ``(batch, patches, inner_num_heads,
             pixels, pixels)`` and ``(batch, outer_num_heads, 1 + patches,
             1 + patches)``.
+        num_queries: number of patch tokens, from the first on, whose outputs and scores
+            are computed; 1 for the class token alone, all by default.
 
     Raises:
         ValueError: if the two inputs do not have the same number of patches.
@@ -125,19 +127,21 @@ class TNTBlock(PixelProjectionLayer):
         patches: Tensor,
         training: bool | None = None,
         return_attention_scores: bool = False,
+        num_queries: int | None = None,
     ) -> tuple[Tensor, ...]:
         if self.remat and training and not return_attention_scores:
-            patches, pixels = rematerialize(self, self._train, pixels, patches)
+
+            def train(pixels, patches):
+                results = self._apply(pixels, patches, True, num_queries)
+                # Patches first: the pixels of the last block have no gradient.
+                return results[1], results[0]
+
+            patches, pixels = rematerialize(self, train, pixels, patches)
             return pixels, patches
-        results = self._apply(pixels, patches, training)
+        results = self._apply(pixels, patches, training, num_queries)
         return results if return_attention_scores else results[:2]
 
-    def _train(self, pixels, patches):
-        # Patches first: the pixels of the last block do not contribute to the loss.
-        pixels, patches, *_ = self._apply(pixels, patches, training=True)
-        return patches, pixels
-
-    def _apply(self, pixels, patches, training):
+    def _apply(self, pixels, patches, training, num_queries):
         """Return pixels, patches, inner and outer attention scores."""
         num_patches, per_patch, inner_dim = sizes(pixels)
         pixels = ops.reshape(pixels, (-1, per_patch, inner_dim))
@@ -151,7 +155,10 @@ class TNTBlock(PixelProjectionLayer):
         patches = patches + ops.pad(projected, ((0, 0), (1, 0), (0, 0)))
         pixels = ops.reshape(pixels, (-1, num_patches, per_patch, inner_dim))
         patches, outer_scores = self.outer(
-            patches, training=training, return_attention_scores=True
+            patches,
+            training=training,
+            return_attention_scores=True,
+            num_queries=num_queries,
         )
         shape = (-1, num_patches, self.inner_num_heads, per_patch, per_patch)
         return pixels, patches, ops.reshape(inner_scores, shape), outer_scores

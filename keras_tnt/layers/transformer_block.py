@@ -41,6 +41,8 @@ class TransformerBlock(TNTLayer):
         training: whether dropout and drop path are active.
         return_attention_scores: whether to return ``(outputs, scores)`` with scores
             of shape ``(batch, num_heads, tokens, tokens)``.
+        num_queries: number of tokens, from the first on, whose outputs and scores are
+            computed; all by default.
 
     Example:
         >>> import keras
@@ -113,18 +115,27 @@ class TransformerBlock(TNTLayer):
         inputs: Tensor,
         training: bool | None = None,
         return_attention_scores: bool = False,
+        num_queries: int | None = None,
     ) -> Tensor:
         if self.remat and training and not return_attention_scores:
-            return rematerialize(self, lambda x: self._apply(x, True)[0], inputs)
-        outputs, scores = self._apply(inputs, training)
+            return rematerialize(
+                self, lambda x: self._apply(x, True, num_queries)[0], inputs
+            )
+        outputs, scores = self._apply(inputs, training, num_queries)
         return (outputs, scores) if return_attention_scores else outputs
 
-    def _apply(self, inputs, training):
+    def _apply(self, inputs, training, num_queries):
         """Return the tokens and the attention scores."""
+        needs_all = self.squeeze_excitation or self.norm_over_tokens
+        if needs_all and num_queries is not None:
+            outputs, scores = self._apply(inputs, training, None)
+            return outputs[:, :num_queries], scores[:, :, :num_queries]
         x = self.attention_norm(inputs, training=training)
         attended, scores = self.attention(
-            x, training=training, return_attention_scores=True
+            x, training=training, return_attention_scores=True, num_queries=num_queries
         )
+        if num_queries is not None:
+            inputs = inputs[:, :num_queries]
         x = inputs + self.attention_drop_path(attended, training=training)
         hidden = self.feed_forward_norm(x, training=training)
         hidden = self.feed_forward(hidden, training=training)

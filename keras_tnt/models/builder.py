@@ -8,9 +8,9 @@ from typing import Any
 import keras
 
 from keras_tnt.compat import keras_layers
-from keras_tnt.compat.functional import Functional
 from keras_tnt.layers.initializers import normal_initializer
 from keras_tnt.models.any_size import ANY_SIZE_ARGUMENTS
+from keras_tnt.models.functional import Functional
 from keras_tnt.structure import model_to
 from keras_tnt.utils.arguments import as_list
 from keras_tnt.utils.counts import as_whole_number, check_counts

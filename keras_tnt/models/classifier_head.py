@@ -4,8 +4,8 @@ from typing import Any
 
 import keras
 
-from keras_tnt.compat.functional import Functional
 from keras_tnt.models.builder import classification_head
+from keras_tnt.models.functional import Functional
 from keras_tnt.structure import architecture, find_head
 from keras_tnt.utils.counts import check_count
 

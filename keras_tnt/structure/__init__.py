@@ -9,6 +9,7 @@ from keras_tnt.structure.architecture import (
     stages,
     stem,
 )
+from keras_tnt.structure.class_token import class_token_alone
 from keras_tnt.structure.complexity import complexity
 from keras_tnt.structure.cost import Complexity, Cost
 from keras_tnt.structure.graph import (
@@ -25,6 +26,7 @@ __all__ = [
     "Head",
     "architecture",
     "blocks",
+    "class_token_alone",
     "complexity",
     "extend_from_input",
     "find_head",

@@ -110,8 +110,8 @@ def has_graph(model: Any) -> bool:
     """Return whether a layer is a functional or Sequential model that calls its graph.
 
     Args:
-        model: any layer or operation. A model with its own method `call` has no graph,
-            and a Sequential model has none before it is built.
+        model: any layer or operation. A model with a method `call` of its user's own
+            has no graph, and a Sequential model has none before it is built.
 
     Example:
         >>> import keras
@@ -120,7 +120,8 @@ def has_graph(model: Any) -> bool:
         False
     """
     is_built = bool(getattr(model, "inputs", None))
-    return is_built and type(model).call.__module__.startswith("keras.")
+    module = f"{type(model).call.__module__}."
+    return is_built and module.startswith(("keras.", "keras_tnt.models.functional."))
 
 
 def _is_dense(operation):

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import keras
 
-from keras_tnt.compat.functional import Functional
 from keras_tnt.layers.resize_like import ResizeLike
+from keras_tnt.models.functional import Functional
 from keras_tnt.structure import find_tnt, stem
 from keras_tnt.tasks.feature_pyramid import feature_pyramid
 from keras_tnt.tasks.trans2seg import trans2seg

@@ -66,6 +66,62 @@ def test_tnt_block__returns_inner_and_outer_scores(rng):
         np.testing.assert_allclose(np.sum(score, axis=-1), 1, rtol=1e-5)
 
 
+@pytest.mark.parametrize("num_queries", [1, 4])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.SelfAttention(3),
+        layers.TransformerBlock(3),
+        layers.TransformerBlock(3, remat=True),
+        layers.TransformerBlock(3, se_ratio=0.25, qkv_bias=True),
+        layers.TransformerBlock(3, norm_over_tokens=True),
+        layers.TNTBlock(3, 4),
+        layers.TNTBlock(3, 4, se_ratio=0.25),
+        layers.TNTBlock(3, 4, remat=True),
+    ],
+    ids=lambda value: type(value).__name__ if hasattr(value, "name") else "",
+)
+def test_num_queries__the_first_of_all_outputs(layer, num_queries, rng):
+    """Outputs, scores, gradients and symbolic shapes, as if the others were cut off."""
+    shapes = [(2, 9, 48)]
+    if isinstance(layer, layers.TNTBlock):
+        shapes.insert(0, (2, 8, 16, 12))
+    inputs = [tf.constant(rng.normal(size=shape).astype("float32")) for shape in shapes]
+    layer = type(layer).from_config(layer.get_config())
+    layer = built(layer, *inputs)
+
+    def run(tokens_kept, **options):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            tokens = keras.tree.flatten(layer(*inputs, **options))[-1]
+            loss = tf.reduce_sum(tf.sin(tokens[:, :tokens_kept]))
+        return tokens, tape.gradient(loss, inputs)
+
+    for training in (False, True):
+        whole, expected = run(num_queries, training=training)
+        tokens, found = run(None, training=training, num_queries=num_queries)
+        np.testing.assert_allclose(tokens, whole[:, :num_queries], atol=1e-5)
+        for gradient, right in zip(found, expected, strict=True):
+            np.testing.assert_allclose(gradient, right, atol=1e-5)
+    options = {"return_attention_scores": True, "training": False}
+    *_, scores = layer(*inputs, num_queries=num_queries, **options)
+    np.testing.assert_allclose(
+        scores, layer(*inputs, **options)[-1][:, :, :num_queries], atol=1e-5
+    )
+    symbols = [keras.KerasTensor((None, *shape[1:])) for shape in shapes]
+    outputs = keras.tree.flatten(layer(*symbols, num_queries=num_queries))
+    assert outputs[-1].shape == (None, num_queries, 48)
+    assert len(outputs) == len(shapes)
+
+
+@pytest.mark.parametrize("num_queries", [0, -1, 10])
+def test_num_queries__out_of_range(num_queries, rng):
+    tokens = rng.normal(size=(2, 9, 48)).astype("float32")
+    for layer in (layers.SelfAttention(3), layers.TransformerBlock(3)):
+        with pytest.raises(ValueError, match="from 1 to the 9 tokens"):
+            built(layer, tokens)(tokens, num_queries=num_queries)
+
+
 def test_tnt_block__projection_leaves_class_token(rng):
     pixels = rng.normal(size=(2, 8, 16, 12)).astype("float32")
     patches = rng.normal(size=(2, 9, 48)).astype("float32")

@@ -18,7 +18,7 @@ def test_functional__still_needed(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.dtype_policy.name == "float32", (
         "Keras saves the policy of a functional model: "
-        "remove keras_tnt.compat.functional"
+        "remove keras_tnt.compat.functional_policy"
     )
 
 

@@ -8,8 +8,7 @@ from keras_tnt.compat.keras_layers import WeightStates
 from keras_tnt.compat.keras_training import MendedLoops
 
 
-@keras.saving.register_keras_serializable(package="keras_tnt")
-class Functional(MendedLoops, keras.Model):
+class MendedFunctional(MendedLoops, keras.Model):
     """A functional model whose dtype policy is that of its layers.
 
     Fault: Keras does not save the policy of a functional model. `compile` reads it to
@@ -17,8 +16,6 @@ class Functional(MendedLoops, keras.Model):
     without loss scaling, unless the global policy is the same.
     Issue: no issue known.
     Seen in: Keras 3.15.1 (first and last version checked).
-
-    The name is that of Keras's class, because it is part of paths in weight files.
 
     Args:
         *args: arguments of a functional `keras.Model`. The first layer of this package
