@@ -68,11 +68,11 @@ def plain_transformer(images):
     return ViTImageClassifier(backbone, num_classes=1000, activation="softmax")
 
 
-def export(weights, size, file_format, precision, name="TNTSmall"):
+def export(weights, size, file_format, precision, devices="", name="TNTSmall"):
     """Export a model in another process; return the path."""
     directory = tempfile.mkdtemp(dir=Path(weights).parent)  # deleted after the run
     script = Path(__file__).with_name("export_worker.py")
-    arguments = [name, file_format, precision, f"{directory}/model", size]
+    arguments = [name, file_format, precision, devices, f"{directory}/model", size]
     process = subprocess.run(
         [sys.executable, script, *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -84,17 +84,17 @@ def export(weights, size, file_format, precision, name="TNTSmall"):
     return Path(facts["path"])
 
 
-def exported(images, weights, file_format, precision, name="TNTSmall"):
+def exported(images, weights, *kind, **options):
     """Return an exported model in its own runtime."""
-    path = export(weights, images.shape[1], file_format, precision, name)
-    runtime = load_exported(path, file_format)
+    path = export(weights, images.shape[1], *kind, **options)
+    runtime = load_exported(path, kind[0])
     pixels = (images + 1) * 127.5
     return lambda: runtime.predict_on_batch(pixels)
 
 
-def serve_jpeg(weights, precision):
+def serve_jpeg(weights, precision="float32", devices=""):
     """Return a prediction of one JPEG by the signature that a server calls."""
-    path = export(weights, 224, "savedmodel", precision)
+    path = export(weights, 224, "savedmodel", precision, devices)
     function = tf.saved_model.load(str(path)).signatures["serving_default"]
     contents = tf.constant([Path(weights).with_name("photo.jpg").read_bytes()])
     return lambda: function(image_bytes=contents)["scores"].numpy()
@@ -126,14 +126,14 @@ def work(kind, batch, weights, size):
     if kind == "product":
         return product()
     if kind.startswith("jpeg"):
-        return serve_jpeg(weights, "bfloat16" if "bfloat16" in kind else "float32")
+        return serve_jpeg(weights, *kind.split("-")[1:])
     images = protocol.images(batch, size).transpose(0, 2, 3, 1)
     if kind == "pyramid_predict":
         model = build(images, weights, PYRAMID)
         protocol.say(multiply_adds=keras_tnt.complexity(model).multiply_adds)
         return predict(model, images)
     if kind.startswith("pyramid"):
-        return exported(images, weights, *kind.split("-")[1:], PYRAMID)
+        return exported(images, weights, *kind.split("-")[1:], name=PYRAMID)
     if kind == "predict":
         return predict(build(images, weights), images)
     if kind == "predict_bfloat16":

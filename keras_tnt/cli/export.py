@@ -85,6 +85,11 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         "192,256: for a model on images of any size, and for one given by name",
     )
     export.add_argument(
+        "--for-cpus",
+        action="store_true",
+        help="write a savedmodel that is faster on CPUs and slow on GPUs",
+    )
+    export.add_argument(
         "--overwrite", action="store_true", help="replace an existing export"
     )
     export.set_defaults(run=run)
@@ -115,6 +120,7 @@ def run(options: argparse.Namespace) -> None:
         _calibration(options.calibration, classifier),
         options.version,
         options.overwrite,
+        for_cpus=options.for_cpus,
     )
     print(
         f"{exported.path}: {_size(exported.path) / 1e6:.1f} MB, probabilities equal to "
@@ -128,6 +134,10 @@ def _export_dense(options, task):
         raise ValueError(
             f"A model for {task} is exported as a savedmodel in float32 only, got "
             f"--format {options.format} --precision {options.precision}."
+        )
+    if options.for_cpus:
+        raise ValueError(
+            f"A model for {task} is exported for any device only. Leave out --for-cpus."
         )
     load, export = DENSE[task]
     model, names = load(options.model)

@@ -75,6 +75,7 @@ def export_model(
     version: int | None = None,
     overwrite: bool = False,
     image_size: tuple[int, int] | None = None,
+    for_cpus: bool = False,
 ) -> Export:
     """Export a classifier, and check that it runs and predicts the same.
 
@@ -112,6 +113,8 @@ def export_model(
             size; by default that of its first layer of static size, such as a Resizing.
             If there is none, because the TNT itself takes any size, a SavedModel and
             any export in float32 do too, and others have its native size.
+        for_cpus: whether a SavedModel has the layer norms that TensorFlow fuses on
+            CPUs, as in `export_saved_model`. In bfloat16 it always has them.
 
     Returns:
         An `Export`.
@@ -134,6 +137,10 @@ def export_model(
     """
     require_tensorflow_backend("An export")
     _check_format(file_format, precision)
+    if for_cpus and file_format != "savedmodel":
+        raise ValueError(
+            f"for_cpus is for a savedmodel, got {file_format}, which runs on CPUs."
+        )
     if precision == "auto":
         fastest = inference_precision()
         precision = fastest if fastest in PRECISIONS[file_format] else "float32"
@@ -165,7 +172,8 @@ def export_model(
         written = directory / "written" / path.name
         written.parent.mkdir()
         if file_format == "savedmodel":
-            _write_saved_model(model, written, metadata, version)
+            for_cpus = for_cpus or precision == "bfloat16"
+            _write_saved_model(model, written, metadata, version, for_cpus)
         elif file_format == "openvino":
             write_openvino(fixed, written, metadata, calibration)
         else:
@@ -231,7 +239,7 @@ def _in_float32(model, samples):
     return copied
 
 
-def _write_saved_model(model, path, metadata, version):
+def _write_saved_model(model, path, metadata, version, for_cpus):
     if metadata.precision in HALF:
         model = in_precision(model, metadata.precision)
     write_saved_model(
@@ -241,5 +249,5 @@ def _write_saved_model(model, path, metadata, version):
         {"name": path.name, "version": version, "license": None},
         metadata.crop_fraction,
         metadata.image_shape[:2],
-        for_cpus=metadata.precision == "bfloat16",
+        for_cpus=for_cpus,
     )

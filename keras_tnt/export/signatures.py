@@ -1,6 +1,5 @@
 """The functions behind the signatures of a SavedModel, as TensorFlow ops alone."""
 
-import contextlib
 from collections.abc import Sequence
 
 import keras
@@ -9,7 +8,7 @@ import numpy as np
 from keras_tnt.export.comparison import PROBABILITIES, output_activation
 from keras_tnt.export.validation import as_functional, choose_image_size
 from keras_tnt.images import decode_image, preprocess_input, rgb_to_gray
-from keras_tnt.layers.layer_norm import decomposed_layer_norm
+from keras_tnt.layers.layer_norm import decomposed_layer_norm, layer_norm_for_cpus
 from keras_tnt.models.tokens import patch_map
 from keras_tnt.structure import architecture, class_token_alone, find_head, stem
 from keras_tnt.utils.lazy import tensorflow as tf
@@ -51,7 +50,7 @@ class Signatures(tf.Module):
         predict, self.model_variables = _predictions(
             model,
             output_activation(model, image_size),
-            contextlib.nullcontext if for_cpus else decomposed_layer_norm,
+            layer_norm_for_cpus if for_cpus else decomposed_layer_norm,
         )
         images = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, "images")
         # All signatures call this function: the network is traced and saved once.

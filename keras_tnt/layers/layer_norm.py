@@ -15,7 +15,8 @@ from keras_tnt.utils.cpu import has_bfloat16
 from keras_tnt.utils.lazy import tensorflow as tf
 from keras_tnt.utils.typing import Tensor
 
-_DECOMPOSED = contextvars.ContextVar("decomposed", default=False)
+# "primitive", "onednn", or None for the fastest form on this machine.
+_FORM = contextvars.ContextVar[str | None]("layer_norm_form", default=None)
 
 
 @keras.saving.register_keras_serializable(package="keras_tnt")
@@ -62,14 +63,15 @@ class LayerNorm(WeightStates, keras.layers.LayerNormalization):
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         axes = self._axes(len(inputs.shape))
         fusible = self._fusible(inputs, axes)
-        if _DECOMPOSED.get() and not self.rms_scaling:
+        form = _FORM.get()
+        if form == "primitive" and not self.rms_scaling:
             normalized = primitive_layer_norm(inputs, axes, self.epsilon)
             outputs = self._scale_and_center(normalized, axes)
         elif fusible and fused_ops.use_fused_ops(training):
             outputs = self._fused(inputs)
         elif (
             fusible
-            and fused_ops.runs_on_cpu_only()
+            and (form == "onednn" or fused_ops.runs_on_cpu_only())
             and not fused_ops.inside_compiled_function()
         ):
             inputs = ops.cast(inputs, self._onednn_dtype(inputs))
@@ -156,8 +158,30 @@ def decomposed_layer_norm() -> Iterator[None]:
         ...     LayerNorm()(keras.ops.ones((2, 48))).shape
         TensorShape([2, 48])
     """
-    token = _DECOMPOSED.set(True)
+    with _form("primitive"):
+        yield
+
+
+@contextlib.contextmanager
+def layer_norm_for_cpus() -> Iterator[None]:
+    """Trace layer norms as the operation of oneDNN, also on a machine with a GPU.
+
+    Example:
+        >>> import keras
+        >>> from keras_tnt.layers import LayerNorm
+        >>> from keras_tnt.layers.layer_norm import layer_norm_for_cpus
+        >>> with layer_norm_for_cpus():
+        ...     LayerNorm()(keras.ops.ones((2, 48))).shape
+        TensorShape([2, 48])
+    """
+    with _form("onednn"):
+        yield
+
+
+@contextlib.contextmanager
+def _form(form):
+    token = _FORM.set(form)
     try:
         yield
     finally:
-        _DECOMPOSED.reset(token)
+        _FORM.reset(token)

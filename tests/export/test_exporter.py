@@ -160,6 +160,28 @@ def operations_of(path):
     return {node.op for function in functions for node in function.node_def}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("export", [export_saved_model, export_model])
+def test_export__for_cpus(export, tmp_path):
+    """The same probabilities, and the norms of which each is one operation on CPUs."""
+    model = small(depth=1)
+    images = np.random.default_rng(0).uniform(0, 255, (2, 32, 48, 3)).astype("float32")
+    for for_cpus in (False, True):
+        path = export(model, tmp_path / str(for_cpus), for_cpus=for_cpus)
+        path = getattr(path, "path", path)
+        assert ("FusedBatchNormV3" in operations_of(path)) == for_cpus
+        metadata = json.loads((path / "metadata.json").read_text(encoding="utf-8"))
+        assert metadata["for_cpus"] == for_cpus
+        found = load(path).predict_on_batch(images)
+        np.testing.assert_allclose(found, model(images), atol=1e-5)
+
+
+def test_export_model__for_cpus_is_of_a_saved_model(tmp_path):
+    with pytest.raises(ValueError, match="for a savedmodel, got onnx"):
+        export_model(dense_classifier(), tmp_path / "m", "onnx", for_cpus=True)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("fastest", ["bfloat16", "float32"])
 def test_export_model__automatic_precision(fastest, tmp_path, monkeypatch):
     monkeypatch.setattr(exporter, "inference_precision", lambda: fastest)

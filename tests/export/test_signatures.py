@@ -10,13 +10,14 @@ import tensorflow as tf
 
 import keras_tnt
 from keras_tnt.export.signatures import Signatures
+from keras_tnt.layers import fused_ops
 from tests.helpers.small import pixels, small, small_pyramid
 
 
-def signatures(model, top_k=2):
+def signatures(model, top_k=2, **options):
     """The signatures of a model, without a SavedModel around them."""
     labels = [str(index) for index in range(model.output_shape[-1])]
-    return Signatures(model, labels, top_k, crop_fraction=0.9).functions
+    return Signatures(model, labels, top_k, crop_fraction=0.9, **options).functions
 
 
 def softmax(logits):
@@ -55,6 +56,19 @@ def test_signatures__norms_for_any_device(color):
     assert "FusedBatchNormV3" in str(live.get_concrete_function().graph.as_graph_def())
     saved = tf.saved_model.load(color.path).signatures["predict_images"]
     assert "FusedBatchNormV3" not in str(saved.graph.as_graph_def())
+
+
+@pytest.mark.parametrize("has_gpu", [False, True])
+def test_signatures__norms_for_cpus(has_gpu, monkeypatch):
+    """Wherever the SavedModel is written."""
+    monkeypatch.setattr(fused_ops, "runs_on_cpu_only", lambda: not has_gpu)
+    model = small(depth=1)
+    predict = signatures(model, for_cpus=True)["predict_images"]
+    graph = predict.get_concrete_function().graph.as_graph_def()
+    assert "FusedBatchNormV3" in str(graph)
+    images = images_of(model)
+    found = predict(images)["probabilities"]
+    np.testing.assert_allclose(found, model(images), atol=1e-5)
 
 
 def test_signatures__features(exported):

@@ -199,6 +199,8 @@ def test_commands__draw_masks_and_export(trained, tmp_path, capsys):
     assert "1 exists. Choose another version" in capsys.readouterr().err
     assert main([*exported, "--format", "onnx"]) == 1
     assert "exported as a savedmodel in float32 only" in capsys.readouterr().err
+    assert main([*exported, "--for-cpus"]) == 1
+    assert "exported for any device only" in capsys.readouterr().err
 
 
 @pytest.mark.slow
