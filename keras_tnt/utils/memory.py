@@ -20,9 +20,9 @@ def keep_freed_memory() -> bool:
 
     By default, glibc gives large blocks back to the system when they are freed. The
     next operation gets new pages, which the system clears first. On CPUs that can take
-    as long as the model: with this setting, a step of `keras-tnt demo` takes 0.5 to
-    0.7 of the time, and TNT-S is 1.3 times as fast in batches of 64. In batches of 16
-    it is as fast as before.
+    as long as the model: with this setting, and without oneDNN, a step of `keras-tnt
+    demo` took 0.5 to 0.7 of the time, and TNT-S was 1.3 times as fast in batches of 64.
+    With oneDNN, TNT-S is as fast with it as without.
 
     The commands and `keras_tnt.training.train` do this themselves. Call it before
     `model.fit` or `model.predict` on CPUs. It holds for the whole process, which then
