@@ -97,7 +97,7 @@ def export_saved_model(
             as a Resizing, or the native size of a TNT on images of any size.
         for_cpus: whether to write layer norms as the operation that TensorFlow fuses
             on CPUs, which is slow on other devices. With batches of 16, TNT-S is then
-            1.06 times as fast on CPUs.
+            1.05 times as fast on CPUs.
 
     Returns:
         The `pathlib.Path` of the version's directory.

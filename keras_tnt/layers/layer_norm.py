@@ -2,7 +2,8 @@
 
 import contextlib
 import contextvars
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
@@ -142,8 +143,7 @@ def _broadcast(weight, shape, dtype):
     return weight if tuple(weight.shape) == trailing else ops.reshape(weight, shape)
 
 
-@contextlib.contextmanager
-def decomposed_layer_norm() -> Iterator[None]:
+def decomposed_layer_norm() -> AbstractContextManager[None]:
     """Trace layer norms as primitive operations inside this context.
 
     The converters of ONNX, LiteRT and OpenVINO need this form; see
@@ -158,12 +158,10 @@ def decomposed_layer_norm() -> Iterator[None]:
         ...     LayerNorm()(keras.ops.ones((2, 48))).shape
         TensorShape([2, 48])
     """
-    with _form("primitive"):
-        yield
+    return _form("primitive")
 
 
-@contextlib.contextmanager
-def layer_norm_for_cpus() -> Iterator[None]:
+def layer_norm_for_cpus() -> AbstractContextManager[None]:
     """Trace layer norms as the operation of oneDNN, also on a machine with a GPU.
 
     Example:
@@ -174,8 +172,7 @@ def layer_norm_for_cpus() -> Iterator[None]:
         ...     LayerNorm()(keras.ops.ones((2, 48))).shape
         TensorShape([2, 48])
     """
-    with _form("onednn"):
-        yield
+    return _form("onednn")
 
 
 @contextlib.contextmanager

@@ -1,5 +1,7 @@
 """The class token alone: a TNT without the tokens that its outputs do not depend on."""
 
+from typing import Any
+
 import keras
 
 from keras_tnt.layers import LayerNorm
@@ -21,8 +23,9 @@ def class_token_alone(model: keras.Model) -> keras.Model:
 
     Returns:
         A functional `keras.Model` of the same layers, inputs and outputs; several
-        outputs are a list. It is ``model`` itself if that is no TNT, or if it does not
-        read the class token after its last block or final norm.
+        outputs are a list. It is ``model`` itself if that is no TNT, does not read the
+        class token after its last block or final norm, or has squeeze-and-excitation,
+        which takes the mean over all tokens.
 
     Example:
         >>> import keras_tnt
@@ -34,7 +37,9 @@ def class_token_alone(model: keras.Model) -> keras.Model:
     """
     if architecture(model) != "tnt":
         return model
-    last = blocks(model)[-1]
+    last: Any = blocks(model)[-1]
+    if last.se_ratio:
+        return model
     class_tokens: dict[int, Tensor] = {}  # by the ids of tensors of all tokens
     readers = []
 
