@@ -197,6 +197,14 @@ def _resize_and_crop(images, size, box):
     )
     scale = tf.cast(new, tf.float32) / tf.cast(old, tf.float32)
     corner = tf.round(tf.cast(new - size, tf.float32) / 2)
+    # The kernel reaches two pixels of the coarser image; one more for rounding.
+    reach = 2 / tf.minimum(scale, 1.0) + 1
+    first = tf.maximum(tf.floor(corner / scale - reach), 0)
+    end = tf.math.ceil((corner + size) / scale + reach)
+    top, left = tf.unstack(tf.cast(first, tf.int64))
+    bottom, right = tf.unstack(tf.cast(end, tf.int64))
+    images = images[:, top:bottom, left:right]
+    translation = first * scale - corner
 
     def resample_rows(images, axis):
         """Resample the rows of images to this axis of the crop."""
@@ -206,7 +214,7 @@ def _resize_and_crop(images, size, box):
             images=tf.reshape(images, [batch, rows, 1, columns * channels]),
             size=[size[axis], 1],
             scale=tf.stack([scale[axis], 1.0]),
-            translation=tf.stack([-corner[axis], 0.0]),
+            translation=tf.stack([translation[axis], 0.0]),
             kernel_type="keyscubic",
             antialias=True,
         )
