@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from keras_tnt.data import image_dataset
 from keras_tnt.data.source import ImageSource
 from keras_tnt.layers.fused_ops import runs_on_cpu_only
@@ -70,4 +72,13 @@ def check_any_image(images: int, source: ImageSource, unlabeled: int = 0) -> Non
         raise ValueError(
             f"No image of {source.name!r} can be read or decoded: there is nothing to "
             "evaluate. Check the files."
+        )
+
+
+def check_finite(outputs: np.ndarray | float) -> None:
+    """Raise a `ValueError` if a model returned NaN or infinity."""
+    if not np.isfinite(outputs).all():
+        raise ValueError(
+            "The model returns values that are not finite. Check its weights and its "
+            "precision."
         )

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_tnt.evaluation.batches import default_batch_size
+from keras_tnt.evaluation.batches import check_finite, default_batch_size
 from keras_tnt.images import SUFFIXES, load_image, preprocess_input, rgb_to_gray
 from keras_tnt.images.preprocess import check_scale
 from keras_tnt.images.suffixes import count_other_files, has_image_suffix
@@ -108,7 +108,7 @@ def predict_files(
     Raises:
         OSError: if a file cannot be read, and there is no `on_error`.
         ValueError: if a file cannot be decoded, likewise; it is named. If ``top`` is
-            not a whole number of at least 1.
+            not a whole number of at least 1, or the model returns NaN or infinity.
 
     Example:
         >>> from pathlib import Path
@@ -187,8 +187,8 @@ def classify(
         A list of pairs (name, score) for each image, best first.
 
     Raises:
-        ValueError: if the images look scaled to 0-1, or ``top`` is not a whole number
-            of at least 1.
+        ValueError: if the images look scaled to 0-1, ``top`` is not a whole number of
+            at least 1, or the model returns NaN or infinity.
 
     Example:
         >>> import keras_tnt, numpy
@@ -204,6 +204,7 @@ def classify(
     top = check_count("top", top)
     check_scale(images)
     scores = classifier.model.predict_on_batch(images)
+    check_finite(scores)
     best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
     return [
         [(classifier.class_names[index], float(row[index])) for index in indices]

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 
 from keras_tnt.compat.model_files import load_keras_file
 from keras_tnt.evaluation.class_matching import default_class_names
@@ -230,13 +231,15 @@ def _check_shapes(path, input_shape, output_shape):
 
 
 def _check_probabilities(path, predict, input_shape):
-    """Check on images of noise that a model returns probabilities."""
+    """Check that a model returns probabilities, by its graph or on images of noise."""
+    is_keras = isinstance(predict, keras.Model)
+    activation = find_head(predict).activation if is_keras else None
+    if activation == "softmax" and _has_finite_weights(predict):
+        return
     scores = keras.ops.convert_to_numpy(predict(noise(input_shape[1:], number=4)))
     scores = scores.astype("float32")
     # Two scores of a sigmoid may sum to 1.
-    is_keras = isinstance(predict, keras.Model)
-    is_sigmoid = is_keras and find_head(predict).activation == "sigmoid"
-    if is_sigmoid or not are_probabilities(scores):
+    if activation == "sigmoid" or not are_probabilities(scores):
         raise ValueError(
             f"{str(path)!r} does not return probabilities that sum to 1, but values "
             f"such as {scores[0][:3].tolist()}: logits, independent scores of several "
@@ -244,3 +247,8 @@ def _check_probabilities(path, predict, input_shape):
             "these are logits, append it: keras.Sequential([model, "
             "keras.layers.Softmax()])."
         )
+
+
+def _has_finite_weights(model):
+    weights = (keras.ops.convert_to_numpy(weight) for weight in model.weights)
+    return all(np.isfinite(weight).all() for weight in weights)

@@ -205,3 +205,10 @@ def test_classify__images_scaled_to_0_1(channels, rng):
         prepare(classifier, rng.uniform(0, 1, (20, 20, 3)))
     with pytest.raises(ValueError, match="scaled to 0-1"):
         classify(classifier, rng.uniform(0, 1, (2, 16, 16, channels)))
+
+
+def test_classify__values_that_are_not_finite(rng):
+    model = dense_classifier(input_shape=(16, 16, 3))
+    model.layers[-1].bias.assign(model.layers[-1].bias * np.nan)
+    with pytest.raises(ValueError, match="values that are not finite"):
+        classify(Classifier(model, NAMES, 0.9), rng.uniform(0, 255, (2, 16, 16, 3)))

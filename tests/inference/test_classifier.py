@@ -299,6 +299,19 @@ class TestProbabilities:
         with pytest.raises(ValueError, match="does not return probabilities"):
             load_classifier(str(tmp_path / "model.keras"))
 
+    def test_load_classifier__softmax_of_nan(self, tmp_path):
+        model = dense_classifier()
+        model.layers[-1].bias.assign(model.layers[-1].bias * np.nan)
+        model.save(tmp_path / "model.keras")
+        with pytest.raises(ValueError, match=r"does not return .* such as .*nan"):
+            load_classifier(str(tmp_path / "model.keras"))
+
+    def test_load_classifier__softmax_is_not_run(self, tmp_path, monkeypatch):
+        """A run without a compiled graph takes seconds for TNT-S."""
+        dense_classifier().save(tmp_path / "model.keras")
+        monkeypatch.setattr("keras_tnt.inference.classifier.noise", None)
+        load_classifier(str(tmp_path / "model.keras"))
+
     def test_load_classifier__foreign_export_without_probabilities(self, tmp_path):
         path = tmp_path / "m"
         model = dense_classifier(activation=None)
