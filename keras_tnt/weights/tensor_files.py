@@ -25,6 +25,8 @@ CHECKPOINT_KEYS = (
     "module",
 )
 GRID_KEY = "patch_grid"  # in the metadata of a safetensors file
+# Until it is closed, a file takes as much memory of the process as was read of it.
+TENSORS_AT_ONCE = 20
 
 
 def read_tensors(path: PathLike) -> tuple[Tensors, dict[str, str]]:
@@ -77,9 +79,13 @@ def _read_safetensors(path):
     try:
         with safe_open(path, "np") as file:
             # In the order of the file, so that an error's "first" is the first there.
-            names = file.offset_keys()
-            tensors = {name: _float32(file.get_tensor(name)) for name in names}
-            return tensors, file.metadata() or {}
+            names, metadata = file.offset_keys(), file.metadata() or {}
+        tensors = {}
+        for start in range(0, len(names), TENSORS_AT_ONCE):
+            with safe_open(path, "np") as file:
+                for name in names[start : start + TENSORS_AT_ONCE]:
+                    tensors[name] = _float32(file.get_tensor(name))
+        return tensors, metadata
     except SafetensorError as error:
         raise ValueError(
             f"{path} is not a complete safetensors file ({error}): "

@@ -94,14 +94,10 @@ def assign_upstream(
     _fit_channels(table, tensors, converter.FIRST_KERNEL)
     _check_shapes(table, tensors)
     check_finite(tensors.items(), "The file")
-    values = [
-        (
-            entry.variable,
-            entry.mapping.to_keras(*(tensors[name] for name in entry.names)),
-        )
-        for entry in table
-    ]
-    for variable, value in [*values, *others]:
+    for entry in table:
+        parts = (tensors[name] for name in entry.names)
+        entry.variable.assign(entry.mapping.to_keras(*parts))
+    for variable, value in others:
         variable.assign(value)
 
 
