@@ -7,26 +7,27 @@ prints the five best classes of each. timm's side is a loop over a `DataLoader` 
 workers. They take turns; a ratio is the median over the pairs. The photographs have two
 megapixels. The result is benchmarks/results/predict_files.json.
 
-The first call of vs_timm.py installs PyTorch and timm; --timm-python selects another
-environment.
+Each side runs in an environment of its own that has nothing else: TensorFlow and Keras
+import JAX, scikit-learn, pandas and matplotlib where they are installed, which takes
+seconds. The first call installs them; --python and --timm-python select others.
 """
 
 import argparse
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 from PIL import Image
-from vs_timm import PHOTO, RESULTS, WORKERS, install, machine
+from vs_timm import PHOTO, RESULTS, ROOT, WORKERS, install, machine
 
 import keras_tnt
 from keras_tnt.utils.files import write_json
 
 SIZE = (1632, 1224)  # width and height: two megapixels
+ALONE = ("-c", ROOT / "constraints.txt", "-e", ROOT)
 
 
 def main():
@@ -34,15 +35,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--python", type=Path)
     parser.add_argument("--timm-python", type=Path)
     options = parser.parse_args()
+    own = options.python or install(".venv-alone", ALONE)
     peer = options.timm_python or install()
     with tempfile.TemporaryDirectory() as directory:
         images = Path(directory) / "images"
         make_photographs(images, options.images)
         model = Path(directory) / "tnt_s.keras"
         keras_tnt.TNTSmall(weights=None).save(model)
-        predict = [sys.executable, "-m", "keras_tnt", "predict", images, "--model"]
+        predict = [own, "-m", "keras_tnt", "predict", images, "--model"]
         commands = {
             "timm": [peer, WORKERS / "timm_files.py", images],
             "keras_tnt": [*predict, model],
@@ -55,9 +58,9 @@ def main():
                 print(name, seconds[name][-1], flush=True)
     ratios = {
         name: statistics.median(
-            theirs / ours for theirs, ours in zip(seconds["timm"], own, strict=True)
+            theirs / ours for theirs, ours in zip(seconds["timm"], times, strict=True)
         )
-        for name, own in seconds.items()
+        for name, times in seconds.items()
     }
     record = {
         "images": options.images,

@@ -197,13 +197,13 @@ def main():
             write(row, record | {"machine": machine(peer)})
 
 
-def install():
-    """Create the environment of the peer and return its Python."""
-    directory = ROOT / ".venv-timm"
+def install(name=".venv-timm", packages=PEER):
+    """Create an environment, by default that of the peer, and return its Python."""
+    directory = ROOT / name
     python = directory / "bin" / "python"
     if not (directory / "complete").exists():
         venv.create(directory, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *PEER], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
         (directory / "complete").touch()
     return python
 

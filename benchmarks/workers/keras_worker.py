@@ -43,9 +43,9 @@ def build(images, weights, name="TNTSmall", **options):
 
 
 def predict(model, images):
-    """Return a call of `model.predict` on many images."""
-    many = np.resize(images, (PREDICTED, *images.shape[1:]))
-    data = tf.data.Dataset.from_tensor_slices(many).batch(len(images)).prefetch(2)
+    """Return a call of `model.predict` on many images, of which few are in memory."""
+    data = tf.data.Dataset.from_tensor_slices(images).repeat(PREDICTED // len(images))
+    data = data.batch(len(images)).prefetch(2)
     # TensorFlow's autotuning can delay the end of a data set by seconds.
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -27,7 +27,10 @@ PYRAMID_SIZE = 224
 
 
 def build(name="tnt", **options):
-    """Return timm's model, equal in each process."""
+    """Return timm's model, equal in each process.
+
+    A file of weights is `checkpoint_path`, as in timm.
+    """
     torch.manual_seed(0)
     return timm.create_model(MODELS[name], pretrained=False, **options)
 
@@ -39,9 +42,9 @@ def multiply_adds(model, images):
     return counter.get_total_flops() // 2
 
 
-def serve_jpeg(content, compiled):
+def serve_jpeg(content, compiled, weights):
     """Return a prediction of one JPEG: Pillow, timm's transform and the model."""
-    model = build().eval()
+    model = build(checkpoint_path=weights).eval()
     settings = timm.data.resolve_model_data_config(model)
     transform = timm.data.create_transform(**settings)
     if compiled:
@@ -61,11 +64,12 @@ def autocast(enabled):
     return torch.autocast("cpu", torch.bfloat16, enabled=enabled)
 
 
-def predict(images, kind):
+def predict(images, kind, weights):
     """Return a forward pass without gradients."""
     name = kind.removesuffix("_compiled")
     name = name if name in MODELS else "tnt"
-    model = build(name, img_size=images.shape[-1]).eval()
+    file = {"checkpoint_path": weights} if name == "tnt" else {}
+    model = build(name, img_size=images.shape[-1], **file).eval()
     if name != "tnt":
         protocol.say(multiply_adds=multiply_adds(model, images))
     if kind.startswith("bfloat16"):
@@ -81,9 +85,9 @@ def predict(images, kind):
     return run
 
 
-def train(images, kind):
+def train(images, kind, weights):
     """Return a training step with AdamW."""
-    model = build(drop_path_rate=0.1).train()
+    model = build(drop_path_rate=0.1, checkpoint_path=weights).train()
     if kind == "train_checkpointing":
         model.set_grad_checkpointing(True)
     if kind.endswith("compiled"):
@@ -110,10 +114,11 @@ def work(kind, batch, weights, size):
         sys.exit()
     compiled = kind.endswith("compiled")
     if kind.startswith("jpeg"):
-        return serve_jpeg(Path(weights).with_name("photo.jpg").read_bytes(), compiled)
+        photo = Path(weights).with_name("photo.jpg")
+        return serve_jpeg(photo.read_bytes(), compiled, weights)
     size = PYRAMID_SIZE if kind.startswith("pyramid") else int(size)
     images = torch.from_numpy(protocol.images(int(batch), size))
-    return (train if kind.startswith("train") else predict)(images, kind)
+    return (train if kind.startswith("train") else predict)(images, kind, weights)
 
 
 after_import = protocol.peak_mib()
