@@ -118,6 +118,8 @@ ROWS = {
     "training_compiled_16": Row(16, ["train", "train_compiled"], ["train"]),
     "fewer_inner_blocks_16": Row(16, [], ["predict", "predict_s1"]),
     "plain_transformer_16": Row(16, [], ["predict", "predict_vit"]),
+    "memory_1": Row(1, BOTH, ["predict", *EXPORTS]),
+    "memory_16": Row(16, BOTH, ["predict", *EXPORTS]),
     "memory_32": Row(32, MEMORY, ["train", "train_remat"]),
     "batch_4": Row(4, BOTH, EXPORTS[:2]),
     "batch_32": Row(32, BOTH, EXPORTS[:2]),

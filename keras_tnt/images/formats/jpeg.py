@@ -35,7 +35,7 @@ def checked_jpeg(
     # Within coded pixels, 255 is always followed by 0 or another marker.
     # Outside of a graph, `tf.strings.split` takes 5 ms.
     parts = tf.raw_ops.StringSplitV2(
-        input=contents[tf.newaxis], sep=SCAN_MARKER, maxsplit=max_scans + 1
+        input=[contents], sep=SCAN_MARKER, maxsplit=max_scans + 1
     ).values
     # No more scans than these: most images need no look at their segments.
     scans = tf.size(parts, tf.int64) - 1
