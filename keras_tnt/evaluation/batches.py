@@ -75,7 +75,7 @@ def check_any_image(images: int, source: ImageSource, unlabeled: int = 0) -> Non
         )
 
 
-def check_finite(outputs: np.ndarray | float) -> None:
+def check_finite_outputs(outputs: np.ndarray | float) -> None:
     """Raise a `ValueError` if a model returned NaN or infinity."""
     if not np.isfinite(outputs).all():
         raise ValueError(

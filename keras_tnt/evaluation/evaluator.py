@@ -13,7 +13,7 @@ from keras_tnt.data.source import ImageSource
 from keras_tnt.evaluation.batches import (
     box_size,
     check_any_image,
-    check_finite,
+    check_finite_outputs,
     default_batch_size,
     evaluation_batches,
 )
@@ -159,7 +159,7 @@ class _Counts:
         labeled = right.any(axis=1)
         self.unlabeled += int((~labeled).sum())
         right, scores = right[labeled], scores[labeled]
-        check_finite(scores)
+        check_finite_outputs(scores)
         classes = right.shape[1]
         others = scores.shape[1] - classes
         padded = np.pad(right, [(0, 0), (0, others)])

@@ -12,7 +12,7 @@ from keras_tnt.data.error_handling import readable_errors
 from keras_tnt.data.mask_decoding import mask_labels
 from keras_tnt.data.mask_pipeline import encoded_mask_dataset
 from keras_tnt.data.mask_source import MaskSource
-from keras_tnt.evaluation.batches import check_finite
+from keras_tnt.evaluation.batches import check_finite_outputs
 from keras_tnt.evaluation.mask_report import MaskReport
 from keras_tnt.structure.architecture import image_shape
 from keras_tnt.utils.counts import check_count, check_size
@@ -92,7 +92,7 @@ def evaluate_segmenter(
             f"No pixel of {source.name!r} has a class, or no image can be decoded: "
             "there is nothing to evaluate."
         )
-    check_finite(loss)
+    check_finite_outputs(loss)
     return MaskReport(
         source.class_names, confusion, loss / pixels, images, len(source.corrupt)
     )

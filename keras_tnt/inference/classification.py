@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_tnt.evaluation.batches import check_finite, default_batch_size
+from keras_tnt.evaluation.batches import check_finite_outputs, default_batch_size
 from keras_tnt.images import SUFFIXES, load_image, preprocess_input, rgb_to_gray
 from keras_tnt.images.preprocess import check_scale
 from keras_tnt.images.suffixes import count_other_files, has_image_suffix
@@ -204,7 +204,7 @@ def classify(
     top = check_count("top", top)
     check_scale(images)
     scores = classifier.model.predict_on_batch(images)
-    check_finite(scores)
+    check_finite_outputs(scores)
     best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
     return [
         [(classifier.class_names[index], float(row[index])) for index in indices]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_tnt.data.augmentation.mask_transforms import resize_image
-from keras_tnt.evaluation.batches import check_finite
+from keras_tnt.evaluation.batches import check_finite_outputs
 from keras_tnt.inference.dense_runs import load_run
 from keras_tnt.structure.architecture import image_shape
 from keras_tnt.utils.files import atomic_write
@@ -80,7 +80,7 @@ def predict_mask(segmenter: Segmenter, image: ArrayLike) -> np.ndarray:
     image = tf.convert_to_tensor(image)
     resized = resize_image(image, image_shape(model))
     (logits,) = model.predict_on_batch(resized[tf.newaxis].numpy())
-    check_finite(logits)
+    check_finite_outputs(logits)
     logits = tf.image.resize(logits, tf.shape(image)[:2], "bilinear")
     return tf.argmax(logits, -1, tf.int32).numpy()
 
