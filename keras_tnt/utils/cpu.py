@@ -20,22 +20,11 @@ def has_bfloat16() -> bool:
         >>> has_bfloat16() in (True, False)
         True
     """
-    return not BFLOAT16_FLAGS.isdisjoint(cpu_flags())
-
-
-def cpu_flags() -> set[str]:
-    """Return Linux's names of what the CPU computes; none on other systems.
-
-    Example:
-        >>> from keras_tnt.utils.cpu import cpu_flags
-        >>> "sse17" in cpu_flags()
-        False
-    """
     try:
         lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return set()
+        return False
     flags = next(
         (line for line in lines if line.lower().startswith(("flags", "features"))), ""
     )
-    return set(flags.partition(":")[2].split())
+    return not BFLOAT16_FLAGS.isdisjoint(flags.partition(":")[2].split())

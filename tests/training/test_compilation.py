@@ -16,7 +16,6 @@ from keras_tnt.training.compilation import (
     device_types,
     part_with_teacher,
 )
-from keras_tnt.utils.cpu import cpu_flags
 from tests.helpers.checks import two_replicas
 from tests.helpers.small import small
 from tests.helpers.toy import OPTIONS, toy_recipe
@@ -132,9 +131,6 @@ def test_compiled_steps__equal_the_plain_ones(part, dtype, tolerance, monkeypatc
 
     With SGD, because Adam makes whole steps of gradients that are rounding errors.
     """
-    # There XLA computes float16 itself, elsewhere in float32.
-    if dtype == "mixed_float16" and "avx512_fp16" in cpu_flags():
-        pytest.skip("on this CPU, the loss is NaN in XLA's step in float16")
     strategy = two_replicas()
     if part == "step":
         strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
