@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_tnt.models.model_card import model_card
 from keras_tnt.models.tnt import VARIANTS
@@ -111,7 +112,10 @@ class TimmPreset:
         if has_head and load_weights:
             tensors, _ = read_tensors(self._weights_path())
             head = task.get_layer("predictions")
-            head.set_weights([tensors["head.weight"].T, tensors["head.bias"]])
+            kernel, bias = (
+                np.asarray(tensors[f"head.{n}"]) for n in ("weight", "bias")
+            )
+            head.set_weights([kernel.T, bias])
         return task
 
     def _load(self, backbone):

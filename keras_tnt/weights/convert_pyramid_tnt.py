@@ -3,9 +3,11 @@
 There is one naming, the official one. See `keras_tnt.weights.convert_tnt` for TNT.
 """
 
+import math
 from collections.abc import Iterator
 
 import keras
+import numpy as np
 
 from keras_tnt.layers import PyramidTNTBlock
 from keras_tnt.structure import position_grid
@@ -158,7 +160,7 @@ def resample(
     old_grid = grid_of_positions(model, count, recorded_grid, "outer_pos")
     new_grid = position_grid(model)
     check_finite(((name, tensors[name]) for name in SIZED), "The file")
-    fitted = {"outer_pos": resample_tokens(positions, old_grid, new_grid)}
+    fitted: Tensors = {"outer_pos": resample_tokens(positions, old_grid, new_grid)}
     for index, stage in enumerate(_stages(model)):
         name = f"stages.{index}.relative_pos"
         old_grids, new_grids = (
@@ -167,7 +169,9 @@ def resample(
         )
         counts = tuple(rows * columns for rows, columns in old_grids)
         if tensors[name].shape == (1, stage.outer_num_heads, *counts) and all(counts):
-            fitted[name] = resample_position_bias(tensors[name], old_grids, new_grids)
+            fitted[name] = resample_position_bias(
+                np.asarray(tensors[name]), old_grids, new_grids
+            )
         # Merging halves the grid, and rounds up.
         old_grid, new_grid = (
             ((rows + 1) // 2, (columns + 1) // 2)
@@ -203,5 +207,5 @@ def standard_names(tensors: Tensors) -> Tensors:
     return {
         name: value
         for name, value in tensors.items()
-        if name not in WITHOUT_COUNTERPART or value.size != 1
+        if name not in WITHOUT_COUNTERPART or math.prod(value.shape) != 1
     }

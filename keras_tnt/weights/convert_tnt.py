@@ -176,7 +176,7 @@ def standard_names(tensors: Tensors) -> Tensors:
         if name == "outer_tokens":
             _check_unused(name, tensor)
         elif name == "inner_pos":
-            translated["pixel_pos"] = _pixel_grid(tensor)[0]
+            translated["pixel_pos"] = _pixel_grid(np.asarray(tensor))[0]
         else:
             translated[_timm_name(name)] = tensor
     return translated

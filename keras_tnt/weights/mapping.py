@@ -9,9 +9,12 @@ from typing import NamedTuple, TypeAlias
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
+
+from keras_tnt.weights.file_tensor import FileTensor
 
 # By upstream name.
-Tensors: TypeAlias = dict[str, np.ndarray]
+Tensors: TypeAlias = dict[str, np.ndarray | FileTensor]
 
 
 class WeightMapping(NamedTuple):
@@ -137,7 +140,7 @@ def without_wrappers(tensors: Tensors, known: Iterable[str]) -> Tensors:
     return inner
 
 
-def check_finite(named_values: Iterable[tuple[str, np.ndarray]], where: str) -> None:
+def check_finite(named_values: Iterable[tuple[str, ArrayLike]], where: str) -> None:
     """Raise a `ValueError` that names the first tensor with NaN or infinity."""
     for name, value in named_values:
         if not np.isfinite(value).all():

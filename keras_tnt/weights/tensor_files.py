@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_tnt.utils.files import atomic_write
 from keras_tnt.utils.typing import PathLike
+from keras_tnt.weights.file_tensor import FileTensor
 from keras_tnt.weights.mapping import Tensors
 
 # Keys under which training checkpoints keep their weights, at any depth, the preferred
@@ -25,8 +26,6 @@ CHECKPOINT_KEYS = (
     "module",
 )
 GRID_KEY = "patch_grid"  # in the metadata of a safetensors file
-# Until it is closed, a file takes as much memory of the process as was read of it.
-TENSORS_AT_ONCE = 20
 
 
 def read_tensors(path: PathLike) -> tuple[Tensors, dict[str, str]]:
@@ -37,7 +36,8 @@ def read_tensors(path: PathLike) -> tuple[Tensors, dict[str, str]]:
 
     Returns:
         A pair: a dict from tensor names to float32 arrays, in the order of the file,
-        and the file's own metadata, a dict of strings.
+        and the file's own metadata, a dict of strings. Those of a safetensors file are
+        `FileTensor` objects.
 
     Raises:
         ValueError: if the file is truncated or of another format than its name.
@@ -79,24 +79,17 @@ def _read_safetensors(path):
     try:
         with safe_open(path, "np") as file:
             # In the order of the file, so that an error's "first" is the first there.
-            names, metadata = file.offset_keys(), file.metadata() or {}
-        tensors = {}
-        for start in range(0, len(names), TENSORS_AT_ONCE):
-            with safe_open(path, "np") as file:
-                for name in names[start : start + TENSORS_AT_ONCE]:
-                    tensors[name] = _float32(file.get_tensor(name))
-        return tensors, metadata
+            shapes = {n: file.get_slice(n).get_shape() for n in file.offset_keys()}
+            metadata = file.metadata() or {}
     except SafetensorError as error:
         raise ValueError(
             f"{path} is not a complete safetensors file ({error}): "
             f"{_first_damage(path)}. Download it again."
         ) from error
-
-
-def _float32(array):
-    """Half-precision files load too; integers (counters) stay as they are."""
-    is_float = array.dtype.kind not in "iub"
-    return array.astype("float32") if is_float else array
+    tensors = {
+        name: FileTensor(path, name, tuple(shape)) for name, shape in shapes.items()
+    }
+    return tensors, metadata
 
 
 def _first_damage(path):

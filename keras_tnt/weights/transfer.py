@@ -95,7 +95,7 @@ def assign_upstream(
     _check_shapes(table, tensors)
     check_finite(tensors.items(), "The file")
     for entry in table:
-        parts = (tensors[name] for name in entry.names)
+        parts = (np.asarray(tensors[name]) for name in entry.names)
         entry.variable.assign(entry.mapping.to_keras(*parts))
     for variable, value in others:
         variable.assign(value)
@@ -188,7 +188,7 @@ def _list(names, limit=8):
 
 def _fit_channels(table, tensors, name):
     """Adapt the first kernel, of three channels, to the model's number of channels."""
-    kernel = tensors[name]
+    kernel = np.asarray(tensors[name])
     (own,) = (entry.variable for entry in table if name in entry.names)
     channels = own.shape[2]
     if kernel.ndim != 4 or kernel.shape[1] != 3 or channels == 3:
