@@ -48,15 +48,16 @@ def onednn_layer_norm(inputs: Tensor, epsilon: float) -> Tensor:
     """
     x = inputs
     shape = tf.shape(x)
-    rows = tf.reduce_prod(shape[:-1])
+    rows = tf.reduce_prod(shape[:-1], keepdims=True)
     if x.shape[0] is not None:
-        rows = tf.raw_ops.PlaceholderWithDefault(input=rows, shape=())
+        rows = tf.raw_ops.PlaceholderWithDefault(input=rows, shape=(1,))
+    none = tf.constant([])
     normalized = tf.raw_ops.FusedBatchNormV3(
         x=tf.reshape(x, (1, -1, x.shape[-1], 1)),
-        scale=tf.ones([rows]),
-        offset=tf.zeros([rows]),
-        mean=tf.constant([]),
-        variance=tf.constant([]),
+        scale=tf.fill(rows, 1.0),
+        offset=tf.fill(rows, 0.0),
+        mean=none,
+        variance=none,
         epsilon=epsilon,
         data_format="NCHW",
         is_training=True,

@@ -61,6 +61,15 @@ def inference():
     return tf.function(lambda x: model(x, training=False), jit_compile=True)
 
 
+def test_inference__traced_operations():
+    """With TensorFlow 2.21: 3,240. Tracing them is a part of the time to start."""
+    model = keras_tnt.TNTSmall(weights=None)
+    function = tf.function(lambda x: model(x, training=False))
+    images = tf.TensorSpec((None, *IMAGES.shape[1:]), tf.float32)
+    operations = function.get_concrete_function(images).graph.get_operations()
+    assert len(operations) <= 3_300
+
+
 @pytest.mark.slow
 def test_inference__multiply_adds(inference):
     images = tf.constant(np.zeros(IMAGES.shape, "float32"))
