@@ -88,9 +88,12 @@ def decode_image(
         except ValueError as error:
             reason = explain_failure(contents, error)
             raise ValueError(f"The image {reason}.") from error
-    contents = tf.convert_to_tensor(contents, tf.string)
-    head = padded_head(contents, 12)
     decoders = DECODERS | {"JPEG": functools.partial(decode_jpeg, max_scans=max_scans)}
+    file_format = _find_format(contents) if is_bytes else None
+    contents = tf.convert_to_tensor(contents, tf.string)
+    if file_format:
+        return decoders[file_format](contents, max_pixels)
+    head = padded_head(contents, 12)
     branches = []
     for name, (position, magic) in SIGNATURES.items():
         found = tf.strings.substr(head, position, len(magic))

@@ -10,6 +10,8 @@ from PIL import Image
 
 from keras_tnt.evaluation.batches import default_batch_size
 from keras_tnt.inference.classification import (
+    BATCHES_AHEAD,
+    _load_ahead,
     classify,
     find_images,
     predict_files,
@@ -149,6 +151,24 @@ def unreadable(image_files, tmp_path):
     reasons = {damaged: "is damaged", other: "<!DOCTYP", directory: refused}
     good = list(image_files)
     return [damaged, *good, other, *good * 4, directory], reasons
+
+
+def test_load_ahead__some_batches_in_order():
+    started = []
+
+    def load(item):
+        started.append(item)
+        return -item
+
+    batches = [list(range(start, start + 3)) for start in range(0, 99, 3)]
+    loaded = _load_ahead(load, batches)
+    assert next(loaded) == [0, -1, -2]
+    loaded.close()  # cancels what has not begun
+    assert len(started) <= 3 * (BATCHES_AHEAD + 1)
+    everything = list(_load_ahead(load, batches))
+    assert everything == [[-item for item in batch] for batch in batches]
+    assert list(_load_ahead(load, batches[:1])) == [[0, -1, -2]]
+    assert list(_load_ahead(load, [])) == []
 
 
 def test_predict_files__goes_on_after_files_that_cannot_be_read(image_files, tmp_path):
