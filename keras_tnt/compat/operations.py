@@ -27,6 +27,32 @@ def gelu_by_erf(x: Tensor) -> Tensor:
     return 0.5 * x * (1.0 + ops.erf(x * 0.7071067811865476))
 
 
+def cut_behind_windows(images: Tensor, kernel: int, stride: int, margin: int) -> Tensor:
+    """Cut off the rows and columns behind the last window of a convolution.
+
+    Fault: TensorFlow joins a convolution and the padding before it. If no window
+    reaches the last rows of the image, let alone the padding, oneDNN reads outside the
+    image in float16 on CPUs with AVX512-FP16: values change from call to call, become
+    NaN, or the process ends.
+    Issue: no issue known.
+    Seen in: TensorFlow 2.21.0 (first and last versions checked).
+
+    Args:
+        images: tensor ``(batch, side, side, channels)``; the side is static.
+        kernel: side of a window.
+        stride: distance between windows.
+        margin: rows and columns that are padded afterwards, on each side.
+
+    Returns:
+        A tensor ``(batch, seen, seen, channels)``; the images themselves where windows
+        reach all rows.
+    """
+    side = images.shape[1]
+    windows = (side + 2 * margin - kernel) // stride
+    seen = windows * stride + kernel - margin
+    return images[:, :seen, :seen] if seen < side else images
+
+
 def onednn_layer_norm(inputs: Tensor, epsilon: float) -> Tensor:
     """Normalize over the last axis in the form that TensorFlow fuses on CPUs.
 

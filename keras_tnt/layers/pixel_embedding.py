@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_tnt.compat import keras_layers
+from keras_tnt.compat.operations import cut_behind_windows
 from keras_tnt.layers.base import pad_image, sizes
 from keras_tnt.layers.image_stem import MAX_IMAGE_SIZE, ImageStem
 from keras_tnt.layers.initializers import normal_initializer
@@ -103,15 +104,6 @@ class PixelEmbedding(ImageStem):
     def _pixels(self):
         return (-(-self.patch_size // self.stride)) ** 2
 
-    def _seen(self, patches):
-        """Cut off the rows and columns behind the last window of a large stride.
-
-        TensorFlow joins padding and convolution, and where both have such rows, oneDNN
-        2.21 reads outside the image in float16 on CPUs with AVX512-FP16.
-        """
-        end = (self.patch_size - 1) // self.stride * self.stride + KERNEL_SIZE // 2 + 1
-        return patches[:, :end, :end] if end < self.patch_size else patches
-
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         rows, columns = self.grid(input_shape)
         patches = rows * columns if rows and columns else None
@@ -126,7 +118,8 @@ class PixelEmbedding(ImageStem):
         x = ops.reshape(
             ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, patch, patch, channels)
         )
-        x = self.projection(pad_image(self._seen(x), KERNEL_SIZE // 2))
+        x = cut_behind_windows(x, KERNEL_SIZE, self.stride, KERNEL_SIZE // 2)
+        x = self.projection(pad_image(x, KERNEL_SIZE // 2))
         x = ops.reshape(x, (-1, rows * columns, self._pixels, self.dim))
         return x + ops.cast(self.position_embedding, x.dtype)
 

@@ -1,11 +1,15 @@
 """Faults that `keras_tnt.compat.operations` works around."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from keras_tnt.compat import operations
+from keras_tnt.utils.cpu import CPUINFO
 from tests.helpers import graphs
 from tests.helpers.faults import still_raises
 
@@ -19,6 +23,49 @@ def test_gelu_by_erf__still_present():
     assert graphs.operations(keras_gelu) - in_onnx >= {"Erfc"}, (
         "ONNX can express Keras's exact GELU: "
         "remove keras_tnt.compat.operations.gelu_by_erf"
+    )
+
+
+# Ends with 1 if the convolution is wrong; with a signal if it spoiled the heap.
+CONVOLUTION = """
+import numpy as np
+import tensorflow as tf
+
+rng = np.random.default_rng(0)
+images = rng.normal(size=(8, 14, 14, 1)).astype("float16")
+kernel = rng.normal(size=(7, 7, 1, 4)).astype("float16") / 7
+pad = [(0, 0), (3, 3), (3, 3), (0, 0)]
+padded = np.pad(images, pad).astype("float32")
+exact = tf.nn.conv2d(padded, kernel.astype("float32"), 7, "VALID")
+joined = tf.function(lambda x: tf.nn.conv2d(tf.pad(x, pad), kernel, 7, "VALID"))
+difference = tf.cast(joined(images), tf.float32) - exact
+raise SystemExit(int(not np.abs(difference).max() < 0.1))
+"""
+
+
+@graphs.needs_onednn
+def test_cut_behind_windows__still_present():
+    if "avx512_fp16" not in CPUINFO.read_text():
+        pytest.skip("this CPU has no AVX512-FP16")
+    process = subprocess.run([sys.executable, "-c", CONVOLUTION], check=False)
+    assert process.returncode, (
+        "TensorFlow's convolution is right: "
+        "remove keras_tnt.compat.operations.cut_behind_windows"
+    )
+
+
+@pytest.mark.parametrize(
+    ("side", "stride", "seen_side"),
+    [(16, 1, 16), (16, 4, 16), (16, 5, 16), (14, 7, 11), (16, 8, 12), (32, 16, 20)],
+)
+def test_cut_behind_windows__same_convolution(side, stride, seen_side, rng):
+    images, kernel = rng.normal(size=(2, side, side, 1)), rng.normal(size=(7, 7, 1, 2))
+    pad = [(0, 0), (3, 3), (3, 3), (0, 0)]
+    seen = operations.cut_behind_windows(images, 7, stride, 3)
+    assert seen.shape == (2, seen_side, seen_side, 1)
+    np.testing.assert_array_equal(
+        tf.nn.conv2d(np.pad(seen, pad), kernel, stride, "VALID"),
+        tf.nn.conv2d(np.pad(images, pad), kernel, stride, "VALID"),
     )
 
 
