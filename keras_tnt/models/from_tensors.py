@@ -139,12 +139,12 @@ def _pyramid_options(tensors, grid):
 def _common(tensors, block, queries, mlp, dim) -> dict[str, Any]:
     """Options of both architectures, told by the first block."""
     excitation = tensors.get(f"{block}.se_layer.fc.1.weight")
-    classes = len(tensors["head.weight"]) if "head.weight" in tensors else None
+    classes = tensors["head.weight"].shape[0] if "head.weight" in tensors else None
     head = {"include_top": False} if classes is None else {"classes": classes}
     return head | {
-        "mlp_ratio": len(tensors[f"{block}.{mlp}.fc1.weight"]) / dim,
+        "mlp_ratio": tensors[f"{block}.{mlp}.fc1.weight"].shape[0] / dim,
         "qkv_bias": f"{block}.{queries}.bias" in tensors,
-        "se_ratio": 0.0 if excitation is None else len(excitation) / dim,
+        "se_ratio": 0.0 if excitation is None else excitation.shape[0] / dim,
     }
 
 
