@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_tnt.utils.files import atomic_write
 from keras_tnt.utils.typing import PathLike
-from keras_tnt.weights.file_tensor import FileTensor
+from keras_tnt.weights.file_tensor import TensorFile
 from keras_tnt.weights.mapping import Tensors
 
 # Keys under which training checkpoints keep their weights, at any depth, the preferred
@@ -74,22 +74,16 @@ def write_tensors(path: PathLike, tensors: Tensors, metadata: dict[str, str]) ->
 
 
 def _read_safetensors(path):
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     try:
-        with safe_open(path, "np") as file:
-            # In the order of the file, so that an error's "first" is the first there.
-            shapes = {n: file.get_slice(n).get_shape() for n in file.offset_keys()}
-            metadata = file.metadata() or {}
+        file = TensorFile(path)
     except SafetensorError as error:
         raise ValueError(
             f"{path} is not a complete safetensors file ({error}): "
             f"{_first_damage(path)}. Download it again."
         ) from error
-    tensors = {
-        name: FileTensor(path, name, tuple(shape)) for name, shape in shapes.items()
-    }
-    return tensors, metadata
+    return file.tensors(), file.metadata()
 
 
 def _first_damage(path):

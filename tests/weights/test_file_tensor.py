@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from keras_tnt.weights import file_tensor
 from keras_tnt.weights.file_tensor import FileTensor
 from keras_tnt.weights.tensor_files import read_tensors
 
@@ -29,6 +30,17 @@ def test_file_tensor__values_of_each_kind(tmp_path):
         assert array.dtype == ("int64" if name == "counter" else "float32")
         np.testing.assert_array_equal(array, value)
     assert np.asarray(tensors["single"], "float16").dtype == "float16"
+
+
+def test_file_tensor__opened_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(file_tensor, "BYTES_AT_ONCE", 30)
+    path = tmp_path / "tensors.safetensors"
+    stored = {str(n): np.full(4, n, "float32") for n in range(5)}
+    save_file(stored, path)
+    tensors, _ = read_tensors(path)
+    for _ in range(2):
+        for name, value in stored.items():
+            np.testing.assert_array_equal(np.asarray(tensors[name]), value)
 
 
 def test_file_tensor__changed_file_is_refused(tmp_path):
