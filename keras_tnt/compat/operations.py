@@ -27,10 +27,10 @@ def gelu_by_erf(x: Tensor) -> Tensor:
     return 0.5 * x * (1.0 + ops.erf(x * 0.7071067811865476))
 
 
-def cut_behind_windows(images: Tensor, kernel: int, stride: int, margin: int) -> Tensor:
-    """Cut off the rows and columns behind the last window of a convolution.
+def crop_to_windows(images: Tensor, kernel: int, stride: int, margin: int) -> Tensor:
+    """Crop the rows and columns behind the last window of a convolution.
 
-    Fault: TensorFlow joins a convolution and the padding before it. If no window
+    Fault: TensorFlow fuses a convolution and the padding before it. If no window
     reaches the last rows of the image, let alone the padding, oneDNN reads outside the
     image in float16 on CPUs with AVX512-FP16: values change from call to call, become
     NaN, or the process ends.
@@ -77,13 +77,13 @@ def onednn_layer_norm(inputs: Tensor, epsilon: float) -> Tensor:
     rows = tf.reduce_prod(shape[:-1], keepdims=True)
     if x.shape[0] is not None:
         rows = tf.raw_ops.PlaceholderWithDefault(input=rows, shape=(1,))
-    none = tf.constant([])
+    empty = tf.constant([])
     normalized = tf.raw_ops.FusedBatchNormV3(
         x=tf.reshape(x, (1, -1, x.shape[-1], 1)),
         scale=tf.fill(rows, 1.0),
         offset=tf.fill(rows, 0.0),
-        mean=none,
-        variance=none,
+        mean=empty,
+        variance=empty,
         epsilon=epsilon,
         data_format="NCHW",
         is_training=True,

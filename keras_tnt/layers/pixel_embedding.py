@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_tnt.compat import keras_layers
-from keras_tnt.compat.operations import cut_behind_windows
+from keras_tnt.compat.operations import crop_to_windows
 from keras_tnt.layers.base import pad_image, sizes
 from keras_tnt.layers.image_stem import MAX_IMAGE_SIZE, ImageStem
 from keras_tnt.layers.initializers import normal_initializer
@@ -118,7 +118,7 @@ class PixelEmbedding(ImageStem):
         x = ops.reshape(
             ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, patch, patch, channels)
         )
-        x = cut_behind_windows(x, KERNEL_SIZE, self.stride, KERNEL_SIZE // 2)
+        x = crop_to_windows(x, KERNEL_SIZE, self.stride, KERNEL_SIZE // 2)
         x = self.projection(pad_image(x, KERNEL_SIZE // 2))
         x = ops.reshape(x, (-1, rows * columns, self._pixels, self.dim))
         return x + ops.cast(self.position_embedding, x.dtype)

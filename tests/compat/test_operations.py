@@ -26,7 +26,7 @@ def test_gelu_by_erf__still_present():
     )
 
 
-# Ends with 1 if the convolution is wrong; with a signal if it spoiled the heap.
+# Ends with 1 if the convolution is wrong; with a signal if it corrupted the heap.
 CONVOLUTION = """
 import numpy as np
 import tensorflow as tf
@@ -37,20 +37,20 @@ kernel = rng.normal(size=(7, 7, 1, 4)).astype("float16") / 7
 pad = [(0, 0), (3, 3), (3, 3), (0, 0)]
 padded = np.pad(images, pad).astype("float32")
 exact = tf.nn.conv2d(padded, kernel.astype("float32"), 7, "VALID")
-joined = tf.function(lambda x: tf.nn.conv2d(tf.pad(x, pad), kernel, 7, "VALID"))
-difference = tf.cast(joined(images), tf.float32) - exact
+fused = tf.function(lambda x: tf.nn.conv2d(tf.pad(x, pad), kernel, 7, "VALID"))
+difference = tf.cast(fused(images), tf.float32) - exact
 raise SystemExit(int(not np.abs(difference).max() < 0.1))
 """
 
 
 @graphs.needs_onednn
-def test_cut_behind_windows__still_present():
+def test_crop_to_windows__still_present():
     if "avx512_fp16" not in CPUINFO.read_text():
         pytest.skip("this CPU has no AVX512-FP16")
     process = subprocess.run([sys.executable, "-c", CONVOLUTION], check=False)
     assert process.returncode, (
         "TensorFlow's convolution is right: "
-        "remove keras_tnt.compat.operations.cut_behind_windows"
+        "remove keras_tnt.compat.operations.crop_to_windows"
     )
 
 
@@ -58,10 +58,10 @@ def test_cut_behind_windows__still_present():
     ("side", "stride", "seen_side"),
     [(16, 1, 16), (16, 4, 16), (16, 5, 16), (14, 7, 11), (16, 8, 12), (32, 16, 20)],
 )
-def test_cut_behind_windows__same_convolution(side, stride, seen_side, rng):
+def test_crop_to_windows__same_convolution(side, stride, seen_side, rng):
     images, kernel = rng.normal(size=(2, side, side, 1)), rng.normal(size=(7, 7, 1, 2))
     pad = [(0, 0), (3, 3), (3, 3), (0, 0)]
-    seen = operations.cut_behind_windows(images, 7, stride, 3)
+    seen = operations.crop_to_windows(images, 7, stride, 3)
     assert seen.shape == (2, seen_side, seen_side, 1)
     np.testing.assert_array_equal(
         tf.nn.conv2d(np.pad(seen, pad), kernel, stride, "VALID"),

@@ -13,10 +13,10 @@ from keras_tnt.layers import PixelEmbedding
     ("patch_size", "stride"), [(16, 4), (14, 7), (16, 5), (16, 8), (32, 16), (3, 9)]
 )
 def test_pixel_embedding__equals_convolution(patch_size, stride, precision):
-    """In a graph, where TensorFlow joins padding and convolution.
+    """In a graph, where TensorFlow fuses padding and convolution.
 
     It then read outside the image in float16 on CPUs with AVX512-FP16: values changed
-    from call to call, were NaN now and then, and some shapes ended the process.
+    from call to call, were NaN now and then, and with some shapes the process aborted.
     """
     keras.utils.set_random_seed(0)
     layer = PixelEmbedding(8, patch_size, stride, dtype=precision)
